@@ -1,0 +1,130 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <new>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/core/tensor.hpp>
+
+namespace neuroinhib {
+
+enum class Mode { train, evaluate };
+
+/// Runs the same forward as a plain backend and keeps each operation for one backward pass. Nodes are a function
+/// pointer and a copy of the operation, in the backend's arena: recording takes nothing from the heap.
+/// Construction begins a step, in Mode::train the next one of the random state; one Recording a backend at a time.
+template <class B>
+class Recording {
+ public:
+  using Backend = B;
+  using Scalar = typename B::Scalar;
+
+  explicit Recording(B& backend, Mode mode = Mode::train) : backend_(backend), mode_(mode) {
+    backend_.begin_step();
+    if (training()) ++backend_.random().step;
+  }
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+  [[nodiscard]] B& backend() { return backend_; }
+  [[nodiscard]] bool training() const { return mode_ == Mode::train; }
+  [[nodiscard]] RandomStream stream() { return backend_.stream(); }
+  [[nodiscard]] View<int> integers(const Shape& shape) { return backend_.integers(shape); }
+
+  [[nodiscard]] Tensor<Scalar> tensor(const Shape& shape, bool wants_gradient) {
+    Tensor<Scalar> result = backend_.tensor(shape, wants_gradient);
+    if (wants_gradient) {
+      result.gradient = backend_.tensor(shape, false).data;
+      result.gradient_written = ::new (backend_.arena().template allocate<bool>(1)) bool(false);
+    }
+    pending_ = ::new (backend_.arena().template allocate<Output>(1)) Output{pending_, nullptr, result};
+    return result;
+  }
+
+  /// Runs the operation. Its member `y` is the output that a gradient comes back through; where `y` wants none, nothing
+  /// is kept.
+  template <class Op>
+  void run(const Op& op) {
+    static_assert(std::is_trivially_copyable_v<Op>, "an operation is a plain struct of tensors and numbers");
+    static_assert(requires { op.y.has_gradient(); }, "an operation names its differentiable output y");
+    detail::run_forward(backend_, op);
+    claim_outputs(Op::name);
+    if (!op.y.wants_gradient()) return;
+    auto* kept = ::new (backend_.arena().template allocate<Op>(1)) Op(op);
+    last_ = ::new (backend_.arena().template allocate<Node>(1)) Node{last_, kept, [](B& b, const void* memory) {
+      const Op& recorded = *static_cast<const Op*>(memory);
+      if (recorded.y.has_gradient()) detail::run_backward(b, recorded);
+    }};
+  }
+
+  /// Writes the gradient of a scalar into every tensor that wants one. Once a recording.
+  void backward(const Tensor<Scalar>& loss) {
+    if (loss.size() != 1)
+      fail<ShapeError>("backward", "a scalar loss", loss.shape.text(), "reduce it to one number first");
+    if (!loss.wants_gradient())
+      fail<ConfigError>("backward", "a loss that depends on a parameter", "one without gradient",
+                        "compute it on this recording");
+    loss.gradient_slot().put(0, Scalar{1});
+    for (const Node* node = last_; node != nullptr; node = node->before) node->run(backend_, node->op);
+    last_ = nullptr;
+  }
+
+  /// Throws NumericError if `loss` is not finite, naming the first operation of this step whose output is not.
+  void require_finite(const Tensor<Scalar>& loss, std::string_view where) const {
+    if (std::isfinite(loss[0])) return;
+    const Output* first = nullptr;
+    int number = 0, first_number = 0;
+    for (const Output* output = claimed_; output != nullptr; output = output->before) {
+      ++number;
+      if (!all_finite(output->tensor)) {
+        first = output;
+        first_number = number;
+      }
+    }
+    const std::string origin =
+        first == nullptr ? "no recorded operation"
+                         : "operation " + std::to_string(number - first_number + 1) + " of this step, " + first->name +
+                               " with output " + first->tensor.shape.text();
+    fail<NumericError>(where, "a finite loss", std::to_string(static_cast<double>(loss[0])) + ", first seen in " + origin,
+                       "check the input for NaN, lower the learning rate or clip gradients");
+  }
+
+ private:
+  struct Node {
+    const Node* before;
+    const void* op;
+    void (*run)(B&, const void*);
+  };
+  struct Output {
+    Output* before;
+    const char* name;
+    Tensor<Scalar> tensor;
+  };
+
+  static bool all_finite(const View<Scalar>& values) {
+    for (const Scalar value : values)
+      if (!std::isfinite(value)) return false;
+    return true;
+  }
+  /// The tensors asked for since the operation before this one are its outputs.
+  void claim_outputs(const char* name) {
+    Output* oldest = nullptr;
+    for (Output* output = pending_; output != nullptr && output->name == nullptr; output = output->before) {
+      output->name = name;
+      oldest = output;
+    }
+    if (oldest != nullptr) claimed_ = pending_;
+  }
+
+  B& backend_;
+  Mode mode_;
+  const Node* last_ = nullptr;
+  Output* pending_ = nullptr;
+  const Output* claimed_ = nullptr;
+};
+
+}  // namespace neuroinhib

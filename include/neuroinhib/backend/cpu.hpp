@@ -1,0 +1,137 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+#include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/core/arena.hpp>
+#include <neuroinhib/core/random.hpp>
+#include <neuroinhib/core/tensor.hpp>
+
+namespace neuroinhib {
+
+struct CpuOptions {
+  int threads = 0;  ///< 0: as many as OpenMP offers; 1 where the program is built without OpenMP
+  std::uint64_t seed = 0;
+};
+
+/// The CPU, computing in T (float or double). As an executor it is inference: nothing is recorded, random inhibition
+/// and dropout are off. Results live until the next begin_step(). One Cpu serves one calling thread.
+/// Every kernel's result is independent of the number of threads, to the bit.
+template <class T = float>
+class Cpu {
+ public:
+  using Scalar = T;
+  using Backend = Cpu;
+
+  explicit Cpu(const CpuOptions& options = {})
+      : threads_(options.threads > 0 ? options.threads : available_threads()), random_{options.seed, 0} {
+    if (options.threads < 0)
+      fail<ConfigError>("Cpu", "threads ≥ 0", std::to_string(options.threads), "use 0 for all processors");
+  }
+
+  [[nodiscard]] int threads() const { return threads_; }
+  [[nodiscard]] Arena<HostMemory>& arena() { return arena_; }
+  [[nodiscard]] RandomState& random() { return random_; }
+
+  /// Forgets the results of the step before, and names the random streams anew.
+  void begin_step() {
+    arena_.reset();
+    streams_ = 0;
+  }
+
+  /// The instruction set the kernels were compiled for, and the threads they use.
+  [[nodiscard]] std::string describe() const {
+    return std::string("cpu, ") + instruction_set() + ", " + std::to_string(threads_) +
+           (threads_ == 1 ? " thread, " : " threads, ") + (sizeof(T) == 4 ? "float" : "double");
+  }
+  [[nodiscard]] static const char* instruction_set() {
+#if defined(__AVX512F__)
+    return "AVX-512";
+#elif defined(__AVX2__) && defined(__FMA__)
+    return "AVX2";
+#elif defined(__SSE2__)
+    return "SSE2 (slow: build with -march=native)";
+#elif defined(__ARM_NEON)
+    return "NEON";
+#else
+    return "scalar (slow: name your processor to the compiler)";
+#endif
+  }
+
+  /// Calls body(i) for i in [0, count) on all threads; iterations must not depend on one another.
+  template <class Body>
+  void parallel_for(Index count, const Body& body) const {
+#if defined(_OPENMP)
+#pragma omp parallel for num_threads(threads_) schedule(static) if (count > 1 && threads_ > 1)
+#endif
+    for (Index i = 0; i < count; ++i) body(i);
+  }
+
+  /// As parallel_for, with `elements` of scratch memory a thread, handed to body(i, scratch). Work is dealt out one
+  /// iteration at a time, for uneven tasks.
+  template <class Body>
+  void parallel_tasks(Index count, Index elements, const Body& body) {
+    const ArenaScope scope(arena_);
+    const Index stride = (elements + kPad - 1) / kPad * kPad;
+    T* scratch = arena_.allocate<T>(stride * threads_);
+#if defined(_OPENMP)
+#pragma omp parallel for num_threads(threads_) schedule(dynamic, 1) if (count > 1 && threads_ > 1)
+#endif
+    for (Index i = 0; i < count; ++i) body(i, scratch + stride * thread_number());
+  }
+
+  /// Calls body(begin, end) for blocks of `grain` elements (the last may be shorter). Blocks do not depend on the number
+  /// of threads, so neither does which elements fall into a vector loop's tail.
+  template <class Body>
+  void parallel_blocks(Index count, Index grain, const Body& body) const {
+    parallel_for((count + grain - 1) / grain,
+                 [&](Index block) { body(block * grain, std::min(count, (block + 1) * grain)); });
+  }
+
+  // The executor's interface.
+  [[nodiscard]] Cpu& backend() { return *this; }
+  [[nodiscard]] bool training() const { return false; }
+  [[nodiscard]] Tensor<T> tensor(const Shape& shape, bool /*wants_gradient*/) {
+    Tensor<T> result;
+    result.data = arena_.allocate<T>(shape.size());
+    result.shape = shape;
+    return result;
+  }
+  [[nodiscard]] View<int> integers(const Shape& shape) { return {arena_.allocate<int>(shape.size()), shape}; }
+  [[nodiscard]] RandomStream stream() { return {random_.seed, random_.step, streams_++}; }
+  template <class Op>
+  void run(const Op& op) {
+    detail::run_forward(*this, op);
+  }
+
+ private:
+  static constexpr Index kPad = static_cast<Index>(HostMemory::kAlignment / sizeof(T));
+
+  [[nodiscard]] static int available_threads() {
+#if defined(_OPENMP)
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+  }
+  [[nodiscard]] static int thread_number() {
+#if defined(_OPENMP)
+    return omp_get_thread_num();
+#else
+    return 0;
+#endif
+  }
+
+  int threads_;
+  Arena<HostMemory> arena_;
+  RandomState random_;
+  std::uint32_t streams_ = 0;
+};
+
+}  // namespace neuroinhib

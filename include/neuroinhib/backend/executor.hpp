@@ -1,0 +1,44 @@
+#pragma once
+
+#include <concepts>
+
+#include <neuroinhib/core/random.hpp>
+#include <neuroinhib/core/tensor.hpp>
+
+namespace neuroinhib {
+
+/// What a policy's forward runs on: a plain backend (inference) or Recording<Backend> (training).
+/// `tensor` gives memory for one step, `integers` likewise; `run` runs an operation now and, where it records, keeps it
+/// for the backward pass; `stream` names the next random stream of the step.
+template <class Ex>
+concept Executor = requires(Ex& ex, const Shape& shape) {
+  typename Ex::Scalar;
+  typename Ex::Backend;
+  { ex.backend() } -> std::same_as<typename Ex::Backend&>;
+  { ex.training() } -> std::convertible_to<bool>;
+  { ex.tensor(shape, true) } -> std::same_as<Tensor<typename Ex::Scalar>>;
+  { ex.integers(shape) } -> std::same_as<View<int>>;
+  { ex.stream() } -> std::same_as<RandomStream>;
+};
+
+template <Executor Ex>
+using ScalarOf = typename Ex::Scalar;
+
+template <Executor Ex>
+using TensorOf = Tensor<typename Ex::Scalar>;
+
+namespace detail {
+
+/// An operation's kernels are the free functions forward(backend, op) and backward(backend, op), found in the
+/// operation's own namespace.
+template <class B, class Op>
+void run_forward(B& backend, const Op& op) {
+  forward(backend, op);
+}
+template <class B, class Op>
+void run_backward(B& backend, const Op& op) {
+  backward(backend, op);
+}
+
+}  // namespace detail
+}  // namespace neuroinhib

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <new>
+#include <vector>
+
+namespace neuroinhib {
+
+/// Host memory for Arena.
+struct HostMemory {
+  static constexpr std::size_t kAlignment = 64;
+  static void* allocate(std::size_t bytes) { return ::operator new(bytes, std::align_val_t{kAlignment}); }
+  static void release(void* memory) noexcept { ::operator delete(memory, std::align_val_t{kAlignment}); }
+};
+
+/// Bump memory of one step. The first step grows it block by block; the reset after it joins the blocks into one, so
+/// that every later step of the same sizes gets the same addresses and allocates nothing.
+template <class Memory = HostMemory>
+class Arena {
+ public:
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  ~Arena() { release_all(); }
+
+  [[nodiscard]] void* allocate(std::size_t bytes) {
+    bytes = rounded(bytes);
+    while (current_ < blocks_.size() && used_ + bytes > blocks_[current_].bytes) next_block();
+    if (current_ == blocks_.size()) grow(bytes);
+    void* memory = static_cast<std::byte*>(blocks_[current_].memory) + used_;
+    used_ += bytes;
+    peak_ = std::max(peak_, filled_ + used_);
+    return memory;
+  }
+
+  template <class T>
+  [[nodiscard]] T* allocate(std::ptrdiff_t count) {
+    return static_cast<T*>(allocate(static_cast<std::size_t>(count) * sizeof(T)));
+  }
+
+  /// Forgets everything allocated since the last reset.
+  void reset() {
+    if (blocks_.size() > 1) {
+      const std::size_t bytes = peak_;
+      release_all();
+      grow(bytes);
+    }
+    current_ = used_ = filled_ = 0;
+  }
+
+  struct Mark {
+    std::size_t block, used, filled;
+  };
+  [[nodiscard]] Mark mark() const { return {current_, used_, filled_}; }
+  /// Forgets what was allocated since `mark`.
+  void rewind(const Mark& mark) {
+    current_ = mark.block;
+    used_ = mark.used;
+    filled_ = mark.filled;
+  }
+
+  /// Largest number of bytes in use at once so far, gaps at block ends included.
+  [[nodiscard]] std::size_t peak_bytes() const { return peak_; }
+
+ private:
+  struct Block {
+    void* memory;
+    std::size_t bytes;
+  };
+  static constexpr std::size_t kFirstBlock = std::size_t{1} << 20;
+
+  [[nodiscard]] static std::size_t rounded(std::size_t bytes) {
+    return (std::max<std::size_t>(bytes, 1) + Memory::kAlignment - 1) / Memory::kAlignment * Memory::kAlignment;
+  }
+  void next_block() {
+    filled_ += blocks_[current_].bytes;
+    ++current_;
+    used_ = 0;
+  }
+  void grow(std::size_t bytes) {
+    const std::size_t last = blocks_.empty() ? kFirstBlock / 2 : blocks_.back().bytes;
+    const std::size_t size = rounded(std::max(bytes, 2 * last));
+    blocks_.push_back({Memory::allocate(size), size});
+  }
+  void release_all() noexcept {
+    for (const Block& block : blocks_) Memory::release(block.memory);
+    blocks_.clear();
+  }
+
+  std::vector<Block> blocks_;
+  std::size_t current_ = 0, used_ = 0, filled_ = 0, peak_ = 0;
+};
+
+/// Gives back, at the end of a scope, what was taken from an arena inside it.
+template <class Memory>
+class ArenaScope {
+ public:
+  explicit ArenaScope(Arena<Memory>& arena) : arena_(arena), mark_(arena.mark()) {}
+  ArenaScope(const ArenaScope&) = delete;
+  ArenaScope& operator=(const ArenaScope&) = delete;
+  ~ArenaScope() { arena_.rewind(mark_); }
+
+ private:
+  Arena<Memory>& arena_;
+  typename Arena<Memory>::Mark mark_;
+};
+
+}  // namespace neuroinhib

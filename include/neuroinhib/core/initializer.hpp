@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cmath>
+
+#include <neuroinhib/core/random.hpp>
+#include <neuroinhib/core/tensor.hpp>
+
+namespace neuroinhib {
+
+/// How a parameter starts. The named rules are those of torch.nn.init, with the same bounds and deviations.
+struct Initializer {
+  enum class Law { constant, uniform, normal, truncated_normal };
+  Law law = Law::constant;
+  double center = 0;  ///< the constant, or the mean
+  double scale = 0;   ///< half-width of the uniform law, deviation of the normal ones
+
+  template <class T>
+  void fill(const View<T>& target, const RandomStream& random) const {
+    for (Index i = 0; i < target.size(); ++i) target[i] = static_cast<T>(center + scale * draw(random, i));
+  }
+
+ private:
+  [[nodiscard]] double draw(const RandomStream& random, Index i) const {
+    switch (law) {
+      case Law::constant: return 0;
+      case Law::uniform: return 2 * random.uniform<double>(i) - 1;
+      case Law::normal: return random.normal<double>(i);
+      case Law::truncated_normal: break;
+    }
+    // Redraws outside two deviations; each redraw takes the element's number in the next stream.
+    RandomStream retry = random;
+    double value = retry.normal<double>(i);
+    while (std::abs(value) > 2) {
+      ++retry.step;
+      value = retry.normal<double>(i);
+    }
+    return value;
+  }
+};
+
+namespace init {
+
+[[nodiscard]] constexpr Initializer constant(double value) { return {Initializer::Law::constant, value, 0}; }
+[[nodiscard]] constexpr Initializer zeros() { return constant(0); }
+[[nodiscard]] constexpr Initializer ones() { return constant(1); }
+[[nodiscard]] constexpr Initializer uniform(double bound) { return {Initializer::Law::uniform, 0, bound}; }
+[[nodiscard]] constexpr Initializer normal(double deviation, double mean = 0) {
+  return {Initializer::Law::normal, mean, deviation};
+}
+/// Cut at two deviations.
+[[nodiscard]] constexpr Initializer truncated_normal(double deviation, double mean = 0) {
+  return {Initializer::Law::truncated_normal, mean, deviation};
+}
+/// What torch.nn.Linear and Conv2d use for weights and biases: uniform within ±1/√fan_in.
+[[nodiscard]] inline Initializer fan_in_uniform(Index fan_in) {
+  return uniform(1 / std::sqrt(static_cast<double>(fan_in)));
+}
+/// He et al. 2015; `gain` is √2 for ReLU.
+[[nodiscard]] inline Initializer kaiming_uniform(Index fan_in, double gain = std::sqrt(2.0)) {
+  return uniform(gain * std::sqrt(3.0 / static_cast<double>(fan_in)));
+}
+[[nodiscard]] inline Initializer kaiming_normal(Index fan_in, double gain = std::sqrt(2.0)) {
+  return normal(gain / std::sqrt(static_cast<double>(fan_in)));
+}
+/// Glorot and Bengio 2010.
+[[nodiscard]] inline Initializer xavier_uniform(Index fan_in, Index fan_out, double gain = 1) {
+  return uniform(gain * std::sqrt(6.0 / static_cast<double>(fan_in + fan_out)));
+}
+[[nodiscard]] inline Initializer xavier_normal(Index fan_in, Index fan_out, double gain = 1) {
+  return normal(gain * std::sqrt(2.0 / static_cast<double>(fan_in + fan_out)));
+}
+
+}  // namespace init
+}  // namespace neuroinhib

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <string_view>
+
+#include <neuroinhib/core/tensor.hpp>
+
+namespace neuroinhib {
+
+/// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): four random words for a
+/// 128-bit counter under a 64-bit key. No state: the same stream on every backend and at any thread count.
+NEUROINHIB_DEVICE inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::uint64_t key) {
+  auto k0 = static_cast<std::uint32_t>(key);
+  auto k1 = static_cast<std::uint32_t>(key >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * counter[0];
+    const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * counter[2];
+    counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ k0, static_cast<std::uint32_t>(p1),
+               static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ k1, static_cast<std::uint32_t>(p0)};
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  return counter;
+}
+
+/// Uniform in [0, 1) with 24 bits; exact in float and double.
+template <class T>
+NEUROINHIB_DEVICE T unit_uniform(std::uint32_t word) {
+  return static_cast<T>(word >> 8) * static_cast<T>(1.0 / 16777216.0);
+}
+
+/// One stream of random numbers: element i is a function of (seed, step, stream, i) alone.
+struct RandomStream {
+  std::uint64_t seed = 0;
+  std::uint64_t step = 0;
+  std::uint32_t stream = 0;
+
+  NEUROINHIB_DEVICE [[nodiscard]] std::array<std::uint32_t, 4> block(Index i) const {
+    // 2^32 blocks of four a stream; the step takes the upper 64 bits of the counter.
+    return philox({static_cast<std::uint32_t>(i), stream, static_cast<std::uint32_t>(step),
+                   static_cast<std::uint32_t>(step >> 32)},
+                  seed);
+  }
+  NEUROINHIB_DEVICE [[nodiscard]] std::uint32_t word(Index i) const {
+    return block(i / 4)[static_cast<std::size_t>(i % 4)];
+  }
+  template <class T>
+  NEUROINHIB_DEVICE [[nodiscard]] T uniform(Index i) const {
+    return unit_uniform<T>(word(i));
+  }
+  /// Standard normal by Box and Muller: elements 2j and 2j + 1 share two words of one block.
+  template <class T>
+  NEUROINHIB_DEVICE [[nodiscard]] T normal(Index i) const {
+    const auto words = block(i / 2);
+    const double radius = std::sqrt(-2.0 * std::log(1.0 - unit_uniform<double>(words[0])));
+    const double angle = 6.283185307179586 * unit_uniform<double>(words[1]);
+    return static_cast<T>(radius * (i % 2 == 0 ? std::cos(angle) : std::sin(angle)));
+  }
+};
+
+/// The part of the random state that a checkpoint keeps.
+struct RandomState {
+  std::uint64_t seed = 0;
+  std::uint64_t step = 0;
+};
+
+/// Draws numbers one after another from one stream: for data generation and shuffles, not for kernels.
+class SequentialRandom {
+ public:
+  SequentialRandom(std::uint64_t seed, std::uint32_t stream) : stream_{seed, 0, stream} {}
+
+  [[nodiscard]] std::uint32_t word() { return stream_.word(next_++); }
+  [[nodiscard]] double uniform() { return unit_uniform<double>(word()); }
+  [[nodiscard]] double uniform(double low, double high) { return low + (high - low) * uniform(); }
+  /// Integer in [low, high], both included, without modulo bias worth naming (range far below 2^32).
+  [[nodiscard]] Index integer(Index low, Index high) {
+    const auto range = static_cast<std::uint64_t>(high - low + 1);
+    return low + static_cast<Index>((std::uint64_t{word()} * range) >> 32);
+  }
+  [[nodiscard]] double normal() {
+    const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform()));
+    return radius * std::cos(6.283185307179586 * uniform());
+  }
+
+ private:
+  RandomStream stream_;
+  Index next_ = 0;
+};
+
+/// FNV-1a, to key a parameter's initial values by its name.
+[[nodiscard]] constexpr std::uint32_t hash_name(std::string_view name) {
+  std::uint32_t hash = 2166136261u;
+  for (const char c : name) hash = (hash ^ static_cast<std::uint8_t>(c)) * 16777619u;
+  return hash;
+}
+
+}  // namespace neuroinhib

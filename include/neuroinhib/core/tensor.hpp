@@ -1,0 +1,151 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include <neuroinhib/core/error.hpp>
+
+#if defined(__CUDACC__)
+#define NEUROINHIB_DEVICE __host__ __device__
+#else
+#define NEUROINHIB_DEVICE
+#endif
+
+namespace neuroinhib {
+
+using Index = std::ptrdiff_t;
+
+/// Up to four extents, row-major. Rank 0 is a scalar of one element; a default Shape is "no tensor", of zero elements.
+class Shape {
+ public:
+  static constexpr int kMaxRank = 4;
+
+  constexpr Shape() = default;
+  constexpr Shape(std::initializer_list<Index> extents) : rank_(static_cast<int>(extents.size())) {
+    if (extents.size() > kMaxRank)
+      fail<ShapeError>("shape", "at most 4 extents", std::to_string(extents.size()), "flatten the trailing ones");
+    int axis = 0;
+    for (const Index extent : extents) extents_[static_cast<std::size_t>(axis++)] = extent;
+  }
+
+  [[nodiscard]] static constexpr Shape scalar() { return Shape({}); }
+
+  NEUROINHIB_DEVICE [[nodiscard]] constexpr int rank() const { return rank_ < 0 ? 0 : rank_; }
+  NEUROINHIB_DEVICE [[nodiscard]] constexpr Index operator[](int axis) const {
+    return extents_[static_cast<std::size_t>(axis)];
+  }
+  NEUROINHIB_DEVICE [[nodiscard]] constexpr Index size() const {
+    if (rank_ < 0) return 0;
+    Index product = 1;
+    for (int axis = 0; axis < rank_; ++axis) product *= (*this)[axis];
+    return product;
+  }
+  /// The tensor read as a matrix: the first extent, and the product of all others.
+  NEUROINHIB_DEVICE [[nodiscard]] constexpr Index rows() const { return rank_ > 0 ? (*this)[0] : size(); }
+  NEUROINHIB_DEVICE [[nodiscard]] constexpr Index cols() const { return rows() == 0 ? trailing() : size() / rows(); }
+
+  [[nodiscard]] constexpr bool operator==(const Shape&) const = default;
+
+  [[nodiscard]] std::string text() const {
+    std::string out = "[";
+    for (int axis = 0; axis < rank(); ++axis) out += (axis ? ", " : "") + std::to_string((*this)[axis]);
+    return out + "]";
+  }
+
+ private:
+  [[nodiscard]] constexpr Index trailing() const {
+    Index product = 1;
+    for (int axis = 1; axis < rank_; ++axis) product *= (*this)[axis];
+    return rank_ < 0 ? 0 : product;
+  }
+
+  std::array<Index, kMaxRank> extents_{};
+  int rank_ = -1;
+};
+
+/// Non-owning row-major view: a pointer and its extents. Cheap to copy, usable in device code.
+template <class T>
+struct View {
+  T* data = nullptr;
+  Shape shape;
+
+  NEUROINHIB_DEVICE [[nodiscard]] Index size() const { return shape.size(); }
+  NEUROINHIB_DEVICE [[nodiscard]] Index rows() const { return shape.rows(); }
+  NEUROINHIB_DEVICE [[nodiscard]] Index cols() const { return shape.cols(); }
+  NEUROINHIB_DEVICE T& operator[](Index i) const { return data[i]; }
+  NEUROINHIB_DEVICE T& operator()(Index row, Index col) const { return data[row * cols() + col]; }
+  [[nodiscard]] T* begin() const { return data; }
+  [[nodiscard]] T* end() const { return data + size(); }
+  operator View<const T>() const { return {data, shape}; }  // NOLINT(google-explicit-constructor)
+};
+
+/// Where a backward kernel puts the gradient of one tensor: the first contribution is stored, later ones are added,
+/// so nothing is cleared beforehand.
+template <class T>
+struct GradientSlot {
+  T* data = nullptr;
+  bool add = false;
+
+  NEUROINHIB_DEVICE explicit operator bool() const { return data != nullptr; }
+  NEUROINHIB_DEVICE void put(Index i, T value) const { data[i] = add ? data[i] + value : value; }
+};
+
+/// A value in a computation: a view and, where a gradient is wanted, the place for it. A default Tensor means "none".
+template <class T>
+struct Tensor : View<T> {
+  T* gradient = nullptr;
+  bool* gradient_written = nullptr;
+
+  [[nodiscard]] bool defined() const { return this->data != nullptr; }
+  [[nodiscard]] bool wants_gradient() const { return gradient != nullptr; }
+  [[nodiscard]] bool has_gradient() const { return gradient != nullptr && *gradient_written; }
+
+  /// Claims the gradient's place for one contribution; empty where no gradient is wanted.
+  [[nodiscard]] GradientSlot<T> gradient_slot() const {
+    if (!wants_gradient()) return {};
+    const bool add = *gradient_written;
+    *gradient_written = true;
+    return {gradient, add};
+  }
+
+  /// The same memory under other extents of equal size.
+  [[nodiscard]] Tensor reshaped(const Shape& other) const {
+    if (other.size() != this->size())
+      fail<ShapeError>("reshape", std::to_string(this->size()) + " elements, as in " + this->shape.text(), other.text(),
+                       "keep the number of elements");
+    Tensor result = *this;
+    result.shape = other;
+    return result;
+  }
+
+  /// The same value, through which no gradient flows.
+  [[nodiscard]] Tensor detached() const {
+    Tensor result = *this;
+    result.gradient = nullptr;
+    result.gradient_written = nullptr;
+    return result;
+  }
+};
+
+template <class... T>
+[[nodiscard]] bool any_wants_gradient(const Tensor<T>&... inputs) {
+  return (inputs.wants_gradient() || ...);
+}
+
+/// Throws ShapeError unless `actual` equals `expected`.
+inline void require_shape(std::string_view where, const Shape& expected, const Shape& actual, std::string_view remedy) {
+  if (actual != expected) fail<ShapeError>(where, "shape " + expected.text(), actual.text(), remedy);
+}
+
+/// Throws ShapeError unless the tensor, read as a matrix, has `width` columns and at least one row.
+inline void require_width(std::string_view where, Index width, const Shape& actual, std::string_view remedy) {
+  if (actual.size() == 0)
+    fail<ShapeError>(where, "at least one row", "an empty batch " + actual.text(), "skip empty batches");
+  if (actual.cols() != width)
+    fail<ShapeError>(where, "rows of width " + std::to_string(width), actual.text(), remedy);
+}
+
+}  // namespace neuroinhib

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <concepts>
+#include <vector>
+
+#include <neuroinhib/core/parameters.hpp>
+#include <neuroinhib/inhibition/inhibition.hpp>
+#include <neuroinhib/ops/grouped_linear/op.hpp>
+
+/// What experts have in common: all experts of a layer as one module, run on the slots of a routing plan.
+namespace neuroinhib {
+
+struct ExpertSizes {
+  Index features = 0;         ///< of a token
+  Index output = 0;           ///< of an expert's output
+  Index experts = 0;          ///< K
+  std::vector<Index> hidden;  ///< widths of the hidden layers
+};
+
+/// One linear layer for each of K experts, initialised as torch.nn.Linear.
+template <class T>
+struct ExpertLinear {
+  Parameter<T> weight;  ///< [experts, out, in]
+  Parameter<T> bias;    ///< [experts, out], or none
+
+  ExpertLinear() = default;
+  ExpertLinear(Index experts, Index in, Index out, bool with_bias = true)
+      : weight({experts, out, in}, init::fan_in_uniform(in)) {
+    if (with_bias) bias = {{experts, out}, init::fan_in_uniform(in)};
+  }
+  void visit(auto&& v) {
+    v("weight", weight);
+    if (bias.tensor.size() > 0) v("bias", bias);
+  }
+  template <Executor Ex>
+  [[nodiscard]] Tensor<T> operator()(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan, ExpertRows rows) const {
+    return grouped_linear(ex, x, weight, bias, plan, rows);
+  }
+};
+
+template <class P>
+concept ExpertHasModule = std::constructible_from<typename P::template Module<float>, const typename P::Config&, const ExpertSizes&>;
+
+template <class P>
+concept ExpertHasForward = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,
+                                    const Tensor<float>& x, const RoutingPlan& plan) {
+  { module.forward(ex, x, plan) } -> std::same_as<Tensor<float>>;
+};
+
+/// A policy struct with a Config and a template Module<T>(Config, ExpertSizes) that has
+/// forward(executor, x [tokens, features], plan) → [slots, output] in the plan's order, and visit(visitor).
+template <class P>
+concept ExpertPolicy = HasConfig<P> && ExpertHasModule<P> && ExpertHasForward<P>;
+
+}  // namespace neuroinhib

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <array>
+#include <tuple>
+#include <utility>
+
+#include <neuroinhib/inhibition/inhibition.hpp>
+#include <neuroinhib/ops/gate/op.hpp>
+
+namespace neuroinhib {
+
+template <class P>
+concept TermHasModule = std::constructible_from<typename P::template Module<float>, const typename P::Config&, const InhibitionSizes&>;
+
+template <class P>
+concept TermHasTerm = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,
+                               const InhibitionInputs<float>& inputs) {
+  { module.term(ex, inputs) } -> std::same_as<Tensor<float>>;
+};
+
+/// One term under the gate's σ: a struct with a Config and a template Module<T>(Config, InhibitionSizes) that has
+/// term(executor, inputs) → Tensor<T>, [tokens, gated] or [1, gated], and visit(visitor).
+/// A term that keeps activations of the step also has tap(executor, name, tensor); the local one has kLocal = true.
+template <class P>
+concept GateTermPolicy = HasConfig<P> && TermHasModule<P> && TermHasTerm<P>;
+
+/// z* = z ⊙ σ(Σ terms) (Neural Inhibition, eq. 1–4). Its Config is the terms' configurations together.
+template <class... Terms>
+struct Gated {
+  static_assert(sizeof...(Terms) > 0, "Gated needs at least one gate term, such as Glu; see docs/policies/gated.md");
+  static_assert((TermHasModule<Terms> && ...),
+                "a gate term needs a Config and a template Module<T>(Config, InhibitionSizes); see docs/write-a-policy.md");
+  static_assert((TermHasTerm<Terms> && ...),
+                "a gate term's Module<T> needs term(executor, InhibitionInputs<T>) returning Tensor<T>; "
+                "see docs/write-a-policy.md");
+
+  struct Config : Terms::Config... {
+    Bracket bracket = Bracket::inside;
+  };
+
+  template <class T>
+  class Module {
+   public:
+    /// Throws ConfigError for Bracket::as_printed without a local term: nothing would be left inside σ.
+    Module(const Config& config, const InhibitionSizes& sizes)
+        : terms_(typename Terms::template Module<T>(static_cast<const typename Terms::Config&>(config), sizes)...),
+          bracket_(config.bracket) {
+      if (bracket_ == Bracket::as_printed && !(is_local<Terms>() || ...))
+        fail<ConfigError>("gated inhibition", "a local term (Glu) for the bracket as printed", "none",
+                          "add Glu, or close the bracket after all terms");
+    }
+
+    void visit(auto&& v) {
+      each([&](auto& term, std::size_t i) { v(kNames[i], term); });
+    }
+
+    template <Executor Ex>
+    [[nodiscard]] Inhibited<T> inhibit(Ex& ex, const Tensor<T>& z, const InhibitionInputs<T>& inputs) {
+      std::array<GateTerm<T>, sizeof...(Terms)> values;
+      constexpr std::array<bool, sizeof...(Terms)> kIsLocal{is_local<Terms>()...};
+      each([&](auto& term, std::size_t i) { values[i] = {term.term(ex, inputs), kIsLocal[i]}; });
+      const GateResult<T> gated = gate<Ex>(ex, z, values, bracket_);
+      return {gated.y, gated.mask};
+    }
+
+    template <Executor Ex>
+    void tap(Ex& ex, std::string_view name, const Tensor<T>& activation) {
+      each([&](auto& term, std::size_t) {
+        if constexpr (requires { term.tap(ex, name, activation); }) term.tap(ex, name, activation);
+      });
+    }
+
+   private:
+    template <class Term>
+    static constexpr bool is_local() {
+      if constexpr (requires { Term::kLocal; }) return Term::kLocal;
+      return false;
+    }
+    template <class Term>
+    static constexpr std::string_view term_name() {
+      if constexpr (requires { Term::kName; }) return Term::kName;
+      return "term";
+    }
+    static constexpr std::array<std::string_view, sizeof...(Terms)> kNames{term_name<Terms>()...};
+
+    template <class F>
+    void each(const F& f) {
+      [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::get<I>(terms_), I), ...); }
+      (std::index_sequence_for<Terms...>{});
+    }
+
+    std::tuple<typename Terms::template Module<T>...> terms_;
+    Bracket bracket_;
+  };
+};
+
+}  // namespace neuroinhib

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <concepts>
+#include <span>
+#include <string_view>
+
+#include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/core/tensor.hpp>
+
+/// What inhibition policies have in common. An inhibition acts on z, the vector before the router's scores.
+namespace neuroinhib {
+
+/// Widths that an inhibition connects.
+struct InhibitionSizes {
+  Index features = 0;  ///< of x, the layer's input
+  Index gated = 0;     ///< of z
+  Index hidden = 0;    ///< of the router's last hidden vector
+  Index output = 0;    ///< of the layer's output
+};
+
+/// What a gate term may look at.
+template <class T>
+struct InhibitionInputs {
+  Tensor<T> features;                  ///< x [tokens, features]
+  Tensor<T> gated;                     ///< z [tokens, gated]
+  std::span<const Tensor<T>> earlier;  ///< activations before this layer, each [tokens, …]
+};
+
+template <class T>
+struct Inhibited {
+  Tensor<T> z;     ///< z* [tokens, gated]
+  Tensor<T> mask;  ///< the gate's σ [tokens, gated]; undefined where the policy has none
+};
+
+/// Names under which a layer shows its activations to a post-text memory.
+namespace tap {
+inline constexpr std::string_view mask = "mask";      ///< the gate's σ
+inline constexpr std::string_view hidden = "hidden";  ///< the router's last hidden vector
+inline constexpr std::string_view output = "output";  ///< the MoE layer's output
+}  // namespace tap
+
+namespace detail {
+struct AnyExecutor {  // stands in for an executor when a policy is checked
+  using Scalar = float;
+  using Backend = AnyExecutor;
+  AnyExecutor& backend();
+  bool training();
+  Tensor<float> tensor(const Shape&, bool);
+  View<int> integers(const Shape&);
+  RandomStream stream();
+  void run(const auto&);
+};
+}  // namespace detail
+
+template <class P>
+concept HasConfig = std::default_initializable<typename P::Config>;
+
+template <class P>
+concept InhibitionHasModule = std::constructible_from<typename P::template Module<float>, const typename P::Config&, const InhibitionSizes&>;
+
+template <class P>
+concept InhibitionInhibits = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,
+                                      const Tensor<float>& z, const InhibitionInputs<float>& inputs) {
+  { module.inhibit(ex, z, inputs) } -> std::same_as<Inhibited<float>>;
+};
+
+/// A policy struct with a Config and a template Module<T>(Config, InhibitionSizes) that has
+/// inhibit(executor, z, inputs) → Inhibited<T>, visit(visitor) for its parameters and tap(executor, name, tensor).
+template <class P>
+concept InhibitionPolicy = HasConfig<P> && InhibitionHasModule<P> && InhibitionInhibits<P>;
+
+}  // namespace neuroinhib

@@ -1,0 +1,145 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <neuroinhib/inhibition/pretext.hpp>
+#include <neuroinhib/ops/batch_pool/op.hpp>
+#include <neuroinhib/ops/memory/op.hpp>
+
+namespace neuroinhib {
+
+/// What a post-text term looks at when the model is not training.
+enum class PosttextEvaluation {
+  frozen,          ///< the last training batch (default: an output depends on nothing but its own input)
+  average,         ///< an exponential moving average of the pooled signal over training
+  previous_batch,  ///< the evaluation batch before this one
+  off              ///< nothing: the term is zero
+};
+
+/// A later activation that conditions the next iteration.
+struct PosttextSource {
+  std::string name;  ///< one of namespace tap, or a name of the caller's that layer.tap() is called with
+  Index width = 0;   ///< elements a row; 0 for mask, hidden and output, whose widths the layer knows
+};
+
+/// Σ_j pool(Po_j(x_j^(k−1))): later activations of the iteration before, without gradient, through trained layers
+/// (Neural Inhibition, eq. 3). In iteration 0 there is none and the term is zero. Batches may differ in size.
+struct Posttext {
+  static constexpr std::string_view kName = "posttext";
+  struct Config {
+    std::vector<PosttextSource> sources{{std::string(tap::mask)}, {std::string(tap::hidden)}, {std::string(tap::output)}};
+    Pooling pooling = Pooling::max;
+    PosttextEvaluation evaluation = PosttextEvaluation::frozen;
+    Index start_after = 0;        ///< training iterations before the term acts
+    double average_decay = 0.99;  ///< of PosttextEvaluation::average
+  };
+
+  template <class T>
+  class Module {
+   public:
+    /// Throws ConfigError for a source of unknown width, and for an average of row-by-row signals.
+    Module(const Config& config, const InhibitionSizes& sizes) : config_(config) {
+      if (config.sources.empty())
+        fail<ConfigError>("post-text inhibition", "at least one source", "none", "name one, or leave the term out");
+      if (config.pooling == Pooling::row && config.evaluation == PosttextEvaluation::average)
+        fail<ConfigError>("post-text inhibition", "max or mean pooling for an averaged signal", "row-by-row pooling",
+                          "choose another evaluation or pooling");
+      for (const PosttextSource& source : config.sources)
+        sources_.push_back({source.name, nn::Linear<T>(width_of(source, sizes), sizes.gated), {}, {}});
+      iterations_.assign(View<const T>{&kZero, {1, 1}});
+    }
+
+    void visit(auto&& v) {
+      for (Source& source : sources_) v(source.name, source);
+      v("average", average_);
+      v("iterations", iterations_);
+    }
+
+    template <Executor Ex>
+    [[nodiscard]] Tensor<T> term(Ex& ex, const InhibitionInputs<T>& inputs) {
+      if (ex.training()) return train(ex, inputs.gated.rows());
+      switch (config_.evaluation) {
+        case PosttextEvaluation::frozen: return signal(ex, &Source::training, inputs.gated.rows());
+        case PosttextEvaluation::previous_batch: return signal(ex, &Source::evaluation, inputs.gated.rows());
+        case PosttextEvaluation::average: return recall(ex, average_);
+        case PosttextEvaluation::off: break;
+      }
+      return {};
+    }
+
+    /// Keeps a copy of the activation, if it is a source, for the next iteration. Throws ShapeError.
+    template <Executor Ex>
+    void tap(Ex& ex, std::string_view name, const Tensor<T>& activation) {
+      if (!ex.training() && config_.evaluation != PosttextEvaluation::previous_batch) return;
+      for (Source& source : sources_) {
+        if (source.name != name) continue;
+        require_width("post-text source \"" + source.name + "\"", source.layer.weight.tensor.shape[1], activation.shape,
+                      "tap what the source's width says");
+        remember(ex, activation, ex.training() ? source.training : source.evaluation);
+      }
+    }
+
+   private:
+    struct Source {
+      std::string name;
+      nn::Linear<T> layer;
+      Buffer<T> training, evaluation;
+
+      void visit(auto&& v) {
+        v("layer", layer);
+        v("training", training);
+        v("evaluation", evaluation);
+      }
+    };
+    static constexpr T kZero = 0;
+
+    static Index width_of(const PosttextSource& source, const InhibitionSizes& sizes) {
+      if (source.width > 0) return source.width;
+      if (source.name == tap::mask) return sizes.gated;
+      if (source.name == tap::hidden) return sizes.hidden;
+      if (source.name == tap::output) return sizes.output;
+      fail<ConfigError>("post-text source \"" + source.name + "\"", "a width", "none",
+                        "give the number of elements a row");
+    }
+
+    template <Executor Ex>
+    Tensor<T> train(Ex& ex, Index tokens) {
+      T& count = iterations_.values[0];
+      const bool active = count >= static_cast<T>(config_.start_after);
+      if (!active) {
+        count += 1;
+        return {};
+      }
+      const Tensor<T> current = signal(ex, &Source::training, tokens);
+      if (current.defined() && config_.evaluation == PosttextEvaluation::average)
+        remember_average(ex, current, average_, config_.average_decay);
+      return current;
+    }
+
+    template <Executor Ex>
+    Tensor<T> signal(Ex& ex, Buffer<T> Source::*memory, Index tokens) {
+      Tensor<T> total;
+      for (const Source& source : sources_) {
+        const Tensor<T> before = recall(ex, source.*memory);
+        if (!before.defined()) continue;
+        const Tensor<T> one = batch_pool(ex, source.layer(ex, before), config_.pooling, tokens);
+        total = total.defined() ? sum<Ex>(ex, {total, one}) : one;
+      }
+      return total;
+    }
+
+    Config config_;
+    std::vector<Source> sources_;
+    Buffer<T> average_;
+    Buffer<T> iterations_;  ///< training iterations so far, up to start_after
+  };
+};
+
+/// z* = z ⊙ σ(G(x) + Σ_j pool(Po_j(x_j^(k−1)))).
+using PosttextInhibition = Gated<Glu, Posttext>;
+
+/// All terms: "all-to-local" inhibition (Neural Inhibition, eq. 4).
+using GlobalInhibition = Gated<Glu, Pretext, Posttext>;
+
+}  // namespace neuroinhib

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <concepts>
+
+#include <neuroinhib/ops/routing_plan/op.hpp>
+#include <neuroinhib/routing/router.hpp>
+
+/// What gate rules have in common: scores → which experts, with which weights.
+namespace neuroinhib {
+
+template <class T>
+struct Routing {
+  RoutingPlan plan;
+  Tensor<T> gates;          ///< [tokens, chosen]
+  Tensor<T> probabilities;  ///< [tokens, experts] over all experts; undefined where the rule never forms them
+  Tensor<T> auxiliary;      ///< the rule's own loss, a scalar; undefined where there is none
+};
+
+struct MixSizes {
+  Index hidden = 0;   ///< width of what the scoring layer reads
+  Index experts = 0;  ///< K
+};
+
+template <class P>
+concept MixHasModule = std::constructible_from<typename P::template Module<float>, const typename P::Config&, const MixSizes&>;
+
+template <class P>
+concept MixHasRoute = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,
+                               const RouterScores<float>& scores) {
+  { module.route(ex, scores, ScoreKind::logits) } -> std::same_as<Routing<float>>;
+};
+
+/// Whether the rule is defined on probabilities (as mutual-inform routers give) as well as on logits.
+template <class P>
+concept MixTakesProbabilities = P::kTakesProbabilities;
+
+/// A policy struct with kTakesProbabilities, a Config and a template Module<T>(Config, MixSizes) that has
+/// route(executor, RouterScores<T>, ScoreKind) → Routing<T> and visit(visitor).
+template <class P>
+concept MixPolicy = HasConfig<P> && MixHasModule<P> && MixHasRoute<P>;
+
+}  // namespace neuroinhib

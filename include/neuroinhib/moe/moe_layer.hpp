@@ -1,0 +1,183 @@
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <neuroinhib/backend/cpu.hpp>
+#include <neuroinhib/experts/mlp.hpp>
+#include <neuroinhib/inhibition/none.hpp>
+#include <neuroinhib/mix/top_m.hpp>
+#include <neuroinhib/ops/auxiliary/op.hpp>
+#include <neuroinhib/ops/combine/op.hpp>
+#include <neuroinhib/ops/elementwise/op.hpp>
+#include <neuroinhib/routing/linear_router.hpp>
+
+namespace neuroinhib {
+
+/// What the experts read.
+enum class ExpertInput {
+  features,  ///< the un-inhibited features (default, as in the paper)
+  inhibited  ///< z*, where it has the features' width: inhibition then acts on router and experts alike
+};
+
+/// Weights of the losses that any router and mix can have; zero, as in the papers, turns one off.
+struct AuxiliaryWeights {
+  double importance = 0;  ///< CV(Σ gates)², Shazeer et al. 2017, eq. 6–7
+  double balance = 0;     ///< K Σ f_k P_k, Fedus et al. 2022, eq. 4; needs a mix that forms all probabilities
+  double z = 0;           ///< mean (log Σ exp)², Zoph et al. 2022, eq. 5; needs a router that gives logits
+};
+
+template <class T>
+struct MoeOutput {
+  Tensor<T> y;          ///< [tokens, output]
+  Tensor<T> auxiliary;  ///< weighted sum of the auxiliary losses, to be added to the task's; undefined where all are off
+  Routing<T> routing;
+  RouterScores<T> router;
+  Inhibited<T> inhibited;
+};
+
+/// A Mixture-of-Experts layer made of policies: x → router's z → inhibition → scores → mix → experts → y.
+template <class Router, class Inhibition = NoInhibition, class Mix = TopM<2>, class Experts = Mlp<Relu>,
+          class Backend = Cpu<float>>
+class MoeLayer {
+  static_assert(HasConfig<Router>, "a router needs a default-constructible Config; see docs/write-a-policy.md");
+  static_assert(RouterHasKind<Router>, "a router needs kScores, logits or probabilities; see docs/write-a-policy.md");
+  static_assert(RouterHasModule<Router>,
+                "a router needs a template Module<T>(Config, features, experts); see docs/write-a-policy.md");
+  static_assert(RouterHasGated<Router>,
+                "a router's Module<T> needs gated(executor, x) and gated_width(); see docs/write-a-policy.md");
+  static_assert(RouterHasScores<Router>,
+                "a router's Module<T> needs scores(executor, z) returning RouterScores<T>; see docs/write-a-policy.md");
+  static_assert(HasConfig<Inhibition>, "an inhibition needs a default-constructible Config; see docs/write-a-policy.md");
+  static_assert(InhibitionHasModule<Inhibition>,
+                "an inhibition needs a template Module<T>(Config, InhibitionSizes); see docs/write-a-policy.md");
+  static_assert(InhibitionInhibits<Inhibition>,
+                "an inhibition's Module<T> needs inhibit(executor, z, inputs) returning Inhibited<T>; "
+                "see docs/write-a-policy.md");
+  static_assert(MixHasModule<Mix>, "a mix needs a template Module<T>(Config, MixSizes); see docs/write-a-policy.md");
+  static_assert(MixHasRoute<Mix>,
+                "a mix's Module<T> needs route(executor, RouterScores<T>, ScoreKind) returning Routing<T>; "
+                "see docs/write-a-policy.md");
+  static_assert(Router::kScores == ScoreKind::logits || MixTakesProbabilities<Mix>,
+                "this mix is defined on logits, and the router gives probabilities: use TopM; see docs/policies/top_m.md");
+  static_assert(ExpertHasModule<Experts>,
+                "experts need a template Module<T>(Config, ExpertSizes); see docs/write-a-policy.md");
+  static_assert(ExpertHasForward<Experts>,
+                "an expert Module<T> needs forward(executor, x, plan) returning Tensor<T>; see docs/write-a-policy.md");
+
+ public:
+  using Scalar = typename Backend::Scalar;
+
+  struct Config {
+    Index width = 0;            ///< features of a token
+    Index experts = 0;          ///< K
+    std::vector<Index> hidden;  ///< widths of an expert's hidden layers
+    Index output = 0;           ///< width of the output; 0: as the input
+    ExpertInput expert_input = ExpertInput::features;
+    AuxiliaryWeights auxiliary{};
+    typename Router::Config router{};
+    typename Inhibition::Config inhibition{};
+    typename Mix::Config mix{};
+    typename Experts::Config expert{};
+  };
+
+  /// Its parameters get memory and values from Parameters(layer, seed). Throws ConfigError.
+  explicit MoeLayer(const Config& config)
+      : config_(checked(config)),
+        router_(config.router, config.width, config.experts),
+        inhibition_(config.inhibition, inhibition_sizes()),
+        mix_(config.mix, MixSizes{hidden_width(), config.experts}),
+        experts_(config.expert, ExpertSizes{config.width, output_width(), config.experts, config.hidden}) {
+    if (config.expert_input == ExpertInput::inhibited && router_.gated_width() != config.width)
+      fail<ConfigError>("MoE layer", "a router that gates the features themselves, " + std::to_string(config.width),
+                        "one whose gated vector is " + std::to_string(router_.gated_width()) + " wide",
+                        "use LinearRouter, or ExpertInput::features");
+  }
+
+  void visit(auto&& v) {
+    v("router", router_);
+    v("inhibition", inhibition_);
+    v("mix", mix_);
+    v("experts", experts_);
+  }
+
+  /// x [tokens ≥ 1, width]; `earlier`: activations for pre-text terms, each with one row a token.
+  /// Throws ShapeError, and ConfigError where the layer's parameters have no memory yet or M > K.
+  template <Executor Ex>
+  [[nodiscard]] MoeOutput<Scalar> forward(Ex& ex, const Tensor<Scalar>& x,
+                                          std::span<const Tensor<Scalar>> earlier = {}) {
+    static_assert(std::same_as<ScalarOf<Ex>, Scalar>, "the executor's scalar is not the layer's: match their backends");
+    require_width("MoE layer", config_.width, x.shape, "the layer's width is that of its tokens");
+    for (const auto& activation : earlier)
+      if (activation.rows() != x.rows())
+        fail<ShapeError>("MoE layer, earlier activation", std::to_string(x.rows()) + " rows", activation.shape.text(),
+                         "pass one row a token");
+    MoeOutput<Scalar> out;
+    const Tensor<Scalar> z = router_.gated(ex, x);
+    out.inhibited = inhibition_.inhibit(ex, z, {x, z, earlier});
+    out.router = router_.scores(ex, out.inhibited.z);
+    out.routing = mix_.route(ex, out.router, Router::kScores);
+    const Tensor<Scalar>& seen = config_.expert_input == ExpertInput::features ? x : out.inhibited.z;
+    out.y = combine(ex, experts_.forward(ex, seen, out.routing.plan), out.routing.gates, out.routing.plan);
+    out.auxiliary = auxiliary(ex, out);
+    if (out.inhibited.mask.defined()) tap(ex, neuroinhib::tap::mask, out.inhibited.mask);
+    tap(ex, neuroinhib::tap::hidden, out.router.hidden);
+    tap(ex, neuroinhib::tap::output, out.y);
+    return out;
+  }
+
+  /// Shows an activation from outside the layer (logits, labels, loss) to the inhibition's post-text memory.
+  template <Executor Ex>
+  void tap(Ex& ex, std::string_view name, const Tensor<Scalar>& activation) {
+    inhibition_.tap(ex, name, activation);
+  }
+
+  [[nodiscard]] const Config& config() const { return config_; }
+
+ private:
+  static const Config& checked(const Config& config) {
+    if (config.width < 1)
+      fail<ConfigError>("MoE layer", "width ≥ 1", std::to_string(config.width), "set the features of a token");
+    if (config.experts < 1)
+      fail<ConfigError>("MoE layer", "experts ≥ 1", "K = " + std::to_string(config.experts), "set the number of experts");
+    if (config.output < 0 || std::any_of(config.hidden.begin(), config.hidden.end(), [](Index w) { return w < 1; }))
+      fail<ConfigError>("MoE layer", "positive widths", "a width below 1", "correct hidden and output");
+    return config;
+  }
+  [[nodiscard]] Index output_width() const { return config_.output > 0 ? config_.output : config_.width; }
+  /// A router's hidden vector is the gated one after its activation.
+  [[nodiscard]] Index hidden_width() const { return router_.gated_width(); }
+  [[nodiscard]] InhibitionSizes inhibition_sizes() const {
+    return {config_.width, router_.gated_width(), hidden_width(), output_width()};
+  }
+
+  template <Executor Ex>
+  Tensor<Scalar> auxiliary(Ex& ex, const MoeOutput<Scalar>& out) {
+    const AuxiliaryWeights& weights = config_.auxiliary;
+    const auto weighted = [&](double weight, auto loss) {
+      return weight > 0 ? scale(ex, loss(), weight) : Tensor<Scalar>{};
+    };
+    if (weights.balance > 0 && !out.routing.probabilities.defined())
+      fail<ConfigError>("MoE layer", "a mix that forms all probabilities for the balance loss", "one that does not",
+                        "use TopM, or the importance loss");
+    if (weights.z > 0 && Router::kScores != ScoreKind::logits)
+      fail<ConfigError>("MoE layer", "a router that gives logits for the z-loss", "probabilities", "set its weight to 0");
+    return sum<Ex>(ex, {out.routing.auxiliary,
+                        weighted(weights.importance,
+                                 [&] { return cv_squared(ex, importance(ex, out.routing.gates, out.routing.plan)); }),
+                        weighted(weights.balance,
+                                 [&] { return balance_loss(ex, out.routing.probabilities, out.routing.plan); }),
+                        weighted(weights.z, [&] { return z_loss(ex, out.router.scores); })});
+  }
+
+  Config config_;
+  typename Router::template Module<Scalar> router_;
+  typename Inhibition::template Module<Scalar> inhibition_;
+  typename Mix::template Module<Scalar> mix_;
+  typename Experts::template Module<Scalar> experts_;
+};
+
+}  // namespace neuroinhib

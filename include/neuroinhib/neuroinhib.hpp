@@ -1,0 +1,31 @@
+#pragma once
+
+/// The front door for the CPU: every policy, operation and training piece. Data sets, files and routing analysis are
+/// opt-in: neuroinhib/data, neuroinhib/io, neuroinhib/analysis.
+
+#include <neuroinhib/autodiff/recording.hpp>
+#include <neuroinhib/backend/cpu.hpp>
+#include <neuroinhib/core/error.hpp>
+#include <neuroinhib/core/parameters.hpp>
+#include <neuroinhib/core/tensor.hpp>
+#include <neuroinhib/experts/gated_mlp.hpp>
+#include <neuroinhib/experts/mlp.hpp>
+#include <neuroinhib/inhibition/glu.hpp>
+#include <neuroinhib/inhibition/none.hpp>
+#include <neuroinhib/inhibition/posttext.hpp>
+#include <neuroinhib/inhibition/pretext.hpp>
+#include <neuroinhib/inhibition/random.hpp>
+#include <neuroinhib/mix/noisy_top_k.hpp>
+#include <neuroinhib/mix/top_m.hpp>
+#include <neuroinhib/moe/moe_layer.hpp>
+#include <neuroinhib/nn/conv2d.hpp>
+#include <neuroinhib/nn/layer_norm.hpp>
+#include <neuroinhib/nn/linear.hpp>
+#include <neuroinhib/ops/cpu.hpp>
+#include <neuroinhib/optim/adam.hpp>
+#include <neuroinhib/optim/gradient.hpp>
+#include <neuroinhib/optim/schedule.hpp>
+#include <neuroinhib/optim/sgd.hpp>
+#include <neuroinhib/routing/linear_router.hpp>
+#include <neuroinhib/routing/two_layer_router.hpp>
+#include <neuroinhib/version.hpp>

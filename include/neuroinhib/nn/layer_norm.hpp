@@ -1,0 +1,27 @@
+#pragma once
+
+#include <neuroinhib/core/parameters.hpp>
+#include <neuroinhib/ops/layer_norm/op.hpp>
+
+namespace neuroinhib::nn {
+
+/// Layer normalisation with a trained affine map, initialised to the identity.
+template <class T>
+struct LayerNorm {
+  Parameter<T> weight;  ///< [width]
+  Parameter<T> bias;    ///< [width]
+  double epsilon = 1e-5;
+
+  LayerNorm() = default;
+  explicit LayerNorm(Index width) : weight({width}, init::ones()), bias({width}, init::zeros()) {}
+  void visit(auto&& v) {
+    v("weight", weight);
+    v("bias", bias);
+  }
+  template <Executor Ex>
+  [[nodiscard]] Tensor<T> operator()(Ex& ex, const Tensor<T>& x) const {
+    return layer_norm<Ex>(ex, x, weight, bias, epsilon);
+  }
+};
+
+}  // namespace neuroinhib::nn

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <neuroinhib/core/parameters.hpp>
+#include <neuroinhib/ops/linear/op.hpp>
+
+namespace neuroinhib::nn {
+
+/// W x + b, initialised as torch.nn.Linear: both uniform within ±1/√in.
+template <class T>
+struct Linear {
+  Parameter<T> weight;  ///< [out, in]
+  Parameter<T> bias;    ///< [out], or none
+
+  Linear() = default;
+  Linear(Index in, Index out, bool with_bias = true) : weight({out, in}, init::fan_in_uniform(in)) {
+    if (with_bias) bias = {{out}, init::fan_in_uniform(in)};
+  }
+  void visit(auto&& v) {
+    v("weight", weight);
+    if (bias.tensor.size() > 0) v("bias", bias);
+  }
+  template <Executor Ex>
+  [[nodiscard]] Tensor<T> operator()(Ex& ex, const Tensor<T>& x) const {
+    return linear(ex, x, weight, bias);
+  }
+};
+
+}  // namespace neuroinhib::nn

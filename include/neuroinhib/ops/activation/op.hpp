@@ -1,0 +1,73 @@
+#pragma once
+
+#include <string_view>
+
+#include <neuroinhib/backend/executor.hpp>
+
+namespace neuroinhib {
+
+enum class Activation { identity, relu, tanh, sigmoid, gelu, silu, softplus };
+
+/// Activations as policies' template arguments: TwoLayerRouter<Tanh>, Mlp<Relu>.
+struct Identity {
+  static constexpr Activation kind = Activation::identity;
+};
+struct Relu {
+  static constexpr Activation kind = Activation::relu;
+};
+struct Tanh {
+  static constexpr Activation kind = Activation::tanh;
+};
+struct Sigmoid {
+  static constexpr Activation kind = Activation::sigmoid;
+};
+/// x Φ(x), with the exact normal distribution function (Hendrycks and Gimpel 2016).
+struct Gelu {
+  static constexpr Activation kind = Activation::gelu;
+};
+/// x σ(x), also called swish.
+struct Silu {
+  static constexpr Activation kind = Activation::silu;
+};
+struct Softplus {
+  static constexpr Activation kind = Activation::softplus;
+};
+
+/// Whether f′(x) can be had from f(x) alone, so that an operation may apply f in place.
+[[nodiscard]] constexpr bool derivative_from_output(Activation kind) {
+  return kind == Activation::identity || kind == Activation::relu || kind == Activation::tanh ||
+         kind == Activation::sigmoid;
+}
+
+namespace ops {
+
+/// y = f(x), or y = f(x) ⊙ other where `other` is given (GLU variants, Shazeer 2020). All of one shape.
+/// dx = dy ⊙ f′(x) [⊙ other],  dother = dy ⊙ f(x).
+template <class T>
+struct Activate {
+  static constexpr const char* name = "activation";
+  Tensor<T> x, other, y;
+  Activation kind;
+};
+
+}  // namespace ops
+
+/// f(x), elementwise; any shape.
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> activate(Ex& ex, const TensorOf<Ex>& x, Activation kind) {
+  if (kind == Activation::identity) return x;
+  auto y = ex.tensor(x.shape, x.wants_gradient());
+  ex.run(ops::Activate<ScalarOf<Ex>>{x, {}, y, kind});
+  return y;
+}
+
+/// f(x) ⊙ other: the hidden layer of a gated expert.
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> gated_activation(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& other, Activation kind) {
+  require_shape("gated activation", x.shape, other.shape, "both halves come from layers of one width");
+  auto y = ex.tensor(x.shape, any_wants_gradient(x, other));
+  ex.run(ops::Activate<ScalarOf<Ex>>{x, other, y, kind});
+  return y;
+}
+
+}  // namespace neuroinhib

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/ops/routing_plan/op.hpp>
+
+/// The terms that auxiliary losses are made of.
+namespace neuroinhib {
+namespace ops {
+
+/// y[k] = Σ of the gates of expert k's slots.   gates [tokens, chosen], y [experts].  dgates[slot] = dy[expert].
+template <class T>
+struct Importance {
+  static constexpr const char* name = "importance";
+  Tensor<T> gates, y;
+  RoutingPlan plan;
+};
+
+/// y[k] = Σ_tokens Φ((clean[i, k] − threshold[i, k]) / scale[i, k]): the smooth load of Shazeer et al. 2017, eq. 8–10.
+/// The threshold is the M-th largest of the noisy scores of the other experts. clean, noisy, scale [tokens, experts].
+template <class T>
+struct SmoothLoad {
+  static constexpr const char* name = "smooth_load";
+  Tensor<T> clean, noisy, scale, y;
+  Index chosen;
+};
+
+/// y = variance(x) / (mean(x)² + 1e-10), the squared coefficient of variation of a vector; a scalar.
+template <class T>
+struct CvSquared {
+  static constexpr const char* name = "cv_squared";
+  static constexpr T kFloor = T(1e-10);
+  Tensor<T> x, y;
+};
+
+/// y = mean over tokens of (log Σ_k exp logits[i, k])²; a scalar (Zoph et al. 2022, eq. 5).
+template <class T>
+struct ZLoss {
+  static constexpr const char* name = "z_loss";
+  Tensor<T> logits, probabilities, log_sums, y;
+};
+
+/// y = K Σ_k f_k P_k: f_k the share of slots that expert k got, P_k its mean probability; a scalar (Fedus et al.
+/// 2022, eq. 4). probabilities [tokens, experts].
+template <class T>
+struct BalanceLoss {
+  static constexpr const char* name = "balance_loss";
+  Tensor<T> probabilities, y;
+  RoutingPlan plan;
+};
+
+}  // namespace ops
+
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> importance(Ex& ex, const TensorOf<Ex>& gates, const RoutingPlan& plan) {
+  auto y = ex.tensor({plan.experts}, gates.wants_gradient());
+  ex.run(ops::Importance<ScalarOf<Ex>>{gates, y, plan});
+  return y;
+}
+
+/// Throws ConfigError unless chosen < experts: with all experts chosen there is no threshold.
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> smooth_load(Ex& ex, const TensorOf<Ex>& clean, const TensorOf<Ex>& noisy,
+                                       const TensorOf<Ex>& scale, Index chosen) {
+  if (chosen >= clean.cols())
+    fail<ConfigError>("load loss", "M < K = " + std::to_string(clean.cols()), "M = " + std::to_string(chosen),
+                      "turn the load loss off where every expert is chosen");
+  auto y = ex.tensor({clean.cols()}, any_wants_gradient(clean, noisy, scale));
+  ex.run(ops::SmoothLoad<ScalarOf<Ex>>{clean, noisy, scale, y, chosen});
+  return y;
+}
+
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> cv_squared(Ex& ex, const TensorOf<Ex>& x) {
+  auto y = ex.tensor(Shape::scalar(), x.wants_gradient());
+  ex.run(ops::CvSquared<ScalarOf<Ex>>{x, y});
+  return y;
+}
+
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> z_loss(Ex& ex, const TensorOf<Ex>& logits) {
+  auto probabilities = ex.tensor(logits.shape, false);
+  auto log_sums = ex.tensor({logits.rows()}, false);
+  auto y = ex.tensor(Shape::scalar(), logits.wants_gradient());
+  ex.run(ops::ZLoss<ScalarOf<Ex>>{logits, probabilities, log_sums, y});
+  return y;
+}
+
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> balance_loss(Ex& ex, const TensorOf<Ex>& probabilities, const RoutingPlan& plan) {
+  auto y = ex.tensor(Shape::scalar(), probabilities.wants_gradient());
+  ex.run(ops::BalanceLoss<ScalarOf<Ex>>{probabilities, y, plan});
+  return y;
+}
+
+}  // namespace neuroinhib

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <neuroinhib/backend/executor.hpp>
+
+namespace neuroinhib {
+
+/// How activations of one batch become a signal for another.
+enum class Pooling {
+  max,   ///< largest over the batch, one signal for all tokens (the paper's)
+  mean,  ///< average over the batch, one signal for all tokens
+  row    ///< row b conditions row b (the research code's); a longer batch starts again at row 0
+};
+
+namespace ops {
+
+/// y from x [rows, width]: max or mean over rows, y [1, width]; or y[b] = x[b mod rows], y [tokens, width].
+/// winner [width]: the row that won each column, the first of equals.
+template <class T>
+struct BatchPool {
+  static constexpr const char* name = "batch_pool";
+  Tensor<T> x, y;
+  View<int> winner;
+  Pooling pooling;
+};
+
+}  // namespace ops
+
+/// Pools the rows of x, for a batch of `tokens` rows. Result [1, width], or [tokens, width] row by row.
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> batch_pool(Ex& ex, const TensorOf<Ex>& x, Pooling pooling, Index tokens = 1) {
+  require_width("batch pool", x.cols(), x.shape, "");
+  auto y = ex.tensor({pooling == Pooling::row ? tokens : 1, x.cols()}, x.wants_gradient());
+  const View<int> winner = pooling == Pooling::max ? ex.integers({x.cols()}) : View<int>{};
+  ex.run(ops::BatchPool<ScalarOf<Ex>>{x, y, winner, pooling});
+  return y;
+}
+
+}  // namespace neuroinhib

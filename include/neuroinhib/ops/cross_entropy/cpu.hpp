@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+
+#include <neuroinhib/backend/cpu.hpp>
+#include <neuroinhib/ops/cross_entropy/op.hpp>
+#include <neuroinhib/ops/softmax/cpu.hpp>
+
+namespace neuroinhib::ops {
+
+template <class T>
+void forward(Cpu<T>&, const CrossEntropy<T>& op) {
+  const Index rows = op.logits.rows(), classes = op.logits.cols();
+  T total = 0;
+  for (Index row = 0; row < rows; ++row) {
+    const int label = op.labels[row];
+    if (label < 0 || label >= classes)
+      fail<ConfigError>("cross-entropy", "labels from 0 to " + std::to_string(classes - 1),
+                        std::to_string(label) + " in row " + std::to_string(row),
+                        "check the labels or the number of classes");
+    const T* logits = op.logits.data + row * classes;
+    total += softmax_row(logits, op.probabilities.data + row * classes, classes) - logits[label];
+  }
+  op.y[0] = total / static_cast<T>(rows);
+}
+
+template <class T>
+void backward(Cpu<T>& cpu, const CrossEntropy<T>& op) {
+  const auto dlogits = op.logits.gradient_slot();
+  const Index rows = op.logits.rows(), classes = op.logits.cols();
+  const T factor = op.y.gradient[0] / static_cast<T>(rows);
+  cpu.parallel_for(rows, [&](Index row) {
+    for (Index c = 0; c < classes; ++c)
+      dlogits.put(row * classes + c, factor * (op.probabilities(row, c) - (op.labels[row] == c ? T{1} : T{0})));
+  });
+}
+
+}  // namespace neuroinhib::ops

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+
+#include <neuroinhib/backend/executor.hpp>
+
+namespace neuroinhib {
+namespace ops {
+
+/// y = x ⊙ kept / (1 − p), kept ~ Bernoulli(1 − p), drawn again from the counter in the backward pass. Any shape.
+template <class T>
+struct Dropout {
+  static constexpr const char* name = "dropout";
+  Tensor<T> x, y;
+  T p;
+  RandomStream random;
+};
+
+/// y = x + noise ⊙ scale, noise ~ N(0, 1); x, scale and y of one shape.
+template <class T>
+struct AddNoise {
+  static constexpr const char* name = "add_noise";
+  Tensor<T> x, scale, y;
+  RandomStream random;
+};
+
+}  // namespace ops
+
+/// Dropout with inverted scaling (Srivastava et al. 2014); the identity unless training. Throws ConfigError unless
+/// 0 ≤ p < 1.
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> dropout(Ex& ex, const TensorOf<Ex>& x, double p) {
+  if (!(p >= 0 && p < 1))
+    fail<ConfigError>("dropout", "a probability in [0, 1)", std::to_string(p), "p is the share that is dropped");
+  if (!ex.training() || p == 0) return x;
+  auto y = ex.tensor(x.shape, x.wants_gradient());
+  ex.run(ops::Dropout<ScalarOf<Ex>>{x, y, static_cast<ScalarOf<Ex>>(p), ex.stream()});
+  return y;
+}
+
+/// Gaussian noise of the given deviation per element; x itself unless training.
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> add_noise(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& scale) {
+  require_shape("noise scale", x.shape, scale.shape, "one deviation per element");
+  if (!ex.training()) return x;
+  auto y = ex.tensor(x.shape, any_wants_gradient(x, scale));
+  ex.run(ops::AddNoise<ScalarOf<Ex>>{x, scale, y, ex.stream()});
+  return y;
+}
+
+}  // namespace neuroinhib

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <neuroinhib/ops/activation/cpu.hpp>
+#include <neuroinhib/ops/elementwise/op.hpp>
+
+namespace neuroinhib::ops {
+
+template <class T>
+void forward(Cpu<T>& cpu, const Sum<T>& op) {
+  cpu.parallel_blocks(op.y.size(), kElementBlock, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) op.y[i] = op.inputs[0][i];
+    for (Index t = 1; t < op.count; ++t)
+      for (Index i = begin; i < end; ++i) op.y[i] += op.inputs[t][i];
+  });
+}
+
+/// slot (+)= factor · dy.
+template <class T>
+void pass_gradient(Cpu<T>& cpu, const Tensor<T>& y, const GradientSlot<T>& slot, T factor) {
+  if (!slot) return;
+  cpu.parallel_blocks(y.size(), kElementBlock, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) slot.put(i, factor * y.gradient[i]);
+  });
+}
+
+template <class T>
+void backward(Cpu<T>& cpu, const Sum<T>& op) {
+  for (Index t = 0; t < op.count; ++t) pass_gradient(cpu, op.y, op.inputs[t].gradient_slot(), T{1});
+}
+
+template <class T>
+void forward(Cpu<T>& cpu, const Scale<T>& op) {
+  cpu.parallel_blocks(op.y.size(), kElementBlock, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) op.y[i] = op.factor * op.x[i];
+  });
+}
+
+template <class T>
+void backward(Cpu<T>& cpu, const Scale<T>& op) {
+  pass_gradient(cpu, op.y, op.x.gradient_slot(), op.factor);
+}
+
+}  // namespace neuroinhib::ops

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <initializer_list>
+
+#include <neuroinhib/backend/executor.hpp>
+
+namespace neuroinhib {
+namespace ops {
+
+/// y = Σ inputs, all of one shape.  d(input) = dy.
+template <class T>
+struct Sum {
+  static constexpr const char* name = "sum";
+  const Tensor<T>* inputs;
+  Index count;
+  Tensor<T> y;
+};
+
+/// y = factor · x.
+template <class T>
+struct Scale {
+  static constexpr const char* name = "scale";
+  Tensor<T> x, y;
+  T factor;
+};
+
+}  // namespace ops
+
+/// Sum of tensors of one shape; undefined ones are left out. Undefined where all are.
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> sum(Ex& ex, std::initializer_list<TensorOf<Ex>> inputs) {
+  using T = ScalarOf<Ex>;
+  auto* kept = ex.backend().arena().template allocate<Tensor<T>>(static_cast<Index>(inputs.size()));
+  Index count = 0;
+  bool wants_gradient = false;
+  for (const auto& input : inputs) {
+    if (!input.defined()) continue;
+    if (count > 0) require_shape("sum", kept[0].shape, input.shape, "add tensors of one shape");
+    wants_gradient |= input.wants_gradient();
+    kept[count++] = input;
+  }
+  if (count == 0) return {};
+  if (count == 1) return kept[0];
+  auto y = ex.tensor(kept[0].shape, wants_gradient);
+  ex.run(ops::Sum<T>{kept, count, y});
+  return y;
+}
+
+/// factor · x.
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> scale(Ex& ex, const TensorOf<Ex>& x, double factor) {
+  auto y = ex.tensor(x.shape, x.wants_gradient());
+  ex.run(ops::Scale<ScalarOf<Ex>>{x, y, static_cast<ScalarOf<Ex>>(factor)});
+  return y;
+}
+
+}  // namespace neuroinhib

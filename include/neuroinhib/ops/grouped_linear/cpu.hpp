@@ -1,0 +1,97 @@
+#pragma once
+
+#include <algorithm>
+
+#include <neuroinhib/ops/grouped_linear/op.hpp>
+#include <neuroinhib/ops/product/cpu.hpp>
+
+namespace neuroinhib::ops {
+
+/// One product an expert: rows(e) × columns, in tasks of one expert and one panel.
+/// product(expert, begin_column, end_column, scratch) computes the panel.
+template <class T, class Product>
+void for_each_expert_panel(Cpu<T>& cpu, Index experts, Index columns, const Product& product) {
+  const Index panels = product::ceil_div(columns, product::kWidth<T>);
+  cpu.parallel_tasks(experts * panels, product::kDepth<T> * product::kWidth<T>, [&](Index task, T* scratch) {
+    const Index begin = task % panels * product::kWidth<T>;
+    product(task / panels, begin, std::min(columns, begin + product::kWidth<T>), scratch);
+  });
+}
+
+template <class T>
+void forward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
+  const Index in = op.in(), out = op.out();
+  for_each_expert_panel(cpu, op.plan.experts, out, [&](Index e, Index begin, Index end, T* scratch) {
+    const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
+    const T* weight = op.weight.data + e * out * in;
+    if (rows == 0) return;
+    if (op.bias.defined())
+      for (Index r = first; r < first + rows; ++r)
+        std::copy(op.bias.data + e * out + begin, op.bias.data + e * out + end, op.y.data + r * out + begin);
+    product::columns_of<T>(
+        begin, end, rows, in, 1, [&](Index m) { return op.x.data + op.source(first + m) * in; },
+        [&](Index k0, Index k1, Index n, Index columns, T* panel) {
+          product::pack_columns(k1 - k0, columns, weight + n * in + k0, in, panel);
+        },
+        [&](Index m) { return op.y.data + (first + m) * out; }, op.bias.defined(), scratch);
+  });
+}
+
+/// dy · weight in the plan's order: [slots, in].
+template <class T>
+void slot_gradients(Cpu<T>& cpu, const GroupedLinear<T>& op, T* dx, bool add) {
+  const Index in = op.in(), out = op.out();
+  for_each_expert_panel(cpu, op.plan.experts, in, [&](Index e, Index begin, Index end, T* scratch) {
+    const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
+    if (rows == 0) return;
+    product::columns_of<T>(
+        begin, end, rows, out, 1, [&](Index m) { return op.y.gradient + (first + m) * out; },
+        [&](Index k0, Index k1, Index n, Index columns, T* panel) {
+          product::pack_rows<T>(
+              k1 - k0, columns, [&](Index k) { return op.weight.data + (e * out + k0 + k) * in + n; }, panel);
+        },
+        [&](Index m) { return dx + (first + m) * in; }, add, scratch);
+  });
+}
+
+template <class T>
+void backward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
+  const Index in = op.in(), out = op.out();
+  if (const auto dx = op.x.gradient_slot()) {
+    if (!op.gathers) {
+      slot_gradients(cpu, op, dx.data, dx.add);
+    } else {
+      const ArenaScope scope(cpu.arena());
+      T* slots = cpu.arena().template allocate<T>(op.plan.slots() * in);
+      slot_gradients(cpu, op, slots, false);
+      cpu.parallel_for(op.plan.tokens(), [&](Index token) {
+        T* sum = dx.data + token * in;
+        if (!dx.add) std::fill_n(sum, in, T{0});
+        for (Index m = 0; m < op.plan.chosen(); ++m) {
+          const T* slot = slots + op.plan.position[token * op.plan.chosen() + m] * in;
+          for (Index c = 0; c < in; ++c) sum[c] += slot[c];
+        }
+      });
+    }
+  }
+  if (const auto dw = op.weight.gradient_slot())
+    for_each_expert_panel(cpu, op.plan.experts, in, [&](Index e, Index begin, Index end, T* scratch) {
+      const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
+      product::columns_of<T>(
+          begin, end, out, rows, out, [&](Index m) { return op.y.gradient + first * out + m; },
+          [&](Index k0, Index k1, Index n, Index columns, T* panel) {
+            product::pack_rows<T>(
+                k1 - k0, columns, [&](Index k) { return op.x.data + op.source(first + k0 + k) * in + n; }, panel);
+          },
+          [&](Index m) { return dw.data + (e * out + m) * in; }, dw.add, scratch);
+    });
+  if (const auto db = op.bias.gradient_slot())
+    cpu.parallel_for(op.plan.experts, [&](Index e) {
+      T* sum = db.data + e * out;
+      if (!db.add) std::fill_n(sum, out, T{0});
+      for (Index r = op.plan.offsets[e]; r < op.plan.offsets[e + 1]; ++r)
+        for (Index c = 0; c < out; ++c) sum[c] += op.y.gradient[r * out + c];
+    });
+}
+
+}  // namespace neuroinhib::ops

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <neuroinhib/backend/executor.hpp>
+
+namespace neuroinhib {
+namespace ops {
+
+/// y = x Wᵀ + b.   x [tokens, in], weight [out, in], bias [out] or none, y [tokens, out].
+/// dx = dy W,  dW = dyᵀ x,  db = Σ_tokens dy.
+template <class T>
+struct Linear {
+  static constexpr const char* name = "linear";
+  Tensor<T> x, weight, bias, y;
+};
+
+}  // namespace ops
+
+/// W x + b for every row of x; extents after the first are read as one. Throws ShapeError.
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> linear(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& weight,
+                                  const TensorOf<Ex>& bias = {}) {
+  require_width("linear", weight.shape[1], x.shape, "the input's width must be the layer's `in`");
+  if (bias.defined()) require_shape("linear bias", {weight.shape[0]}, bias.shape, "one element per output");
+  auto y = ex.tensor({x.rows(), weight.shape[0]}, any_wants_gradient(x, weight, bias));
+  ex.run(ops::Linear<ScalarOf<Ex>>{x, weight, bias, y});
+  return y;
+}
+
+}  // namespace neuroinhib

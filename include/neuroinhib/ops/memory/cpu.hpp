@@ -1,0 +1,34 @@
+#pragma once
+
+#include <algorithm>
+
+#include <neuroinhib/backend/cpu.hpp>
+#include <neuroinhib/ops/memory/op.hpp>
+
+namespace neuroinhib::ops {
+
+template <class T>
+void forward(Cpu<T>&, const Remember<T>& op) {
+  Buffer<T>& buffer = *op.buffer;
+  if (op.decay == 0 || buffer.shape.size() == 0) {
+    buffer.assign({op.x.data, {op.x.rows(), op.x.cols()}});
+    return;
+  }
+  for (Index i = 0; i < op.x.size(); ++i) {
+    T& kept = buffer.values[static_cast<std::size_t>(i)];
+    kept = op.decay * kept + (1 - op.decay) * op.x[i];
+  }
+}
+
+template <class T>
+void backward(Cpu<T>&, const Remember<T>&) {}
+
+template <class T>
+void forward(Cpu<T>&, const Recall<T>& op) {
+  std::copy(op.buffer->values.begin(), op.buffer->values.end(), op.y.data);
+}
+
+template <class T>
+void backward(Cpu<T>&, const Recall<T>&) {}
+
+}  // namespace neuroinhib::ops

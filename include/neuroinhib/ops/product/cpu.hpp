@@ -1,0 +1,161 @@
+#pragma once
+
+#include <algorithm>
+
+#include <neuroinhib/backend/cpu.hpp>
+
+/// The tiled product that linear, grouped linear and convolution share: c(m, n) (+)= Σ_k a(m, k) b(k, n).
+/// Rows of a and c are given as pointers, so that gathers and sliding windows need no copy; b is packed, one panel of
+/// kWidth columns at a time. The order of the sum over k depends on K alone: results do not change with threads.
+namespace neuroinhib::product {
+
+template <class T>
+struct Vector {
+#if defined(__AVX512F__)
+  static constexpr int kBytes = 64, kRows = 12;
+#elif defined(__AVX__)
+  static constexpr int kBytes = 32, kRows = 6;
+#else
+  static constexpr int kBytes = 16, kRows = 6;
+#endif
+  static constexpr int kLanes = kBytes / static_cast<int>(sizeof(T));
+  typedef T Aligned __attribute__((vector_size(kBytes)));  // NOLINT(modernize-use-using): `using` loses the attribute
+  typedef T Unaligned __attribute__((vector_size(kBytes), aligned(sizeof(T))));  // NOLINT(modernize-use-using)
+};
+
+/// Rows of c computed at once, columns of a panel, and the depth after which a longer sum is cut, so that a packed
+/// panel stays in the second-level cache.
+template <class T>
+inline constexpr Index kRows = Vector<T>::kRows;
+template <class T>
+inline constexpr Index kWidth = 2 * Vector<T>::kLanes;
+template <class T>
+inline constexpr Index kDepth = 1024 / static_cast<Index>(sizeof(T) / 4);
+
+[[nodiscard]] constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
+
+/// How the kernel walks one row of a: `segments` runs of `length` elements, `step` apart, runs `jump` apart.
+struct Walk {
+  Index length;
+  Index step = 1;
+  Index segments = 1;
+  Index jump = 0;
+
+  [[nodiscard]] Index depth() const { return length * segments; }
+};
+
+/// kRows × kWidth of c from as many row pointers of a and one packed panel of b.
+template <class T>
+inline void tile(const T* const* rows, const Walk& walk, const T* panel, T* const* out, Index columns, bool add) {
+  using Vec = Vector<T>;
+  using Aligned = typename Vec::Aligned;
+  using Unaligned = typename Vec::Unaligned;
+  constexpr int kR = Vec::kRows, kL = Vec::kLanes;
+
+  Aligned sum[kR][2] = {};
+  const T* a[kR];
+  for (Index segment = 0; segment < walk.segments; ++segment) {
+    for (int m = 0; m < kR; ++m) a[m] = rows[m] + segment * walk.jump;
+    const Index end = walk.length * walk.step;
+    for (Index k = 0; k < end; k += walk.step) {
+      const Aligned b0 = *reinterpret_cast<const Aligned*>(panel);
+      const Aligned b1 = *reinterpret_cast<const Aligned*>(panel + kL);
+      panel += 2 * kL;
+#pragma GCC unroll 16
+      for (int m = 0; m < kR; ++m) {
+        const T value = a[m][k];
+        sum[m][0] += value * b0;
+        sum[m][1] += value * b1;
+      }
+    }
+  }
+  if (columns == kWidth<T>) {
+    for (int m = 0; m < kR; ++m) {
+      auto* left = reinterpret_cast<Unaligned*>(out[m]);
+      auto* right = reinterpret_cast<Unaligned*>(out[m] + kL);
+      *left = add ? *left + sum[m][0] : sum[m][0];
+      *right = add ? *right + sum[m][1] : sum[m][1];
+    }
+    return;
+  }
+  for (int m = 0; m < kR; ++m) {
+    const T* values = reinterpret_cast<const T*>(sum[m]);
+    for (Index n = 0; n < columns; ++n) out[m][n] = add ? out[m][n] + values[n] : values[n];
+  }
+}
+
+/// All `count` rows against one packed panel. row(m) points at the first element of row m of a, out(m) at the panel's
+/// first column in row m of c.
+template <class T, class Row, class Out>
+void rows_times_panel(Index count, const Row& row, const Walk& walk, const T* panel, const Out& out, Index columns,
+                      bool add) {
+  alignas(64) T unused[static_cast<std::size_t>(kWidth<T>)] = {};
+  const T* a[static_cast<std::size_t>(kRows<T>)];
+  T* c[static_cast<std::size_t>(kRows<T>)];
+  for (Index first = 0; first < count; first += kRows<T>) {
+    for (Index m = 0; m < kRows<T>; ++m) {
+      const bool inside = first + m < count;
+      a[m] = row(inside ? first + m : count - 1);
+      c[m] = inside ? out(first + m) : unused;
+    }
+    tile<T>(a, walk, panel, c, columns, add);
+  }
+}
+
+/// Packs b(k, n) = source(k)[n], rows of b contiguous: `depth` rows of kWidth, zeros beyond `columns`.
+template <class T, class Source>
+void pack_rows(Index depth, Index columns, const Source& source, T* panel) {
+  for (Index k = 0; k < depth; ++k, panel += kWidth<T>) {
+    const T* from = source(k);
+    if (columns == kWidth<T>) {
+      for (Index n = 0; n < kWidth<T>; ++n) panel[n] = from[n];
+    } else {
+      std::copy_n(from, columns, panel);
+      std::fill(panel + columns, panel + kWidth<T>, T{0});
+    }
+  }
+}
+
+/// Packs b(k, n) = source[n·stride + k], columns of b contiguous: the transpose of pack_rows.
+template <class T>
+void pack_columns(Index depth, Index columns, const T* source, Index stride, T* panel) {
+  constexpr Index kBlock = 16;
+  for (Index k0 = 0; k0 < depth; k0 += kBlock) {
+    const Index k1 = std::min(depth, k0 + kBlock);
+    for (Index n = 0; n < kWidth<T>; ++n)
+      for (Index k = k0; k < k1; ++k) panel[k * kWidth<T> + n] = n < columns ? source[n * stride + k] : T{0};
+  }
+}
+
+/// One task's share of a product: columns [begin, end) of c, all rows, all of K, cut at kDepth.
+/// pack(k0, k1, n, columns, panel) packs b's rows [k0, k1) of columns [n, n + columns).
+/// An empty sum (K = 0) is zero.
+template <class T, class Row, class Pack, class Out>
+void columns_of(Index begin, Index end, Index rows, Index depth, Index step, const Row& row, const Pack& pack,
+                const Out& out, bool add, T* scratch) {
+  if (depth == 0 && !add) {
+    for (Index m = 0; m < rows; ++m) std::fill(out(m) + begin, out(m) + end, T{0});
+  }
+  for (Index k0 = 0; k0 < depth; k0 += kDepth<T>) {
+    const Index k1 = std::min(depth, k0 + kDepth<T>);
+    for (Index n = begin; n < end; n += kWidth<T>) {
+      const Index columns = std::min(kWidth<T>, end - n);
+      pack(k0, k1, n, columns, scratch);
+      rows_times_panel<T>(
+          rows, [&](Index m) { return row(m) + k0 * step; }, Walk{k1 - k0, step}, scratch,
+          [&](Index m) { return out(m) + n; }, columns, add || k0 > 0);
+    }
+  }
+}
+
+/// The whole product in tasks of one panel each.
+template <class T, class Row, class Pack, class Out>
+void multiply(Cpu<T>& cpu, Index rows, Index columns, Index depth, Index step, const Row& row, const Pack& pack,
+              const Out& out, bool add) {
+  cpu.parallel_tasks(ceil_div(columns, kWidth<T>), std::min(depth, kDepth<T>) * kWidth<T>, [&](Index task, T* scratch) {
+    const Index n = task * kWidth<T>;
+    columns_of<T>(n, std::min(columns, n + kWidth<T>), rows, depth, step, row, pack, out, add, scratch);
+  });
+}
+
+}  // namespace neuroinhib::product
