@@ -1,0 +1,105 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <neuroinhib/core/parameters.hpp>
+#include <neuroinhib/core/random.hpp>
+#include <neuroinhib/io/safetensors.hpp>
+#include <neuroinhib/optim/adam.hpp>
+#include <neuroinhib/optim/sgd.hpp>
+
+/// Training to disk and back: parameters, modules' state, optimizer, random state and the caller's notes in one
+/// safetensors file. Resuming from it gives the same bits as not having stopped.
+namespace neuroinhib::io {
+
+/// Where training stands, as the caller counts it.
+struct Progress {
+  std::string configuration;  ///< whatever must be equal for the file to fit: model, data, batch size, …
+  std::string notes;          ///< whatever else the caller wants back: position in the data, curves, …
+};
+
+namespace detail {
+
+template <class T, class F>
+void for_each_vector(typename Adam<T>::State& state, const F& f) {
+  f("optimizer.first_moment", state.first);
+  f("optimizer.second_moment", state.second);
+}
+template <class T, class F>
+void for_each_vector(typename Sgd<T>::State& state, const F& f) {
+  f("optimizer.velocity", state.velocity);
+}
+
+template <class T>
+[[nodiscard]] View<const T> view_of(const std::vector<T>& values) {
+  return {values.data(), {static_cast<Index>(values.size())}};
+}
+
+}  // namespace detail
+
+/// Writes the parameters alone, under their names.
+template <class T>
+void save_parameters(const std::filesystem::path& path, const Parameters<T>& parameters) {
+  SafetensorsWriter writer;
+  for (const auto& entry : parameters.entries()) writer.add<T>(entry.name, entry.tensor);
+  writer.write(path);
+}
+
+/// Reads parameters by name. Throws FormatError where a name, shape or dtype is not the model's.
+template <class T>
+void load_parameters(const std::filesystem::path& path, Parameters<T>& parameters) {
+  const Safetensors file(path);
+  for (const auto& entry : parameters.entries()) file.read_into<T>(entry.name, entry.tensor);
+}
+
+/// Writes atomically. Throws IoError; the checkpoint before is then still there.
+template <class T, template <class> class Optimizer>
+void save_checkpoint(const std::filesystem::path& path, const Parameters<T>& parameters, Optimizer<T>& optimizer,
+                     const RandomState& random, const Progress& progress) {
+  SafetensorsWriter writer;
+  for (const auto& entry : parameters.entries()) writer.add<T>("parameters." + entry.name, entry.tensor);
+  for (const auto& state : parameters.states()) writer.add<T>("state." + state.name, state.buffer->view());
+  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, std::vector<T>& values) {
+    writer.add<T>(name, detail::view_of(values));
+  });
+  writer.note("configuration", progress.configuration);
+  writer.note("notes", progress.notes);
+  writer.note("optimizer_steps", std::to_string(optimizer.state().steps));
+  writer.note("random_seed", std::to_string(random.seed));
+  writer.note("random_step", std::to_string(random.step));
+  writer.write(path);
+}
+
+/// Brings everything back and returns the notes. Throws ConfigError for a checkpoint of another configuration,
+/// FormatError for a damaged file; nothing is changed then.
+template <class T, template <class> class Optimizer>
+std::string load_checkpoint(const std::filesystem::path& path, Parameters<T>& parameters, Optimizer<T>& optimizer,
+                            RandomState& random, const std::string& configuration) {
+  const Safetensors file(path);
+  if (file.note("configuration") != configuration)
+    fail<ConfigError>("checkpoint " + path.string(), "the configuration " + configuration, file.note("configuration"),
+                      "resume with the options it was made with, or choose another output folder");
+  for (const auto& entry : parameters.entries())
+    if (file.shape("parameters." + entry.name) != entry.tensor.shape)
+      file.refuse(entry.name + " of shape " + entry.tensor.shape.text(), file.shape("parameters." + entry.name).text());
+  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, std::vector<T>& values) {
+    if (file.shape(name) != detail::view_of(values).shape)
+      file.refuse(std::string(name) + " of " + std::to_string(values.size()), file.shape(name).text());
+  });
+  for (const auto& state : parameters.states())
+    if (!file.contains("state." + state.name)) file.refuse("a tensor state." + state.name, "none of that name");
+
+  for (const auto& entry : parameters.entries()) file.read_into<T>("parameters." + entry.name, entry.tensor);
+  for (const auto& state : parameters.states()) {
+    state.buffer->values = file.values<T>("state." + state.name);
+    state.buffer->shape = file.shape("state." + state.name);
+  }
+  detail::for_each_vector<T>(optimizer.state(),
+                             [&](const char* name, std::vector<T>& values) { values = file.values<T>(name); });
+  optimizer.state().steps = std::stoll(file.note("optimizer_steps"));
+  random = {std::stoull(file.note("random_seed")), std::stoull(file.note("random_step"))};
+  return file.note("notes");
+}
+
+}  // namespace neuroinhib::io
