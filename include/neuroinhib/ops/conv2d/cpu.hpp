@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <optional>
 
 #include <neuroinhib/ops/activation/cpu.hpp>
 #include <neuroinhib/ops/conv2d/op.hpp>
@@ -99,105 +98,60 @@ const T* gradient_before_activation(const Conv2d<T>& op, const ConvExtents& e, I
   return scratch;
 }
 
-/// The input gradient as a product. Input pixels fall into stride² phases by their position modulo the stride; those
-/// of a phase see the same taps of the kernel, and their windows in the zero-padded output gradient are contiguous
-/// runs again, the kernel flipped.
+/// The weight as the input gradient's right operand: [out] deep, the window's numbers as columns.
 template <class T>
-class InputGradient {
- public:
-  InputGradient(Cpu<T>& cpu, const Conv2d<T>& op, const ConvExtents& e)
-      : e_(e),
-        reach_y_(product::ceil_div(e.kernel_height, e.stride)),
-        reach_x_(product::ceil_div(e.kernel_width, e.stride)),
-        width_((e.padded_width() - 1) / e.stride + reach_x_),
-        height_((e.padded_height() - 1) / e.stride + reach_y_),
-        panels_(product::ceil_div(e.in, product::kWidth<T>)) {
-    phases_ = cpu.arena().template allocate<Phase>(e.stride * e.stride);
-    for (Index y = 0; y < e.stride; ++y)
-      for (Index x = 0; x < e.stride; ++x) phases_[y * e.stride + x] = make_phase(cpu, op, y, x);
-  }
+const T* pack_for_input_gradient(Cpu<T>& cpu, const Conv2d<T>& op, const ConvExtents& e) {
+  const Index panels = product::ceil_div(e.run(), product::kWidth<T>), panel_size = e.out * product::kWidth<T>;
+  T* packed = cpu.arena().template allocate<T>(e.kernel_height * panels * panel_size);
+  cpu.parallel_for(e.kernel_height * panels, [&](Index i) {
+    const Index n = i % panels * product::kWidth<T>, first = i / panels * e.run() + n;
+    product::pack_rows<T>(e.out, std::min(product::kWidth<T>, e.run() - n),
+                          [&](Index k) { return op.weight.data + k * e.window() + first; }, packed + i * panel_size);
+  });
+  return packed;
+}
 
-  /// Elements of scratch that `run` needs: the output gradient with room for the reach of the kernel on each side.
-  [[nodiscard]] Index scratch_size() const { return height_ * width_ * e_.out; }
-
-  /// dy [pixels, out] of one image to dx [in_height, in_width, in].
-  void run(const T* dy, T* scratch, T* dx, bool add) const {
-    std::fill_n(scratch, scratch_size(), T{0});
-    for (Index row = 0; row < e_.height; ++row)
-      std::copy_n(dy + row * e_.width * e_.out, e_.width * e_.out,
-                  scratch + ((row + reach_y_ - 1) * width_ + reach_x_ - 1) * e_.out);
-    for (Index p = 0; p < e_.stride * e_.stride; ++p) {
-      const Phase& phase = phases_[p];
-      const product::Walk walk{phase.taps_x * e_.out, 1, phase.taps_y, width_ * e_.out};
-      for (Index panel = 0; panel < panels_; ++panel) {
-        const Index n = panel * product::kWidth<T>;
-        product::rows_times_panel<T>(
-            phase.count, [&](Index m) { return scratch + phase.pixels[m].gradient; }, walk,
-            phase.packed + panel * walk.depth() * product::kWidth<T>,
-            [&](Index m) { return dx + phase.pixels[m].input + n; }, std::min(product::kWidth<T>, e_.in - n), add);
-      }
+/// Adds dy [pixels, out] of one image to the windows it came from. Windows overlap; rows are added one after another.
+template <class T>
+void scatter_windows(const ConvExtents& e, const T* dy, const T* packed, const Index* offsets, T* dx) {
+  for (Index row = 0; row < e.kernel_height; ++row)
+    for (Index n = 0; n < e.run(); n += product::kWidth<T>, packed += e.out * product::kWidth<T>) {
+      T* first = dx + row * e.padded_width() * e.in + n;
+      product::rows_times_panel<T>(
+          e.pixels(), [&](Index m) { return dy + m * e.out; }, product::Walk{e.out}, packed,
+          [&](Index m) { return first + offsets[m]; }, std::min(product::kWidth<T>, e.run() - n), true);
     }
-  }
+}
 
- private:
-  struct Pixel {
-    Index gradient, input;  ///< offsets of a window in the padded gradient and of a pixel in the input
-  };
-  struct Phase {
-    Index taps_y, taps_x, count;
-    Pixel* pixels;
-    T* packed;
-  };
-
-  Phase make_phase(Cpu<T>& cpu, const Conv2d<T>& op, Index phase_y, Index phase_x) const {
-    const auto taps = [&](Index kernel, Index phase) {
-      return phase < kernel ? product::ceil_div(kernel - phase, e_.stride) : Index{0};
-    };
-    Phase phase{taps(e_.kernel_height, phase_y), taps(e_.kernel_width, phase_x), 0, nullptr, nullptr};
-    phase.pixels = cpu.arena().template allocate<Pixel>(e_.in_height * e_.in_width);
-    for (Index y = 0; y < e_.in_height; ++y)
-      for (Index x = 0; x < e_.in_width; ++x) {
-        const Index py = y + e_.padding - phase_y, px = x + e_.padding - phase_x;
-        if (py < 0 || px < 0 || py % e_.stride != 0 || px % e_.stride != 0) continue;
-        const Index row = py / e_.stride + reach_y_ - phase.taps_y, column = px / e_.stride + reach_x_ - phase.taps_x;
-        phase.pixels[phase.count++] = {(row * width_ + column) * e_.out, (y * e_.in_width + x) * e_.in};
-      }
-    pack(cpu, op, phase, phase_y, phase_x);
-    return phase;
-  }
-
-  void pack(Cpu<T>& cpu, const Conv2d<T>& op, Phase& phase, Index phase_y, Index phase_x) const {
-    const Index depth = phase.taps_y * phase.taps_x * e_.out;
-    phase.packed = cpu.arena().template allocate<T>(panels_ * depth * product::kWidth<T>);
-    cpu.parallel_for(panels_, [&](Index panel) {
-      const Index n = panel * product::kWidth<T>;
-      const auto source = [&](Index k) {
-        const Index out = k % e_.out, tap = k / e_.out;
-        const Index ky = phase_y + e_.stride * (phase.taps_y - 1 - tap / phase.taps_x);
-        const Index kx = phase_x + e_.stride * (phase.taps_x - 1 - tap % phase.taps_x);
-        return op.weight.data + out * e_.window() + ky * e_.run() + kx * e_.in + n;
-      };
-      product::pack_rows<T>(depth, std::min(product::kWidth<T>, e_.in - n), source,
-                            phase.packed + panel * depth * product::kWidth<T>);
-    });
-  }
-
-  ConvExtents e_;
-  Index reach_y_, reach_x_, width_, height_, panels_;
-  Phase* phases_ = nullptr;
-};
-
-/// Packs columns [n, n + columns) of the windows of all pixels; a window's runs may meet inside the panel.
+/// One image's input gradient, through a padded copy in `scratch` where the convolution pads.
 template <class T>
-void pack_windows(const ConvExtents& e, const T* x, const Index* offsets, Index n, Index columns, T* panel) {
-  std::fill_n(panel, columns < product::kWidth<T> ? e.pixels() * product::kWidth<T> : 0, T{0});
-  for (Index done = 0; done < columns;) {
-    const Index row = (n + done) / e.run(), start = (n + done) % e.run();
-    const Index length = std::min(columns - done, e.run() - start);
-    const T* from = x + row * e.padded_width() * e.in + start;
-    for (Index pixel = 0; pixel < e.pixels(); ++pixel)
-      std::copy_n(from + offsets[pixel], length, panel + pixel * product::kWidth<T> + done);
-    done += length;
+void input_gradient(const ConvExtents& e, const T* dy, const T* packed, const Index* offsets, T* dx, bool add,
+                    T* scratch) {
+  if (e.padding == 0) {
+    if (!add) std::fill_n(dx, e.image_size(), T{0});
+    scatter_windows(e, dy, packed, offsets, dx);
+    return;
+  }
+  std::fill_n(scratch, e.padded_size(), T{0});
+  scatter_windows(e, dy, packed, offsets, scratch);
+  for (Index y = 0; y < e.in_height; ++y) {
+    const T* from = scratch + ((y + e.padding) * e.padded_width() + e.padding) * e.in;
+    T* to = dx + y * e.in_width * e.in;
+    for (Index i = 0; i < e.in_width * e.in; ++i) to[i] = add ? to[i] + from[i] : from[i];
+  }
+}
+
+/// One image's share of the weight gradient, [window, out]: a window's number, over all pixels, times dy.
+/// `panel` has room for the pixels' dy, kWidth columns at a time.
+template <class T>
+void weight_gradient(const ConvExtents& e, const T* x, const T* dy, T* sum, bool add, T* panel) {
+  const product::Walk pixels{e.width, e.stride * e.in, e.height, e.stride * e.padded_width() * e.in};
+  for (Index n = 0; n < e.out; n += product::kWidth<T>) {
+    const Index columns = std::min(product::kWidth<T>, e.out - n);
+    product::pack_rows<T>(e.pixels(), columns, [&](Index k) { return dy + k * e.out + n; }, panel);
+    product::rows_times_panel<T>(
+        e.window(), [&](Index m) { return x + m / e.run() * e.padded_width() * e.in + m % e.run(); }, pixels, panel,
+        [&](Index m) { return sum + m * e.out + n; }, columns, add);
   }
 }
 
@@ -212,46 +166,40 @@ void backward(Cpu<T>& cpu, const Conv2d<T>& op) {
   const Index groups = std::min(e.images, kConvGroups);
   const Index* offsets = window_offsets(cpu, e);
   const auto dx = op.x.gradient_slot(), dw = op.weight.gradient_slot(), db = op.bias.gradient_slot();
-  std::optional<InputGradient<T>> input_gradient;
-  if (dx) input_gradient.emplace(cpu, op, e);
+  const T* packed = dx ? pack_for_input_gradient(cpu, op, e) : nullptr;
   T* weight_sums = cpu.arena().template allocate<T>(groups * e.out * e.window());
   T* bias_sums = cpu.arena().template allocate<T>(groups * e.out);
-  const Index gradient_size = e.pixels() * e.out, panel_size = e.pixels() * product::kWidth<T>;
-  const Index work_size = std::max(panel_size, input_gradient ? input_gradient->scratch_size() : 0);
+  const Index gradient_size = e.pixels() * e.out, work_size = e.pixels() * product::kWidth<T>;
 
   cpu.parallel_tasks(groups, gradient_size + e.padded_size() + work_size, [&](Index group, T* scratch) {
-    T* weight_sum = weight_sums + group * e.out * e.window();
     T* bias_sum = bias_sums + group * e.out;
     std::fill_n(bias_sum, e.out, T{0});
     const Index begin = e.images * group / groups, end = e.images * (group + 1) / groups;
     for (Index image = begin; image < end; ++image) {
       T* work = scratch;
       const T* dy = gradient_before_activation(op, e, image, scratch + work_size);
-      if (input_gradient) input_gradient->run(dy, work, dx.data + image * e.image_size(), dx.add);
+      if (dx)
+        input_gradient(e, dy, packed, offsets, dx.data + image * e.image_size(), dx.add,
+                       scratch + work_size + gradient_size);
       if (db)
         for (Index i = 0; i < gradient_size; i += e.out)
           for (Index c = 0; c < e.out; ++c) bias_sum[c] += dy[i + c];
       if (!dw) continue;
       const T* x = padded_image(op.x.data + image * e.image_size(), e, scratch + work_size + gradient_size);
-      for (Index n = 0; n < e.window(); n += product::kWidth<T>) {
-        const Index columns = std::min(product::kWidth<T>, e.window() - n);
-        pack_windows(e, x, offsets, n, columns, work);
-        product::rows_times_panel<T>(
-            e.out, [&](Index m) { return dy + m; }, product::Walk{e.pixels(), e.out}, work,
-            [&](Index m) { return weight_sum + m * e.window() + n; }, columns, image > begin);
-      }
+      weight_gradient(e, x, dy, weight_sums + group * e.out * e.window(), image > begin, work);
     }
   });
-  const auto reduce = [&](const T* sums, Index size, const GradientSlot<T>& slot) {
-    if (!slot) return;
-    cpu.parallel_for(size, [&](Index i) {
-      T sum = 0;
-      for (Index group = 0; group < groups; ++group) sum += sums[group * size + i];
-      slot.put(i, sum);
-    });
+  const auto total = [&](const T* sums, Index size, Index i) {
+    T sum = 0;
+    for (Index group = 0; group < groups; ++group) sum += sums[group * size + i];
+    return sum;
   };
-  reduce(weight_sums, e.out * e.window(), dw);
-  reduce(bias_sums, e.out, db);
+  if (dw)
+    cpu.parallel_for(e.window(), [&](Index w) {
+      for (Index c = 0; c < e.out; ++c) dw.put(c * e.window() + w, total(weight_sums, e.out * e.window(), w * e.out + c));
+    });
+  if (db)
+    for (Index c = 0; c < e.out; ++c) db.put(c, total(bias_sums, e.out, c));
 }
 
 }  // namespace neuroinhib::ops

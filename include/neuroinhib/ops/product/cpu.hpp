@@ -1,34 +1,21 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include <neuroinhib/backend/cpu.hpp>
+#include <neuroinhib/backend/simd.hpp>
 
 /// The tiled product that linear, grouped linear and convolution share: c(m, n) (+)= Σ_k a(m, k) b(k, n).
 /// Rows of a and c are given as pointers, so that gathers and sliding windows need no copy; b is packed, one panel of
 /// kWidth columns at a time. The order of the sum over k depends on K alone: results do not change with threads.
 namespace neuroinhib::product {
 
-template <class T>
-struct Vector {
-#if defined(__AVX512F__)
-  static constexpr int kBytes = 64, kRows = 12;
-#elif defined(__AVX__)
-  static constexpr int kBytes = 32, kRows = 6;
-#else
-  static constexpr int kBytes = 16, kRows = 6;
-#endif
-  static constexpr int kLanes = kBytes / static_cast<int>(sizeof(T));
-  typedef T Aligned __attribute__((vector_size(kBytes)));  // NOLINT(modernize-use-using): `using` loses the attribute
-  typedef T Unaligned __attribute__((vector_size(kBytes), aligned(sizeof(T))));  // NOLINT(modernize-use-using)
-};
-
 /// Rows of c computed at once, columns of a panel, and the depth after which a longer sum is cut, so that a packed
 /// panel stays in the second-level cache.
+inline constexpr Index kRows = simd::kRegisters == 32 ? 12 : 6;
 template <class T>
-inline constexpr Index kRows = Vector<T>::kRows;
-template <class T>
-inline constexpr Index kWidth = 2 * Vector<T>::kLanes;
+inline constexpr Index kWidth = 2 * simd::Vector<T>::kLanes;
 template <class T>
 inline constexpr Index kDepth = 1024 / static_cast<Index>(sizeof(T) / 4);
 
@@ -47,19 +34,16 @@ struct Walk {
 /// kRows × kWidth of c from as many row pointers of a and one packed panel of b.
 template <class T>
 inline void tile(const T* const* rows, const Walk& walk, const T* panel, T* const* out, Index columns, bool add) {
-  using Vec = Vector<T>;
-  using Aligned = typename Vec::Aligned;
-  using Unaligned = typename Vec::Unaligned;
-  constexpr int kR = Vec::kRows, kL = Vec::kLanes;
+  using Vec = simd::Vector<T>;
+  constexpr int kR = static_cast<int>(kRows), kL = Vec::kLanes;
 
-  Aligned sum[kR][2] = {};
+  typename Vec::Value sum[kR][2] = {};
   const T* a[kR];
   for (Index segment = 0; segment < walk.segments; ++segment) {
     for (int m = 0; m < kR; ++m) a[m] = rows[m] + segment * walk.jump;
     const Index end = walk.length * walk.step;
     for (Index k = 0; k < end; k += walk.step) {
-      const Aligned b0 = *reinterpret_cast<const Aligned*>(panel);
-      const Aligned b1 = *reinterpret_cast<const Aligned*>(panel + kL);
+      const auto b0 = Vec::load(panel), b1 = Vec::load(panel + kL);
       panel += 2 * kL;
 #pragma GCC unroll 16
       for (int m = 0; m < kR; ++m) {
@@ -71,15 +55,14 @@ inline void tile(const T* const* rows, const Walk& walk, const T* panel, T* cons
   }
   if (columns == kWidth<T>) {
     for (int m = 0; m < kR; ++m) {
-      auto* left = reinterpret_cast<Unaligned*>(out[m]);
-      auto* right = reinterpret_cast<Unaligned*>(out[m] + kL);
-      *left = add ? *left + sum[m][0] : sum[m][0];
-      *right = add ? *right + sum[m][1] : sum[m][1];
+      Vec::store(add ? Vec::load(out[m]) + sum[m][0] : sum[m][0], out[m]);
+      Vec::store(add ? Vec::load(out[m] + kL) + sum[m][1] : sum[m][1], out[m] + kL);
     }
     return;
   }
   for (int m = 0; m < kR; ++m) {
-    const T* values = reinterpret_cast<const T*>(sum[m]);
+    T values[2 * kL];
+    std::memcpy(values, sum[m], sizeof values);
     for (Index n = 0; n < columns; ++n) out[m][n] = add ? out[m][n] + values[n] : values[n];
   }
 }
@@ -90,10 +73,10 @@ template <class T, class Row, class Out>
 void rows_times_panel(Index count, const Row& row, const Walk& walk, const T* panel, const Out& out, Index columns,
                       bool add) {
   alignas(64) T unused[static_cast<std::size_t>(kWidth<T>)] = {};
-  const T* a[static_cast<std::size_t>(kRows<T>)];
-  T* c[static_cast<std::size_t>(kRows<T>)];
-  for (Index first = 0; first < count; first += kRows<T>) {
-    for (Index m = 0; m < kRows<T>; ++m) {
+  const T* a[static_cast<std::size_t>(kRows)];
+  T* c[static_cast<std::size_t>(kRows)];
+  for (Index first = 0; first < count; first += kRows) {
+    for (Index m = 0; m < kRows; ++m) {
       const bool inside = first + m < count;
       a[m] = row(inside ? first + m : count - 1);
       c[m] = inside ? out(first + m) : unused;
