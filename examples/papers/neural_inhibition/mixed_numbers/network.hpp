@@ -42,8 +42,8 @@ struct CleanRecipe {
 template <class T>
 struct Body {
   static constexpr Index kPooled = 24 * 24 * 64, kFeatures = 10 * 10 * 32;
-  nn::Conv2d<T> conv1{1, 64, 3, {.activation = Activation::relu}};
-  nn::Conv2d<T> conv2{64, 32, 4, {.activation = Activation::relu}};
+  nn::Conv2d<T> conv1{1, 64, 3, {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 1}}};
+  nn::Conv2d<T> conv2{64, 32, 4, {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 2}}};
 
   void visit(auto&& v) {
     v("conv1", conv1);
@@ -55,8 +55,7 @@ struct Body {
   };
   template <Executor Ex>
   [[nodiscard]] Activations forward(Ex& ex, const Tensor<T>& images) const {
-    const Tensor<T> pooled = max_pool2d(ex, conv1(ex, images), {.kernel = 3, .stride = 1});
-    const Tensor<T> features = max_pool2d(ex, conv2(ex, pooled), {.kernel = 3, .stride = 2});
+    const Tensor<T> pooled = conv1(ex, images), features = conv2(ex, pooled);
     return {pooled, features.reshaped({images.rows(), kFeatures})};
   }
 };

@@ -4,15 +4,17 @@
 
 #include <neuroinhib/ops/activation/cpu.hpp>
 #include <neuroinhib/ops/conv2d/op.hpp>
+#include <neuroinhib/ops/max_pool2d/cpu.hpp>
 #include <neuroinhib/ops/product/cpu.hpp>
 
 /// Convolution without a column matrix. Channels last, the window of an output pixel is kernel_height runs of
 /// kernel_width · in contiguous numbers: row pointers into the image are the product's left operand as they stand.
 namespace neuroinhib::ops {
 
-/// All extents of one convolution.
+/// All extents of one convolution; height and width are those before pooling.
 struct ConvExtents {
-  Index images, in_height, in_width, in, kernel_height, kernel_width, out, height, width, stride, padding;
+  Index images, in_height, in_width, in, kernel_height, kernel_width, out, stride, padding, height, width;
+  PoolExtents pool;
 
   template <class T>
   explicit ConvExtents(const Conv2d<T>& op)
@@ -23,14 +25,16 @@ struct ConvExtents {
         kernel_height(op.weight.shape[1]),
         kernel_width(op.weight.shape[2]),
         out(op.weight.shape[0]),
-        height(op.y.shape[1]),
-        width(op.y.shape[2]),
         stride(op.options.stride),
-        padding(op.options.padding) {}
+        padding(op.options.padding),
+        height((padded_height() - kernel_height) / stride + 1),
+        width((padded_width() - kernel_width) / stride + 1),
+        pool{height, width, op.y.shape[1], op.y.shape[2], out, op.options.pool.kernel, op.options.pool.stride} {}
 
   [[nodiscard]] Index padded_height() const { return in_height + 2 * padding; }
   [[nodiscard]] Index padded_width() const { return in_width + 2 * padding; }
   [[nodiscard]] Index pixels() const { return height * width; }
+  [[nodiscard]] Index result_size() const { return pixels() * out; }
   [[nodiscard]] Index run() const { return kernel_width * in; }
   [[nodiscard]] Index window() const { return kernel_height * run(); }
   [[nodiscard]] Index image_size() const { return in_height * in_width * in; }
@@ -74,9 +78,10 @@ void forward(Cpu<T>& cpu, const Conv2d<T>& op) {
                           packed + panel * panel_size);
   });
   const Index* offsets = window_offsets(cpu, e);
-  cpu.parallel_tasks(e.images, e.padded_size(), [&](Index image, T* scratch) {
-    const T* x = padded_image(op.x.data + image * e.image_size(), e, scratch);
-    T* y = op.y.data + image * e.pixels() * e.out;
+  cpu.parallel_tasks(e.images, e.result_size() + e.padded_size(), [&](Index image, T* scratch) {
+    const T* x = padded_image(op.x.data + image * e.image_size(), e, scratch + e.result_size());
+    T* pooled = op.y.data + image * e.pool.out_size();
+    T* y = op.pools() ? scratch : pooled;
     if (op.bias.defined())
       for (Index pixel = 0; pixel < e.pixels(); ++pixel) std::copy_n(op.bias.data, e.out, y + pixel * e.out);
     for (Index panel = 0; panel < panels; ++panel)
@@ -84,18 +89,23 @@ void forward(Cpu<T>& cpu, const Conv2d<T>& op) {
           e.pixels(), [&](Index m) { return x + offsets[m]; }, e.walk(), packed + panel * panel_size,
           [&](Index m) { return y + m * e.out + first_column(panel); }, columns(panel), op.bias.defined());
     if (op.options.activation != Activation::identity)
-      apply_activation(op.options.activation, y, y, e.pixels() * e.out);
+      apply_activation(op.options.activation, y, y, e.result_size());
+    if (op.pools()) pool_image(e.pool, y, pooled, op.winner + image * e.pool.out_size());
   });
 }
 
-/// The gradient before the activation, of one image: [pixels, out].
+/// The gradient before pooling and activation, of one image: [pixels, out]. `scratch` holds two such.
 template <class T>
-const T* gradient_before_activation(const Conv2d<T>& op, const ConvExtents& e, Index image, T* scratch) {
-  const Index first = image * e.pixels() * e.out;
-  if (op.options.activation == Activation::identity) return op.y.gradient + first;
-  for (Index i = 0; i < e.pixels() * e.out; ++i)
-    scratch[i] = op.y.gradient[first + i] * slope_from_output(op.options.activation, op.y[first + i]);
-  return scratch;
+const T* result_gradient(const Conv2d<T>& op, const ConvExtents& e, Index image, T* scratch) {
+  const Index size = e.pool.out_size(), first = image * size;
+  const T* dy = op.y.gradient + first;
+  if (op.options.activation != Activation::identity) {
+    for (Index i = 0; i < size; ++i) scratch[i] = dy[i] * slope_from_output(op.options.activation, op.y[first + i]);
+    dy = scratch;
+  }
+  if (!op.pools()) return dy;
+  unpool_image(e.pool, dy, op.winner + first, scratch + e.result_size(), false);
+  return scratch + e.result_size();
 }
 
 /// The weight as the input gradient's right operand: [out] deep, the window's numbers as columns.
@@ -169,24 +179,24 @@ void backward(Cpu<T>& cpu, const Conv2d<T>& op) {
   const T* packed = dx ? pack_for_input_gradient(cpu, op, e) : nullptr;
   T* weight_sums = cpu.arena().template allocate<T>(groups * e.out * e.window());
   T* bias_sums = cpu.arena().template allocate<T>(groups * e.out);
-  const Index gradient_size = e.pixels() * e.out, work_size = e.pixels() * product::kWidth<T>;
+  const Index panel_size = e.pixels() * product::kWidth<T>, gradient_size = 2 * e.result_size();
 
-  cpu.parallel_tasks(groups, gradient_size + e.padded_size() + work_size, [&](Index group, T* scratch) {
+  cpu.parallel_tasks(groups, panel_size + gradient_size + e.padded_size(), [&](Index group, T* scratch) {
+    T* const panel = scratch;
+    T* const gradient = panel + panel_size;
+    T* const padded = gradient + gradient_size;
     T* bias_sum = bias_sums + group * e.out;
     std::fill_n(bias_sum, e.out, T{0});
     const Index begin = e.images * group / groups, end = e.images * (group + 1) / groups;
     for (Index image = begin; image < end; ++image) {
-      T* work = scratch;
-      const T* dy = gradient_before_activation(op, e, image, scratch + work_size);
-      if (dx)
-        input_gradient(e, dy, packed, offsets, dx.data + image * e.image_size(), dx.add,
-                       scratch + work_size + gradient_size);
+      const T* dy = result_gradient(op, e, image, gradient);
+      if (dx) input_gradient(e, dy, packed, offsets, dx.data + image * e.image_size(), dx.add, padded);
       if (db)
-        for (Index i = 0; i < gradient_size; i += e.out)
+        for (Index i = 0; i < e.result_size(); i += e.out)
           for (Index c = 0; c < e.out; ++c) bias_sum[c] += dy[i + c];
       if (!dw) continue;
-      const T* x = padded_image(op.x.data + image * e.image_size(), e, scratch + work_size + gradient_size);
-      weight_gradient(e, x, dy, weight_sums + group * e.out * e.window(), image > begin, work);
+      const T* x = padded_image(op.x.data + image * e.image_size(), e, padded);
+      weight_gradient(e, x, dy, weight_sums + group * e.out * e.window(), image > begin, panel);
     }
   });
   const auto total = [&](const T* sums, Index size, Index i) {

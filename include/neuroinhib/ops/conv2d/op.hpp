@@ -4,43 +4,37 @@
 
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/ops/activation/op.hpp>
+#include <neuroinhib/ops/max_pool2d/op.hpp>
 
 namespace neuroinhib {
 
 struct ConvOptions {
   Index stride = 1;
-  Index padding = 0;  ///< zeros on every side
-  Activation activation = Activation::identity;  ///< applied in place; one whose slope follows from its output
+  Index padding = 0;                             ///< zeros on every side
+  Activation activation = Activation::identity;  ///< applied in place; a rising one whose slope follows from its output
+  PoolOptions pool = {.kernel = 1, .stride = 1}; ///< max-pooling of the result, which then is never stored itself
 };
 
 namespace ops {
 
-/// y = f(x ⋆ weight + bias), channels last.
+/// y = pool(f(x ⋆ weight + bias)), channels last.
 /// x [images, height, width, in], weight [out, kernel_height, kernel_width, in], bias [out] or none,
-/// y [images, out_height, out_width, out].
+/// y [images, out_height, out_width, out]; winner [like y] where it pools, as in MaxPool2d.
+/// f rises, so that max and f commute: f's slope is read off the pooled output.
 template <class T>
 struct Conv2d {
   static constexpr const char* name = "conv2d";
   Tensor<T> x, weight, bias, y;
+  std::uint16_t* winner;
   ConvOptions options;
+
+  [[nodiscard]] bool pools() const { return options.pool.kernel > 1 || options.pool.stride > 1; }
 };
 
 }  // namespace ops
 
-/// Extents of a sliding window's output. Throws ShapeError where the window does not fit.
-[[nodiscard]] inline Index window_positions(std::string_view where, Index extent, Index kernel, Index stride,
-                                            Index padding) {
-  if (kernel < 1 || stride < 1 || padding < 0)
-    fail<ConfigError>(where, "kernel ≥ 1, stride ≥ 1, padding ≥ 0",
-                      std::to_string(kernel) + ", " + std::to_string(stride) + ", " + std::to_string(padding),
-                      "correct the layer's options");
-  if (extent + 2 * padding < kernel)
-    fail<ShapeError>(where, "an input of at least the window's " + std::to_string(kernel),
-                     std::to_string(extent + 2 * padding), "use a smaller window or more padding");
-  return (extent + 2 * padding - kernel) / stride + 1;
-}
-
-/// 2-D cross-correlation, as torch.nn.Conv2d computes it, with images stored channels last. Throws ShapeError and
+/// 2-D cross-correlation, as torch.nn.Conv2d computes it, with images stored channels last; activation and pooling
+/// image by image while it is in the cache. Throws ShapeError and
 /// ConfigError.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> conv2d(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& weight, const TensorOf<Ex>& bias,
@@ -54,8 +48,13 @@ template <Executor Ex>
                       "apply it with activate() afterwards");
   const Index height = window_positions("conv2d", x.shape[1], weight.shape[1], options.stride, options.padding);
   const Index width = window_positions("conv2d", x.shape[2], weight.shape[2], options.stride, options.padding);
-  auto y = ex.tensor({x.shape[0], height, width, weight.shape[0]}, any_wants_gradient(x, weight, bias));
-  ex.run(ops::Conv2d<ScalarOf<Ex>>{x, weight, bias, y, options});
+  const PoolOptions& pool = options.pool;
+  auto y = ex.tensor({x.shape[0], window_positions("conv2d's pool", height, pool.kernel, pool.stride, 0),
+                      window_positions("conv2d's pool", width, pool.kernel, pool.stride, 0), weight.shape[0]},
+                     any_wants_gradient(x, weight, bias));
+  ops::Conv2d<ScalarOf<Ex>> op{x, weight, bias, y, nullptr, options};
+  if (op.pools()) op.winner = winners(ex, y.shape, pool);
+  ex.run(op);
   return y;
 }
 

@@ -18,64 +18,85 @@ void for_each_lane_block(Index channels, const Visit& visit) {
   if (c < channels) visit(c, static_cast<int>(channels - c));
 }
 
+/// Extents of the pooling of one image.
+struct PoolExtents {
+  Index in_height, in_width, height, width, channels, kernel, stride;
+
+  [[nodiscard]] Index in_size() const { return in_height * in_width * channels; }
+  [[nodiscard]] Index out_size() const { return height * width * channels; }
+};
+
+/// x [in_height, in_width, channels] to y and winner [height, width, channels].
 template <class T>
-void forward(Cpu<T>& cpu, const MaxPool2d<T>& op) {
+void pool_image(const PoolExtents& e, const T* x, T* y, std::uint16_t* winners) {
   using Vec = simd::Vector<T>;
   using Mask = typename Vec::Mask;
-  const Index height = op.y.shape[1], width = op.y.shape[2], channels = op.y.shape[3];
-  const Index kernel = op.options.kernel, stride = op.options.stride, in_width = op.x.shape[2];
-  cpu.parallel_for(op.y.shape[0] * height, [&](Index line) {
-    const Index image = line / height, row = line % height;
-    for (Index column = 0; column < width; ++column) {
-      const T* window = op.x.data + ((image * op.x.shape[1] + row * stride) * in_width + column * stride) * channels;
-      const Index at = (line * width + column) * channels;
-      for_each_lane_block<T>(channels, [&](Index c, auto lanes) {
-        auto best = Vec::load(window + c, lanes);
-        Mask winner{}, number{};
-        for (Index y = 0; y < kernel; ++y)
-          for (Index x = 0; x < kernel; ++x, number += 1) {
-            const auto value = Vec::load(window + (y * in_width + x) * channels + c, lanes);
-            const Mask larger = ~(value <= best) & (best == best);  // NaN wins, and stays
-            best = larger ? value : best;
-            winner = larger ? number : winner;
-          }
-        Vec::store(best, op.y.data + at + c, lanes);
-        Vec::store(__builtin_convertvector(winner, typename Vec::Short), op.winner + at + c, lanes);
-      });
-    }
-  });
+  for (Index pixel = 0; pixel < e.height * e.width; ++pixel) {
+    const Index row = pixel / e.width, column = pixel % e.width;
+    const T* window = x + (row * e.in_width + column) * e.stride * e.channels;
+    for_each_lane_block<T>(e.channels, [&](Index c, auto lanes) {
+      auto best = Vec::load(window + c, lanes);
+      Mask winner{}, number{};
+      for (Index i = 0; i < e.kernel; ++i)
+        for (Index j = 0; j < e.kernel; ++j, number += 1) {
+          const auto value = Vec::load(window + (i * e.in_width + j) * e.channels + c, lanes);
+          const Mask larger = ~(value <= best) & (best == best);  // NaN wins, and stays
+          best = larger ? value : best;
+          winner = larger ? number : winner;
+        }
+      Vec::store(best, y + pixel * e.channels + c, lanes);
+      Vec::store(__builtin_convertvector(winner, typename Vec::Short), winners + pixel * e.channels + c, lanes);
+    });
+  }
 }
 
-/// Every input pixel gathers from the windows that hold it, in order: no two threads write to one place.
+/// dy and winner of the windows to dx of the image: every pixel gathers from the windows that hold it, in order.
 template <class T>
-void backward(Cpu<T>& cpu, const MaxPool2d<T>& op) {
+void unpool_image(const PoolExtents& e, const T* dy, const std::uint16_t* winners, T* dx, bool add) {
   using Vec = simd::Vector<T>;
   using Mask = typename Vec::Mask;
   using Value = typename Vec::Value;
+  const auto first_window = [&](Index at) { return std::max<Index>(0, (at - e.kernel + e.stride) / e.stride); };
+  for (Index pixel = 0; pixel < e.in_height * e.in_width; ++pixel) {
+    const Index y = pixel / e.in_width, x = pixel % e.in_width;
+    const Index first_row = first_window(y), last_row = std::min(e.height - 1, y / e.stride);
+    const Index first_column = first_window(x), last_column = std::min(e.width - 1, x / e.stride);
+    for_each_lane_block<T>(e.channels, [&](Index c, auto lanes) {
+      T* target = dx + pixel * e.channels + c;
+      Value sum = add ? Vec::load(target, lanes) : Value{};
+      for (Index row = first_row; row <= last_row; ++row)
+        for (Index column = first_column; column <= last_column; ++column) {
+          const Index at = (row * e.width + column) * e.channels + c;
+          const auto number = static_cast<std::uint16_t>((y - row * e.stride) * e.kernel + x - column * e.stride);
+          const auto winner = Vec::template load<typename Vec::Short>(winners + at, lanes);
+          const Mask hit = __builtin_convertvector(winner, Mask) == (Mask{} + number);
+          sum += hit ? Vec::load(dy + at, lanes) : Value{};
+        }
+      Vec::store(sum, target, lanes);
+    });
+  }
+}
+
+template <class T>
+[[nodiscard]] PoolExtents pool_extents(const MaxPool2d<T>& op) {
+  return {op.x.shape[1], op.x.shape[2], op.y.shape[1], op.y.shape[2], op.x.shape[3], op.options.kernel, op.options.stride};
+}
+
+template <class T>
+void forward(Cpu<T>& cpu, const MaxPool2d<T>& op) {
+  const PoolExtents e = pool_extents(op);
+  cpu.parallel_for(op.x.shape[0], [&](Index image) {
+    pool_image(e, op.x.data + image * e.in_size(), op.y.data + image * e.out_size(), op.winner + image * e.out_size());
+  });
+}
+
+template <class T>
+void backward(Cpu<T>& cpu, const MaxPool2d<T>& op) {
+  const PoolExtents e = pool_extents(op);
   const auto dx = op.x.gradient_slot();
-  const Index in_height = op.x.shape[1], in_width = op.x.shape[2], channels = op.x.shape[3];
-  const Index height = op.y.shape[1], width = op.y.shape[2];
-  const Index kernel = op.options.kernel, stride = op.options.stride;
-  const auto first_window = [&](Index at) { return std::max<Index>(0, (at - kernel + stride) / stride); };
-  cpu.parallel_for(op.x.shape[0] * in_height, [&](Index line) {
-    const Index image = line / in_height, y = line % in_height;
-    const Index first_row = first_window(y), last_row = std::min(height - 1, y / stride);
-    for (Index x = 0; x < in_width; ++x) {
-      const Index first_column = first_window(x), last_column = std::min(width - 1, x / stride);
-      for_each_lane_block<T>(channels, [&](Index c, auto lanes) {
-        T* target = dx.data + (line * in_width + x) * channels + c;
-        Value sum = dx.add ? Vec::load(target, lanes) : Value{};
-        for (Index row = first_row; row <= last_row; ++row)
-          for (Index column = first_column; column <= last_column; ++column) {
-            const Index at = ((image * height + row) * width + column) * channels + c;
-            const auto number = static_cast<std::uint16_t>((y - row * stride) * kernel + x - column * stride);
-            const auto winner = Vec::template load<typename Vec::Short>(op.winner + at, lanes);
-            const Mask hit = __builtin_convertvector(winner, Mask) == (Mask{} + number);
-            sum += hit ? Vec::load(op.y.gradient + at, lanes) : Value{};
-          }
-        Vec::store(sum, target, lanes);
-      });
-    }
+  cpu.parallel_for(op.x.shape[0], [&](Index image) {
+    unpool_image(e, op.y.gradient + image * e.out_size(), op.winner + image * e.out_size(),
+                 dx.data + image * e.in_size(), dx.add);
   });
 }
 

@@ -1,9 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include <neuroinhib/backend/executor.hpp>
-#include <neuroinhib/ops/conv2d/op.hpp>
 
 namespace neuroinhib {
 
@@ -26,19 +27,37 @@ struct MaxPool2d {
 
 }  // namespace ops
 
+/// Extents of a sliding window's output. Throws ShapeError where the window does not fit.
+[[nodiscard]] inline Index window_positions(std::string_view where, Index extent, Index kernel, Index stride,
+                                            Index padding) {
+  if (kernel < 1 || stride < 1 || padding < 0)
+    fail<ConfigError>(where, "kernel ≥ 1, stride ≥ 1, padding ≥ 0",
+                      std::to_string(kernel) + ", " + std::to_string(stride) + ", " + std::to_string(padding),
+                      "correct the layer's options");
+  if (extent + 2 * padding < kernel)
+    fail<ShapeError>(where, "an input of at least the window's " + std::to_string(kernel),
+                     std::to_string(extent + 2 * padding), "use a smaller window or more padding");
+  return (extent + 2 * padding - kernel) / stride + 1;
+}
+
+/// Memory for the winning element of each window. Throws ConfigError for a kernel beyond 256.
+template <Executor Ex>
+[[nodiscard]] std::uint16_t* winners(Ex& ex, const Shape& shape, const PoolOptions& options) {
+  if (options.kernel > 256)
+    fail<ConfigError>("max-pooling", "a kernel of at most 256", std::to_string(options.kernel), "use a smaller window");
+  return ex.backend().arena().template allocate<std::uint16_t>(shape.size());
+}
+
 /// 2-D max-pooling over square windows, without padding. NaN wins. Throws ShapeError and ConfigError.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> max_pool2d(Ex& ex, const TensorOf<Ex>& x, const PoolOptions& options) {
   if (x.shape.rank() != 4 || x.shape[0] == 0)
     fail<ShapeError>("max_pool2d", "images [count ≥ 1, height, width, channels]", x.shape.text(),
                      "store images channels last");
-  if (options.kernel > 256)
-    fail<ConfigError>("max_pool2d", "a kernel of at most 256", std::to_string(options.kernel), "use a smaller window");
   const Index height = window_positions("max_pool2d", x.shape[1], options.kernel, options.stride, 0);
   const Index width = window_positions("max_pool2d", x.shape[2], options.kernel, options.stride, 0);
   auto y = ex.tensor({x.shape[0], height, width, x.shape[3]}, x.wants_gradient());
-  auto* winner = ex.backend().arena().template allocate<std::uint16_t>(y.size());
-  ex.run(ops::MaxPool2d<ScalarOf<Ex>>{x, y, winner, options});
+  ex.run(ops::MaxPool2d<ScalarOf<Ex>>{x, y, winners(ex, y.shape, options), options});
   return y;
 }
 
