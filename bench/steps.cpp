@@ -16,7 +16,7 @@ namespace {
 using namespace mixed_numbers;
 using Clock = std::chrono::steady_clock;
 
-constexpr Index kBatch = 128;
+constexpr Index kBatch = 128, kImage = Sizes{}.image;
 
 struct Timing {
   double median, least, most;
@@ -34,9 +34,7 @@ Timing time_steps(Network& network, int threads, int repeats) {
   for (int& label : labels) label = static_cast<int>(random.integer(0, kClasses - 1));
   const auto step = [&] {
     Recording ex(cpu);
-    Tensor<float> images;
-    images.data = pixels.data();
-    images.shape = {kBatch, kImage, kImage, 1};
+    const auto images = tensor(pixels, {kBatch, kImage, kImage, 1});
     const auto loss = network.loss(ex, network.logits(ex, images), {labels.data(), {kBatch}});
     ex.backward(loss);
     adam.step(cpu, parameters);
@@ -76,7 +74,7 @@ int main(int argc, char** argv) {
   std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cpu<float>({.threads = threads}).describe().c_str());
   for (const std::string& row : rows) {
     const auto use = [&](auto& network) { return time_steps(network, threads, repeats); };
-    const Timing t = recipe == "paper" ? with_network<PaperRecipe, float>(row, use) : with_network<CleanRecipe, float>(row, use);
+    const Timing t = recipe == "paper" ? with_network<PaperRecipe, float>(row, Sizes{}, use) : with_network<CleanRecipe, float>(row, Sizes{}, use);
     std::printf("steps %s %-9s ms/step median %.2f min %.2f max %.2f peak %.0f MiB\n", recipe.c_str(), row.c_str(),
                 t.median, t.least, t.most, peak_mebibytes());
     std::fflush(stdout);

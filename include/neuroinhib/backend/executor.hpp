@@ -30,13 +30,13 @@ using TensorOf = Tensor<typename Ex::Scalar>;
 namespace detail {
 
 /// An operation's kernels are the free functions forward(backend, op) and backward(backend, op), found in the
-/// operation's own namespace.
+/// operation's own namespace. Never inlined: an operation's kernels are compiled once, however many policies use it.
 template <class B, class Op>
-void run_forward(B& backend, const Op& op) {
+[[gnu::noinline]] void run_forward(B& backend, const Op& op) {
   forward(backend, op);
 }
 template <class B, class Op>
-void run_backward(B& backend, const Op& op) {
+[[gnu::noinline]] void run_backward(B& backend, const Op& op) {
   backward(backend, op);
 }
 

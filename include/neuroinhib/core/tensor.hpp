@@ -130,6 +130,19 @@ struct Tensor : View<T> {
   }
 };
 
+/// A tensor over the caller's memory, such as a batch of inputs; no gradient is wanted. Throws ShapeError where the
+/// sizes differ. The memory must outlive the step.
+template <class Range>
+[[nodiscard]] auto tensor(Range& values, const Shape& shape) {
+  Tensor<typename Range::value_type> result;
+  if (static_cast<Index>(values.size()) != shape.size())
+    fail<ShapeError>("tensor", std::to_string(shape.size()) + " values for " + shape.text(), std::to_string(values.size()),
+                     "give the shape of the values");
+  result.data = values.data();
+  result.shape = shape;
+  return result;
+}
+
 template <class... T>
 [[nodiscard]] bool any_wants_gradient(const Tensor<T>&... inputs) {
   return (inputs.wants_gradient() || ...);

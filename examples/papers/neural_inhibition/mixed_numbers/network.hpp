@@ -7,12 +7,25 @@
 
 #include <neuroinhib/neuroinhib.hpp>
 
+#include "rows.hpp"
+
 /// The networks of Table 1 of "Neural Inhibition Improves Dynamic Routing and Mixture of Experts" (section 4.1).
 namespace mixed_numbers {
 
 using namespace neuroinhib;
 
-inline constexpr Index kImage = 28, kClasses = 10, kHidden = 128, kExperts = 5, kChosen = 3;
+inline constexpr Index kClasses = 10, kChosen = 3;
+
+/// Table 1's extents; tests use smaller ones.
+struct Sizes {
+  Index image = 28, channels1 = 64, channels2 = 32, hidden = 128, experts = 5;
+
+  [[nodiscard]] Index pooled1() const { return image - 4; }
+  [[nodiscard]] Index pooled2() const { return (pooled1() - 6) / 2 + 1; }
+  /// Elements an image after the first pool, and after the second.
+  [[nodiscard]] Index pooled() const { return pooled1() * pooled1() * channels1; }
+  [[nodiscard]] Index features() const { return pooled2() * pooled2() * channels2; }
+};
 
 /// As the research code has it: tanh, softmax over the top probabilities, softmax output into the cross-entropy.
 struct PaperRecipe {
@@ -41,9 +54,11 @@ struct CleanRecipe {
 /// The convolutional body that all rows share: conv 1→64 3×3, pool 3/1, conv 64→32 4×4, pool 3/2.
 template <class T>
 struct Body {
-  static constexpr Index kPooled = 24 * 24 * 64, kFeatures = 10 * 10 * 32;
-  nn::Conv2d<T> conv1{1, 64, 3, {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 1}}};
-  nn::Conv2d<T> conv2{64, 32, 4, {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 2}}};
+  nn::Conv2d<T> conv1, conv2;
+
+  explicit Body(const Sizes& s)
+      : conv1(1, s.channels1, 3, {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 1}}),
+        conv2(s.channels1, s.channels2, 4, {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 2}}) {}
 
   void visit(auto&& v) {
     v("conv1", conv1);
@@ -56,7 +71,7 @@ struct Body {
   template <Executor Ex>
   [[nodiscard]] Activations forward(Ex& ex, const Tensor<T>& images) const {
     const Tensor<T> pooled = conv1(ex, images), features = conv2(ex, pooled);
-    return {pooled, features.reshaped({images.rows(), kFeatures})};
+    return {pooled, features.reshaped({images.rows(), features.cols()})};
   }
 };
 
@@ -65,8 +80,9 @@ template <class Recipe, class T>
 struct BaselineNetwork {
   using Scalar = T;
   Body<T> body;
-  nn::Linear<T> hidden{Body<T>::kFeatures, kHidden}, output{kHidden, kClasses};
+  nn::Linear<T> hidden, output;
 
+  explicit BaselineNetwork(const Sizes& s) : body(s), hidden(s.features(), s.hidden), output(s.hidden, kClasses) {}
   void visit(auto&& v) {
     v("body", body);
     v("hidden", hidden);
@@ -91,16 +107,18 @@ struct MoeNetwork {
                          Mlp<typename Recipe::Activation>, Cpu<T>>;
   Body<T> body;
   Layer moe;
-  nn::Linear<T> output{kHidden, kClasses};
+  nn::Linear<T> output;
 
-  explicit MoeNetwork(const typename Inhibition::Config& inhibition)
-      : moe({.width = Body<T>::kFeatures,
-             .experts = kExperts,
-             .hidden = {kHidden},
-             .output = kHidden,
-             .router = {.hidden = kHidden},
+  MoeNetwork(const Sizes& s, const typename Inhibition::Config& inhibition)
+      : body(s),
+        moe({.width = s.features(),
+             .experts = s.experts,
+             .hidden = {s.hidden},
+             .output = s.hidden,
+             .router = {.hidden = s.hidden},
              .inhibition = inhibition,
-             .expert = {.output = Recipe::kExpertOutput}}) {}
+             .expert = {.output = Recipe::kExpertOutput}}),
+        output(s.hidden, kClasses) {}
 
   void visit(auto&& v) {
     v("body", body);
@@ -124,37 +142,16 @@ struct MoeNetwork {
   }
 };
 
-/// A row of Table 1 and what the paper measured: test accuracy, mean and deviation over 5 initialisations.
-struct Row {
-  std::string_view name, title;
-  double published, published_deviation;
-};
-inline constexpr std::array<Row, 8> kRows{{{"baseline", "Baseline model", .814, .017},
-                                           {"moe", "MoE 3/5 experts", .923, .056},
-                                           {"random25", "Random (dropout 0.25)", .949, .020},
-                                           {"random50", "Random (dropout 0.5)", .951, .019},
-                                           {"random75", "Random (dropout 0.75)", .959, .0081},
-                                           {"glu", "One-layer I. (GLU)", .955, .0068},
-                                           {"pretext", "Pre-text Inhibition", .966, .0023},
-                                           {"global", "Global Inhibition", .967, .0034}}};
-
-/// How Global inhibition is wired in Table 1: pooled conv 1 before, gate mask, router, MoE output and logits after.
-inline GlobalInhibition::Config global_config() {
-  GlobalInhibition::Config config;
-  config.earlier_widths = {Body<float>::kPooled};
-  config.sources.push_back({"logits", kClasses});
-  return config;
-}
-
 /// Makes the row's network in place and calls use(network). Throws ConfigError for a name that is no row.
+/// Pre-text reads the pooled first convolution; post-text the gate mask, router, MoE output and logits.
 template <class Recipe, class T, class Use>
-auto with_network(std::string_view row, const Use& use) {
+auto with_network(std::string_view row, const Sizes& sizes, const Use& use) {
   const auto moe = [&]<class Inhibition>(const typename Inhibition::Config& config) {
-    MoeNetwork<Recipe, Inhibition, T> network(config);
+    MoeNetwork<Recipe, Inhibition, T> network(sizes, config);
     return use(network);
   };
   if (row == "baseline") {
-    BaselineNetwork<Recipe, T> network;
+    BaselineNetwork<Recipe, T> network(sizes);
     return use(network);
   }
   if (row == "moe") return moe.template operator()<NoInhibition>({});
@@ -164,10 +161,15 @@ auto with_network(std::string_view row, const Use& use) {
   if (row == "glu") return moe.template operator()<GluInhibition>({});
   if (row == "pretext") {
     PretextInhibition::Config config;
-    config.earlier_widths = {Body<T>::kPooled};
+    config.earlier_widths = {sizes.pooled()};
     return moe.template operator()<PretextInhibition>(config);
   }
-  if (row == "global") return moe.template operator()<GlobalInhibition>(global_config());
+  if (row == "global") {
+    GlobalInhibition::Config config;
+    config.earlier_widths = {sizes.pooled()};
+    config.sources.push_back({"logits", kClasses});
+    return moe.template operator()<GlobalInhibition>(config);
+  }
   fail<ConfigError>("row", "baseline, moe, random25, random50, random75, glu, pretext or global", std::string(row),
                     "choose among them, or \"all\"");
 }

@@ -1,0 +1,166 @@
+#include "report.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include <neuroinhib/io/file.hpp>
+#include <neuroinhib/version.hpp>
+
+#include "rows.hpp"
+
+namespace mixed_numbers {
+namespace {
+
+struct Summary {
+  double mean = 0, deviation = 0;
+  std::size_t count = 0;
+
+  explicit Summary(const std::vector<double>& values) : count(values.size()) {
+    for (const double value : values) mean += value / static_cast<double>(count);
+    for (const double value : values) deviation += (value - mean) * (value - mean);
+    deviation = count > 1 ? std::sqrt(deviation / static_cast<double>(count - 1)) : 0;
+  }
+};
+
+std::string percent(const char* format, double share) {
+  char text[64];
+  std::snprintf(text, sizeof text, format, 100 * share);
+  return text;
+}
+
+std::string mean_and_deviation(double mean, double deviation) {
+  return percent("%.1f", mean) + percent(" ± %.1f", deviation);
+}
+
+}  // namespace
+
+Report::Report(const Settings& settings, const std::string& source, const std::string& machine) : settings_(settings) {
+  std::error_code error;
+  std::filesystem::create_directories(settings.out, error);
+  if (error)
+    neuroinhib::fail<neuroinhib::IoError>("output folder " + settings.out.string(), "a folder to write to", error.message(),
+                                          "choose another with --out");
+  const std::string key = settings.key() + ", data " + source;
+  results_["runs"] = nlohmann::json::array();
+  if (settings.resume && std::filesystem::exists(path("results.json"))) take_up(key);
+  results_["experiment"] = "mixed_numbers";
+  results_["version"] = NEUROINHIB_VERSION;
+  results_["machine"] = machine;
+  results_["settings"] = {{"key", key},
+                          {"data", source},
+                          {"recipe", settings.recipe},
+                          {"squares", settings.squares},
+                          {"epochs", settings.epochs},
+                          {"seeds", settings.seeds},
+                          {"samples", settings.samples},
+                          {"batch", settings.batch},
+                          {"learning_rate", settings.learning_rate},
+                          {"threads", settings.threads}};
+  save();
+}
+
+bool Report::has(const std::string& row, Index seed) const {
+  for (const auto& run : results_["runs"])
+    if (run["row"] == row && run["seed"] == seed) return true;
+  return false;
+}
+
+void Report::add(nlohmann::json run) {
+  results_["runs"].push_back(std::move(run));
+  save();
+}
+
+void Report::show() const {
+  const std::string text = table();
+  neuroinhib::io::write_file(path("table.md"), text);
+  std::printf("\n%s\nresults in %s\n", text.c_str(), settings_.out.string().c_str());
+  draw_curves();
+}
+
+void Report::take_up(const std::string& key) {
+  std::string earlier;
+  try {
+    results_ = nlohmann::json::parse(neuroinhib::io::read_file(path("results.json")));
+    earlier = results_.at("settings").at("key").get<std::string>();
+  } catch (const nlohmann::json::exception& error) {
+    neuroinhib::fail<neuroinhib::FormatError>(path("results.json").string(), "the results of an earlier call", error.what(),
+                                              "move the file away and start again");
+  }
+  if (earlier != key)
+    neuroinhib::fail<neuroinhib::ConfigError>("resuming from " + path("results.json").string(), key, earlier,
+                                              "resume with the same options, or choose another folder with --out");
+}
+
+void Report::save() const { neuroinhib::io::write_file(path("results.json"), results_.dump(1) + "\n"); }
+
+std::vector<double> Report::values(std::string_view row, const char* measure) const {
+  std::vector<double> all;
+  for (const auto& run : results_["runs"])
+    if (run["row"] == row) all.push_back(run[measure]);
+  return all;
+}
+
+std::string Report::table() const {
+  const auto& s = results_["settings"];
+  std::string text = "Mixed numbers, test accuracy in %.\n\nOurs: " + s["key"].get<std::string>() +
+                     ". Published: 120,000 samples, 35 epochs, 5 seeds. Machine: " +
+                     results_["machine"].get<std::string>() + ".\n\n";
+  char line[320];
+  const auto add = [&](std::string_view title, const std::string& published, const std::string& ours,
+                       const std::string& difference, const std::string& digits, const std::string& squares,
+                       const std::string& seeds) {
+    std::snprintf(line, sizeof line, "| %-22s | %11s | %11s | %10s | %6s | %7s | %5s |\n", title.data(), published.c_str(),
+                  ours.c_str(), difference.c_str(), digits.c_str(), squares.c_str(), seeds.c_str());
+    text += line;
+  };
+  add("Row", "published", "ours", "difference", "digits", "squares", "seeds");
+  text += "|------------------------|------------:|------------:|-----------:|-------:|--------:|------:|\n";
+  for (const Row& row : kRows) {
+    const Summary test(values(row.name, "test"));
+    if (test.count == 0) continue;
+    add(row.title, mean_and_deviation(row.published, row.published_deviation),
+        test.count > 1 ? mean_and_deviation(test.mean, test.deviation) : percent("%.1f", test.mean),
+        percent("%+.1f", test.mean - row.published), percent("%.1f", Summary(values(row.name, "digits")).mean),
+        percent("%.1f", Summary(values(row.name, "squares")).mean), std::to_string(test.count));
+  }
+  return text;
+}
+
+std::string Report::curve(std::string_view row) const {
+  std::vector<std::vector<double>> curves;
+  for (const auto& run : results_["runs"])
+    if (run["row"] == row) curves.push_back(run["validation_curve"].get<std::vector<double>>());
+  std::string lines;
+  for (std::size_t epoch = 0; !curves.empty() && epoch < curves[0].size(); ++epoch) {
+    double mean = 0;
+    for (const auto& one : curves) mean += one[epoch] / static_cast<double>(curves.size());
+    lines += std::to_string(epoch + 1) + " " + std::to_string(100 * mean) + "\n";
+  }
+  return lines;
+}
+
+void Report::draw_curves() const {
+  std::string blocks, plots;
+  for (const Row& row : kRows) {
+    const std::string name(row.name), lines = curve(row.name);
+    if (lines.empty()) continue;
+    blocks += "$" + name + " << EOD\n" + lines + "EOD\n";
+    plots += (plots.empty() ? "plot $" : ", $") + name + " with linespoints linewidth 2 title \"" + std::string(row.title) + "\"";
+  }
+  neuroinhib::io::write_file(
+      path("curves.gnuplot"),
+      blocks + "set terminal pngcairo size 1000,640 font \",12\"\nset output \"" + path("curves.png").string() +
+          "\"\nset title \"Mixed numbers, recipe " + settings_.recipe + ", " +
+          results_["settings"]["data"].get<std::string>() +
+          "\" noenhanced\nset xlabel \"epoch\"\nset ylabel \"validation accuracy, %\"\nset key outside right\nset grid\n" +
+          plots + "\n");
+  const std::string command = "gnuplot '" + path("curves.gnuplot").string() + "' 2>/dev/null";
+  if (std::system(command.c_str()) == 0)
+    std::printf("curves in %s\n", path("curves.png").string().c_str());
+  else
+    std::printf("no picture: install gnuplot and run it on %s\n", path("curves.gnuplot").string().c_str());
+}
+
+}  // namespace mixed_numbers

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "settings.hpp"
+
+namespace mixed_numbers {
+
+/// The finished runs of an experiment, and how they are shown: results.json, the table in Markdown and on the terminal,
+/// and the learning curves.
+class Report {
+ public:
+  /// Takes up the finished runs of an earlier call where it resumes. Throws IoError where the output folder cannot be
+  /// made, FormatError for a damaged results.json, ConfigError for one of other settings.
+  Report(const Settings& settings, const std::string& source, const std::string& machine);
+
+  [[nodiscard]] bool has(const std::string& row, Index seed) const;
+  /// Adds a run and saves results.json.
+  void add(nlohmann::json run);
+  /// Writes table.md and curves.png (the latter where gnuplot is installed) and prints the table.
+  void show() const;
+
+ private:
+  [[nodiscard]] std::filesystem::path path(const char* name) const { return settings_.out / name; }
+  void take_up(const std::string& key);
+  void save() const;
+  [[nodiscard]] std::vector<double> values(std::string_view row, const char* measure) const;
+  /// "epoch mean" lines of a row's validation accuracy over its seeds; empty where it has no runs.
+  [[nodiscard]] std::string curve(std::string_view row) const;
+  [[nodiscard]] std::string table() const;
+  void draw_curves() const;
+
+  Settings settings_;
+  nlohmann::json results_;
+};
+
+}  // namespace mixed_numbers
