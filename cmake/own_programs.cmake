@@ -7,8 +7,8 @@ add_library(neuroinhib_own INTERFACE)
 target_link_libraries(neuroinhib_own INTERFACE neuroinhib::neuroinhib)
 target_compile_options(neuroinhib_own INTERFACE -Wall -Wextra -Wpedantic)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # GCC 12 reports its own AVX-512 intrinsics, called by Eigen, as uninitialised (GCC bug 105593).
-  target_compile_options(neuroinhib_own INTERFACE -Wno-maybe-uninitialized -Wno-uninitialized)
+  # GCC 12 warns of its own AVX-512 intrinsics, called by Eigen (GCC bug 105593), and of std::string's sums (105651).
+  target_compile_options(neuroinhib_own INTERFACE -Wno-maybe-uninitialized -Wno-uninitialized -Wno-restrict)
 endif()
 if(NEUROINHIB_WERROR)
   target_compile_options(neuroinhib_own INTERFACE -Werror)

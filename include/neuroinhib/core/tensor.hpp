@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <initializer_list>
 #include <string>
@@ -159,6 +160,22 @@ inline void require_width(std::string_view where, Index width, const Shape& actu
     fail<ShapeError>(where, "at least one row", "an empty batch " + actual.text(), "skip empty batches");
   if (actual.cols() != width)
     fail<ShapeError>(where, "rows of width " + std::to_string(width), actual.text(), remedy);
+}
+
+/// Throws ConfigError for a weight that Parameters has not given memory yet.
+template <class T>
+void require_memory(std::string_view where, const Tensor<T>& weight) {
+  if (!weight.defined())
+    fail<ConfigError>(where, "a weight with memory", "a module without", "make Parameters(module, seed) first");
+}
+
+/// Throws NumericError for NaN or infinity: for inputs, before they meet a network.
+template <class T>
+void require_finite(const View<const T>& values, std::string_view where) {
+  for (Index i = 0; i < values.size(); ++i)
+    if (!std::isfinite(values[i]))
+      fail<NumericError>(where, "finite numbers", std::to_string(values[i]) + " at element " + std::to_string(i),
+                         "clean the data");
 }
 
 }  // namespace neuroinhib

@@ -74,8 +74,10 @@ struct Posttext {
       if (!ex.training() && config_.evaluation != PosttextEvaluation::previous_batch) return;
       for (Source& source : sources_) {
         if (source.name != name) continue;
-        require_width("post-text source \"" + source.name + "\"", source.layer.weight.tensor.shape[1], activation.shape,
-                      "tap what the source's width says");
+        const Index width = source.layer.weight.tensor.shape[1];
+        if (activation.cols() != width)
+          fail<ShapeError>("post-text source \"" + source.name + "\"", "rows of width " + std::to_string(width),
+                           activation.shape.text(), "tap what the source's width says");
         remember(ex, activation, ex.training() ? source.training : source.evaluation);
       }
     }

@@ -12,7 +12,7 @@ namespace neuroinhib {
 struct Pretext {
   static constexpr std::string_view kName = "pretext";
   struct Config {
-    std::vector<Index> earlier_widths;  ///< elements a token of each earlier activation, whatever its shape
+    std::vector<Index> earlier_widths{};  ///< elements a token of each earlier activation, whatever its shape
   };
 
   template <class T>

@@ -38,6 +38,7 @@ class SafetensorsWriter {
   template <class T>
   void add(const std::string& name, const View<const T>& tensor) {
     nlohmann::json extents = nlohmann::json::array();
+    if (tensor.shape == Shape{}) extents.push_back(0);  // "no tensor"; an empty list of extents is a scalar
     for (int axis = 0; axis < tensor.shape.rank(); ++axis) extents.push_back(tensor.shape[axis]);
     const std::size_t bytes = static_cast<std::size_t>(tensor.size()) * sizeof(T);
     header_[name] = {{"dtype", kDtype<T>}, {"shape", extents}, {"data_offsets", {bytes_, bytes_ + bytes}}};

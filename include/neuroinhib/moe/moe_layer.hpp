@@ -74,7 +74,7 @@ class MoeLayer {
   struct Config {
     Index width = 0;            ///< features of a token
     Index experts = 0;          ///< K
-    std::vector<Index> hidden;  ///< widths of an expert's hidden layers
+    std::vector<Index> hidden{};  ///< widths of an expert's hidden layers
     Index output = 0;           ///< width of the output; 0: as the input
     ExpertInput expert_input = ExpertInput::features;
     AuxiliaryWeights auxiliary{};

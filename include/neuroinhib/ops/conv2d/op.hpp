@@ -39,6 +39,7 @@ struct Conv2d {
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> conv2d(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& weight, const TensorOf<Ex>& bias,
                                   const ConvOptions& options = {}) {
+  require_memory("conv2d", weight);
   if (x.shape.rank() != 4 || x.shape[3] != weight.shape[3] || x.shape[0] == 0)
     fail<ShapeError>("conv2d", "images [count ≥ 1, height, width, " + std::to_string(weight.shape[3]) + "]",
                      x.shape.text(), "store images channels last");

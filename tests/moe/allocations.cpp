@@ -1,0 +1,93 @@
+// Counts what a training step takes from the heap after the first: nothing, Eigen included.
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "support.hpp"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define NEUROINHIB_COUNTS 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define NEUROINHIB_COUNTS 0
+#endif
+#endif
+#if !defined(NEUROINHIB_COUNTS) && defined(__GLIBC__)
+#define NEUROINHIB_COUNTS 1
+#endif
+
+namespace {
+
+using namespace testing;
+
+std::atomic<long> taken{0};
+
+struct Network {
+  nn::Conv2d<float> conv{1, 8, 3, {.activation = Activation::relu, .pool = {.kernel = 2, .stride = 2}}};
+  MoeLayer<TwoLayerRouter<Tanh>, GlobalInhibition, NoisyTopK<2>, SwiGlu> moe;
+  Network() : moe(config()) {}
+  static decltype(moe)::Config config() {
+    decltype(moe)::Config c{.width = 72, .experts = 4, .hidden = {16}, .output = 10, .auxiliary = {.importance = .1, .z = .1}, .router = {.hidden = 12}, .mix = {.load_weight = .1}};
+    c.inhibition.earlier_widths = {64};
+    return c;
+  }
+  void visit(auto&& v) {
+    v("conv", conv);
+    v("moe", moe);
+  }
+};
+
+}  // namespace
+
+#if NEUROINHIB_COUNTS
+// Every way to the heap, operator new and Eigen's own buffers included, goes through these.
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+void* malloc(std::size_t bytes) {
+  ++taken;
+  return __libc_malloc(bytes);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
+  ++taken;
+  return __libc_memalign(alignment, bytes);
+}
+int posix_memalign(void** memory, std::size_t alignment, std::size_t bytes) {
+  ++taken;
+  *memory = __libc_memalign(alignment, bytes);
+  return *memory == nullptr ? 12 : 0;
+}
+}
+#endif
+
+TEST_CASE("a training step takes nothing from the heap after the first two") {
+#if !NEUROINHIB_COUNTS
+  MESSAGE("skipped: this build's allocator cannot be counted");
+#else
+  Network network;
+  Parameters<float> parameters(network, 1);
+  Cpu<float> cpu({.threads = 2});
+  Adam<float> adam(parameters, {});
+  Values<float> images({16, 8, 8, 1}, 1);
+  std::vector<int> labels(16, 3);
+  const auto step = [&] {
+    Recording ex(cpu);
+    const std::array<Tensor<float>, 1> earlier{images.constant().reshaped({16, 64})};
+    const auto features = network.conv(ex, images.constant());
+    const auto out = network.moe.forward(ex, layer_norm(ex, features.reshaped({16, 72})), earlier);
+    const auto loss = sum(ex, {cross_entropy(ex, out.y, {labels.data(), {16}}), out.auxiliary});
+    ex.require_finite(loss, "step");
+    ex.backward(loss);
+    clip_gradient_norm(parameters, 1.0);
+    adam.step(cpu, parameters);
+  };
+  step();
+  step();
+  step();
+  const long before = taken;
+  REQUIRE(before > 0);
+  for (int i = 0; i < 5; ++i) step();
+  CHECK(taken - before == 0);
+#endif
+}

@@ -1,0 +1,168 @@
+// Operations against their definitions, written naively.
+
+#include "support.hpp"
+
+using namespace testing;
+
+namespace {
+
+template <class T>
+double naive_conv(const Values<T>& x, const Values<T>& w, Index image, Index row, Index column, Index out, const ConvOptions& o) {
+  double sum = 0;
+  for (Index ky = 0; ky < w.shape[1]; ++ky)
+    for (Index kx = 0; kx < w.shape[2]; ++kx)
+      for (Index c = 0; c < w.shape[3]; ++c) {
+        const Index y = row * o.stride + ky - o.padding, at = column * o.stride + kx - o.padding;
+        if (y < 0 || at < 0 || y >= x.shape[1] || at >= x.shape[2]) continue;
+        sum += static_cast<double>(x.values[static_cast<std::size_t>(((image * x.shape[1] + y) * x.shape[2] + at) * x.shape[3] + c)]) *
+               static_cast<double>(w.values[static_cast<std::size_t>(((out * w.shape[1] + ky) * w.shape[2] + kx) * w.shape[3] + c)]);
+      }
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("the tiled product equals the definition at every remainder", T, float, double) {
+  Cpu<T> cpu({.threads = 2});
+  for (const Index rows : {1, 11, 12, 13, 40})
+    for (const Index columns : {1, 31, 32, 33, 70})
+      for (const Index depth : {1, 17, 600, 1100}) {
+        Values<T> x({rows, depth}, 1), w({columns, depth}, 2), b({columns}, 3);
+        const auto y = linear(cpu, x.constant(), w.constant(), b.constant());
+        double worst = 0;
+        for (Index i = 0; i < rows; ++i)
+          for (Index j = 0; j < columns; ++j) {
+            double sum = static_cast<double>(b.values[static_cast<std::size_t>(j)]), size = 1;
+            for (Index k = 0; k < depth; ++k) {
+              const double product = static_cast<double>(x.values[static_cast<std::size_t>(i * depth + k)]) *
+                                     static_cast<double>(w.values[static_cast<std::size_t>(j * depth + k)]);
+              sum += product;
+              size += std::abs(product);
+            }
+            worst = std::max(worst, std::abs(static_cast<double>(y(i, j)) - sum) / size);
+          }
+        CAPTURE(rows);
+        CAPTURE(columns);
+        CAPTURE(depth);
+        CHECK(worst < (sizeof(T) == 4 ? 1e-6 : 1e-14));
+        cpu.begin_step();
+      }
+}
+
+TEST_CASE("convolution equals its definition") {
+  Cpu<double> cpu({.threads = 2});
+  for (const ConvOptions& options : std::vector<ConvOptions>{{}, {.stride = 2, .padding = 1}, {.stride = 3, .padding = 3}}) {
+    Values<double> x({3, 8, 9, 4}, 4), w({37, 3, 4, 4}, 5), b({37}, 6);
+    const auto y = conv2d(cpu, x.constant(), w.constant(), b.constant(), options);
+    for (Index image = 0; image < 3; ++image)
+      for (Index row = 0; row < y.shape[1]; ++row)
+        for (Index column = 0; column < y.shape[2]; ++column)
+          for (Index out = 0; out < 37; ++out) {
+            const Index at = ((image * y.shape[1] + row) * y.shape[2] + column) * 37 + out;
+            REQUIRE(y[at] == doctest::Approx(naive_conv(x, w, image, row, column, out, options) + b.values[static_cast<std::size_t>(out)]).epsilon(1e-12));
+          }
+  }
+}
+
+TEST_CASE("a convolution that pools equals convolution, activation and pooling one after another") {
+  Cpu<float> cpu({.threads = 2});
+  Values<float> x({3, 12, 11, 2}, 7), w({20, 3, 3, 2}, 8), b({20}, 9);
+  const ConvOptions fused{.activation = Activation::relu, .pool = {.kernel = 3, .stride = 2}};
+  const auto y = conv2d(cpu, x.constant(), w.constant(), b.constant(), fused);
+  const auto plain = conv2d(cpu, x.constant(), w.constant(), b.constant());
+  const auto apart = max_pool2d(cpu, activate(cpu, plain, Activation::relu), fused.pool);
+  REQUIRE(y.shape == apart.shape);
+  CHECK(distance(y.data, apart.data, y.size()) == 0);
+}
+
+TEST_CASE("max-pooling takes the first of equals, and lets NaN through") {
+  Cpu<float> cpu;
+  Values<float> x({1, 2, 2, 1}, 0);
+  x.values = {1, 1, 0, 1};
+  Recording ex(cpu);
+  const auto y = max_pool2d(ex, x.variable(), {2, 2});
+  ex.backward(y.reshaped(Shape::scalar()));
+  CHECK(x.gradients == std::vector<float>{1, 0, 0, 0});
+  x.values = {1, NAN, 0, 2};
+  CHECK(std::isnan(max_pool2d(cpu, x.constant(), {2, 2})[0]));
+}
+
+TEST_CASE("a routing plan sorts slots by expert and keeps the order of tokens") {
+  Cpu<float> cpu;
+  Values<float> scores({3, 4}, 0);
+  scores.values = {0, 5, 1, 5, /**/ 9, 0, 8, 0, /**/ 0, 1, 2, 3};
+  const auto top = top_m(cpu, scores.constant(), 2);
+  CHECK(std::vector<int>(top.expert.begin(), top.expert.end()) == std::vector<int>{1, 3, 0, 2, 3, 2});
+  const RoutingPlan plan = routing_plan(cpu, top.expert, 4);
+  CHECK(std::vector<int>(plan.offsets.begin(), plan.offsets.end()) == std::vector<int>{0, 1, 2, 4, 6});
+  CHECK(std::vector<int>(plan.order.begin(), plan.order.end()) == std::vector<int>{2, 0, 3, 5, 1, 4});
+  for (Index slot = 0; slot < plan.slots(); ++slot) CHECK(plan.order[plan.position[slot]] == slot);
+}
+
+TEST_CASE("dropout keeps the mean, drops the named share, and is the identity outside training") {
+  Cpu<double> cpu({.seed = 2});
+  Values<double> x({100, 200}, 0);
+  std::fill(x.values.begin(), x.values.end(), 1.0);
+  {
+    Recording ex(cpu);
+    const auto y = dropout(ex, x.constant(), 0.25);
+    double mean = 0, zeros = 0;
+    for (const double v : y) {
+      mean += v / 20000;
+      zeros += v == 0 ? 1 : 0;
+    }
+    CHECK(mean == doctest::Approx(1).epsilon(0.02));
+    CHECK(zeros / 20000 == doctest::Approx(0.25).epsilon(0.05));
+  }
+  CHECK(dropout(cpu, x.constant(), 0.25).data == x.values.data());
+  Recording evaluation(cpu, Mode::evaluate);
+  CHECK(dropout(evaluation, x.constant(), 0.25).data == x.values.data());
+}
+
+TEST_CASE("activations have their values") {
+  Cpu<double> cpu;
+  Values<double> x({5}, 0);
+  x.values = {-30, -1, 0, 1, 30};
+  const auto at = [&](Activation kind, Index i) { return activate(cpu, x.constant(), kind)[i]; };
+  CHECK(at(Activation::relu, 1) == 0);
+  CHECK(at(Activation::tanh, 3) == doctest::Approx(std::tanh(1.0)));
+  CHECK(at(Activation::sigmoid, 0) == doctest::Approx(9.357622968840175e-14));
+  CHECK(at(Activation::gelu, 3) == doctest::Approx(0.8413447460685429));
+  CHECK(at(Activation::silu, 3) == doctest::Approx(0.7310585786300049));
+  CHECK(at(Activation::softplus, 4) == doctest::Approx(30.0));
+  CHECK(at(Activation::softplus, 0) == doctest::Approx(9.357622968840175e-14));
+}
+
+TEST_CASE("auxiliary losses are zero, or least, when the load is even") {
+  Cpu<double> cpu;
+  Values<double> even({4}, 0), uneven({4}, 0);
+  even.values = {2, 2, 2, 2};
+  uneven.values = {8, 0, 0, 0};
+  CHECK(cv_squared(cpu, even.constant())[0] == 0);
+  CHECK(cv_squared(cpu, uneven.constant())[0] == doctest::Approx(3));
+  Values<double> p({4, 4}, 0);
+  for (Index i = 0; i < 16; ++i) p.values[static_cast<std::size_t>(i)] = i % 5 == 0 ? 0.7 : 0.1;
+  const auto top = top_m(cpu, p.constant(), 1);
+  CHECK(balance_loss(cpu, p.constant(), routing_plan(cpu, top.expert, 4))[0] == doctest::Approx(1));
+}
+
+TEST_CASE("operations refuse shapes that do not fit, naming both sides") {
+  Cpu<float> cpu;
+  Values<float> x({4, 6}, 1), w({3, 5}, 2), empty({0, 6}, 3), images({2, 4, 4, 3}, 4), kernel({2, 5, 5, 3}, 5);
+  std::vector<int> labels{0, 1, 2};
+  check_error<ShapeError>([&] { (void)linear(cpu, x.constant(), w.constant()); }, {"linear", "width 5", "[4, 6]"});
+  check_error<ShapeError>([&] { (void)softmax(cpu, empty.constant()); }, {"empty batch", "[0, 6]"});
+  check_error<ConfigError>([&] { (void)top_m(cpu, x.constant(), 7); }, {"M ≤ K = 6", "M = 7"});
+  check_error<ConfigError>([&] { (void)top_m(cpu, x.constant(), 0); }, {"M = 0"});
+  check_error<ConfigError>([&] { (void)dropout(cpu, x.constant(), 1.0); }, {"[0, 1)"});
+  check_error<ShapeError>([&] { (void)conv2d(cpu, images.constant(), kernel.constant(), {}); }, {"window's 5", "got 4"});
+  check_error<ShapeError>([&] { (void)conv2d(cpu, x.constant(), kernel.constant(), {}); }, {"channels last", "[4, 6]"});
+  check_error<ConfigError>([&] { (void)conv2d(cpu, images.constant(), kernel.constant(), {}, {.activation = Activation::gelu}); }, {"fused"});
+  check_error<ConfigError>([&] { (void)max_pool2d(cpu, images.constant(), {2, 0}); }, {"stride ≥ 1"});
+  check_error<ShapeError>([&] { (void)cross_entropy(cpu, x.constant(), {labels.data(), {3}}); }, {"4 labels", "[3]"});
+  labels = {0, 1, 9, 2};
+  check_error<ConfigError>([&] { (void)cross_entropy(cpu, x.constant(), {labels.data(), {4}}); }, {"0 to 5", "9 in row 2"});
+  check_error<ShapeError>([&] { (void)sum(cpu, {x.constant(), w.constant()}); }, {"[4, 6]", "[3, 5]"});
+  check_error<ConfigError>([&] { (void)layer_norm(cpu, x.constant(), Values<float>({6}, 1).constant()); }, {"both weight and bias"});
+  check_error<ConfigError>([&] { (void)smooth_load(cpu, x.constant(), x.constant(), x.constant(), 6); }, {"M < K"});
+}

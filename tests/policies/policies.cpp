@@ -1,0 +1,195 @@
+// Inhibitions, routers, mixes and experts: gradients, equivalences, and what each must and must not do.
+
+#include "support.hpp"
+
+using namespace testing;
+
+namespace {
+
+constexpr Index kTokens = 6, kWidth = 5, kExperts = 4;
+
+template <class R, class I, class M = TopM<2>, class E = Mlp<Tanh>, class T = double>
+using Layer = MoeLayer<R, I, M, E, Cpu<T>>;
+
+/// Gradient of y and of the auxiliary loss by every parameter and the input, after `warm` training steps that fill
+/// post-text memories.
+template <class L>
+void check_layer(typename L::Config config, const std::vector<Shape>& earlier_shapes = {}) {
+  config.width = kWidth;
+  config.experts = kExperts;
+  if (config.hidden.empty()) config.hidden = {7};
+  L layer(config);
+  Parameters<double> parameters(layer, 11);
+  Values<double> before({kTokens + 2, kWidth}, 50), x({kTokens, kWidth}, 51);
+  std::vector<Values<double>> earlier;
+  for (const Shape& shape : earlier_shapes) earlier.emplace_back(shape, 52 + earlier.size());
+  const auto tensors = [&](bool variable) {
+    std::vector<Tensor<double>> all;
+    for (auto& e : earlier) all.push_back(variable ? e.variable() : e.constant());
+    return all;
+  };
+  {
+    Cpu<double> cpu({.seed = 3});
+    Recording ex(cpu);
+    std::vector<Values<double>> longer;
+    std::vector<Tensor<double>> longer_tensors;
+    for (const Shape& shape : earlier_shapes) longer.emplace_back(Shape{kTokens + 2, shape.cols()}, 60);
+    for (auto& e : longer) longer_tensors.push_back(e.constant());
+    (void)layer.forward(ex, before.constant(), longer_tensors);
+  }
+  Values<double> weights({1, kTokens * (config.output > 0 ? config.output : kWidth)}, 53);
+  // The memory must stay as it is while the differences are taken.
+  std::vector<Buffer<double>> kept;
+  for (const auto& state : parameters.states()) kept.push_back(*state.buffer);
+  const auto forward = [&](auto& ex) {
+    for (std::size_t i = 0; i < kept.size(); ++i) *parameters.states()[i].buffer = kept[i];
+    const auto out = layer.forward(ex, x.variable(), tensors(true));
+    if (!out.auxiliary.defined()) return out.y;
+    const auto flat = out.y.reshaped({1, out.y.size()});
+    return sum(ex, {linear(ex, flat, weights.constant()).reshaped(Shape::scalar()), out.auxiliary});
+  };
+  std::vector<Tensor<double>> inputs{x.variable()};
+  for (const auto& tensor : tensors(true)) inputs.push_back(tensor);
+  for (const auto& entry : parameters.entries()) inputs.push_back(entry.tensor);
+  check_gradient(inputs, forward);
+}
+
+template <class L, class T = double>
+std::vector<T> output_of(typename L::Config config, std::uint64_t seed = 11) {
+  config.width = kWidth;
+  config.experts = kExperts;
+  config.hidden = {7};
+  L layer(config);
+  Parameters<T> parameters(layer, seed);
+  Values<T> x({kTokens, kWidth}, 51);
+  Cpu<T> cpu;
+  const auto y = layer.forward(cpu, x.constant()).y;
+  return {y.begin(), y.end()};
+}
+
+}  // namespace
+
+TEST_CASE("gradients of inhibitions") {
+  SUBCASE("none") { check_layer<Layer<LinearRouter, NoInhibition>>({}); }
+  SUBCASE("random") { check_layer<Layer<TwoLayerRouter<Tanh>, RandomInhibition>>({.router = {.hidden = 9}}); }
+  SUBCASE("GLU on a linear router") { check_layer<Layer<LinearRouter, GluInhibition>>({}); }
+  SUBCASE("GLU on a two-layer router") { check_layer<Layer<TwoLayerRouter<Silu>, GluInhibition>>({.router = {.hidden = 9}}); }
+  SUBCASE("pre-text, two activations of different shapes") {
+    using L = Layer<TwoLayerRouter<Tanh>, PretextInhibition>;
+    L::Config config{.router = {.hidden = 6}};
+    config.inhibition.earlier_widths = {3, 8};
+    check_layer<L>(config, {{kTokens, 3}, {kTokens, 2, 4}});
+  }
+  for (const Pooling pooling : {Pooling::max, Pooling::mean, Pooling::row})
+    SUBCASE("post-text") {
+      using L = Layer<TwoLayerRouter<Tanh>, PosttextInhibition>;
+      L::Config config{.router = {.hidden = 6}};
+      config.inhibition.pooling = pooling;
+      check_layer<L>(config);
+    }
+  for (const Bracket bracket : {Bracket::inside, Bracket::as_printed})
+    SUBCASE("global") {
+      using L = Layer<TwoLayerRouter<Relu>, GlobalInhibition>;
+      L::Config config{.router = {.hidden = 6}};
+      config.inhibition.earlier_widths = {3};
+      config.inhibition.bracket = bracket;
+      check_layer<L>(config, {{kTokens, 3}});
+    }
+}
+
+TEST_CASE("gradients of mixes") {
+  using R = LinearRouter;
+  using I = NoInhibition;
+  SUBCASE("dense") { check_layer<Layer<R, I, Dense>>({}); }
+  SUBCASE("softmax of top M") { check_layer<Layer<R, I, SoftmaxOfTopM<3>>>({.auxiliary = {.importance = .3, .z = .2}}); }
+  SUBCASE("softmax of top probabilities") { check_layer<Layer<R, I, SoftmaxOfTopProbabilities<3>>>({}); }
+  SUBCASE("switch") { check_layer<Layer<R, I, Switch>>({.auxiliary = {.balance = .5}}); }
+}
+
+TEST_CASE("gradient of noisy top K, with its load loss") {
+  using L = Layer<LinearRouter, NoInhibition, NoisyTopK<2>>;
+  check_layer<L>({.auxiliary = {.importance = .1}, .mix = {.load_weight = .4}});
+}
+
+TEST_CASE("gradients of experts") {
+  using R = LinearRouter;
+  using I = NoInhibition;
+  SUBCASE("linear") {
+    using L = Layer<R, I, TopM<2>, Mlp<Relu>>;
+    L layer({.width = 3, .experts = 2, .output = 4});
+    Parameters<double> parameters(layer, 1);
+    CHECK(parameters["experts.layers.0.weight"].shape == Shape{2, 4, 3});
+  }
+  SUBCASE("three layers, another output width") {
+    check_layer<Layer<R, I, TopM<2>, Mlp<Gelu>>>({.hidden = {4, 6}, .output = 3, .expert = {.output = Activation::tanh}});
+  }
+  SUBCASE("SwiGLU") { check_layer<Layer<R, I, TopM<2>, SwiGlu>>({}); }
+  SUBCASE("GeGLU") { check_layer<Layer<R, I, TopM<3>, GeGlu>>({}); }
+  SUBCASE("experts that read the inhibited features") {
+    check_layer<Layer<R, GluInhibition>>({.expert_input = ExpertInput::inhibited});
+  }
+}
+
+TEST_CASE("softmax of the top logits equals the top probabilities divided by their sum (MI eq. 2 and 24)") {
+  const auto a = output_of<Layer<LinearRouter, NoInhibition, TopM<3>>>({});
+  const auto b = output_of<Layer<LinearRouter, NoInhibition, SoftmaxOfTopM<3>>>({});
+  CHECK(distance(a.data(), b.data(), static_cast<Index>(a.size())) < 1e-14);
+}
+
+TEST_CASE("TopM of all experts equals Dense; Dense equals its definition") {
+  const auto a = output_of<Layer<LinearRouter, NoInhibition, TopM<kExperts>>>({});
+  const auto b = output_of<Layer<LinearRouter, NoInhibition, Dense>>({});
+  CHECK(distance(a.data(), b.data(), static_cast<Index>(a.size())) < 1e-14);
+}
+
+TEST_CASE("Switch keeps the probability as its gate, so the router gets the task's gradient") {
+  Layer<LinearRouter, NoInhibition, Switch> layer({.width = kWidth, .experts = kExperts, .hidden = {7}});
+  Parameters<double> parameters(layer, 2);
+  Values<double> x({kTokens, kWidth}, 51);
+  Cpu<double> cpu;
+  Recording ex(cpu);
+  const auto out = layer.forward(ex, x.constant());
+  CHECK(out.routing.gates[0] < 1);
+  CHECK(out.routing.gates[0] > 1.0 / kExperts);
+  ex.backward(linear(ex, out.y.reshaped({1, out.y.size()}), Values<double>({1, out.y.size()}, 1).constant()));
+  CHECK(distance(parameters["router.score.weight"].gradient, x.values.data(), 4) > 0);
+  CHECK(*parameters["router.score.weight"].gradient != 0);
+}
+
+TEST_CASE("GLU is Global without its other terms") {
+  using Glob = Layer<TwoLayerRouter<Tanh>, PosttextInhibition>;
+  const auto glu = output_of<Layer<TwoLayerRouter<Tanh>, GluInhibition>>({});
+  const auto iteration0 = output_of<Glob>({});
+  CHECK(glu == iteration0);
+}
+
+TEST_CASE("as printed, the other terms are added outside the bracket (NI eq. 3, 4)") {
+  Cpu<double> cpu;
+  Values<double> z({3, 4}, 1), g({3, 4}, 2), t({1, 4}, 3);
+  const std::array<GateTerm<double>, 2> terms{{{g.constant(), true}, {t.constant(), false}}};
+  const auto inside = gate(cpu, z.constant(), std::span<const GateTerm<double>>(terms), Bracket::inside);
+  const auto printed = gate(cpu, z.constant(), std::span<const GateTerm<double>>(terms), Bracket::as_printed);
+  const auto sigma = [](double v) { return 1 / (1 + std::exp(-v)); };
+  for (Index i = 0; i < 12; ++i) {
+    const double zi = z.values[static_cast<std::size_t>(i)], gi = g.values[static_cast<std::size_t>(i)], ti = t.values[static_cast<std::size_t>(i % 4)];
+    CHECK(inside.y[i] == doctest::Approx(zi * sigma(gi + ti)).epsilon(1e-12));
+    CHECK(printed.y[i] == doctest::Approx(zi * sigma(gi) + ti).epsilon(1e-12));
+    CHECK(printed.mask[i] == doctest::Approx(sigma(gi)).epsilon(1e-12));
+  }
+  using NoLocal = Gated<Posttext>;
+  NoLocal::Config config;
+  config.bracket = Bracket::as_printed;
+  check_error<ConfigError>([&] { NoLocal::Module<double>(config, {4, 4, 4, 4}); }, {"a local term (Glu)"});
+}
+
+TEST_CASE("random inhibition is off outside training") {
+  CHECK(output_of<Layer<TwoLayerRouter<Tanh>, RandomInhibition>>({.inhibition = {.p = 0.75}}) ==
+        output_of<Layer<TwoLayerRouter<Tanh>, NoInhibition>>({}));
+}
+
+TEST_CASE("a gate term of the user's own joins the others") {
+  // Its page is examples/03_custom_inhibition.cpp; here the order of terms must not matter.
+  const auto a = output_of<Layer<LinearRouter, Gated<Glu, Posttext>>>({});
+  const auto b = output_of<Layer<LinearRouter, Gated<Posttext, Glu>>>({});
+  CHECK(a == b);
+}
