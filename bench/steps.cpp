@@ -74,7 +74,8 @@ int main(int argc, char** argv) {
   std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cpu<float>({.threads = threads}).describe().c_str());
   for (const std::string& row : rows) {
     const auto use = [&](auto& network) { return time_steps(network, threads, repeats); };
-    const Timing t = recipe == "paper" ? with_network<PaperRecipe, float>(row, Sizes{}, use) : with_network<CleanRecipe, float>(row, Sizes{}, use);
+    const Timing t = recipe == "paper" ? with_network<PaperRecipe, float>(row, Sizes{}, use)
+                                       : with_network<CleanRecipe, float>(row, Sizes{}, use);
     std::printf("steps %s %-9s ms/step median %.2f min %.2f max %.2f peak %.0f MiB\n", recipe.c_str(), row.c_str(),
                 t.median, t.least, t.most, peak_mebibytes());
     std::fflush(stdout);

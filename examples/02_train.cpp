@@ -58,7 +58,8 @@ int main() {
   cpu.begin_step();
   const auto logits = model.forward(cpu, points).logits;
   Index right = 0;
-  for (Index i = 0; i < kPoints; ++i) right += (logits(i, 1) > logits(i, 0)) == (labels[static_cast<std::size_t>(i)] == 1);
+  for (Index i = 0; i < kPoints; ++i)
+    right += (logits(i, 1) > logits(i, 0)) == (labels[static_cast<std::size_t>(i)] == 1);
   std::printf("%td of %td points right\n", right, kPoints);
   return right > kPoints * 9 / 10 ? 0 : 1;
 }

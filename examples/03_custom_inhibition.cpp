@@ -9,7 +9,8 @@
 
 using namespace neuroinhib;
 
-// ---- the term --------------------------------------------------------------------------------------------------------
+// ---- the term
+// --------------------------------------------------------------------------------------------------------
 /// −s ⊙ mean over the batch of z: each neuron is inhibited as much as it is common to all tokens; s is learned.
 struct Commonness {
   static constexpr std::string_view kName = "commonness";

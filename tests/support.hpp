@@ -38,7 +38,9 @@ struct Values {
   }
 };
 
-inline double relative_error(double a, double b) { return std::abs(a - b) / std::max({std::abs(a), std::abs(b), 1e-4}); }
+inline double relative_error(double a, double b) {
+  return std::abs(a - b) / std::max({std::abs(a), std::abs(b), 1e-4});
+}
 
 /// Largest |a − b| over largest |b|.
 template <class A, class B>
@@ -88,7 +90,8 @@ void check_gradient(const std::vector<Tensor<double>>& inputs, const F& f, doubl
       const double below = value();
       input[i] = kept;
       const double slope = (above - below) / (2 * h);
-      INFO("element ", i, " of ", input.shape.text(), ": backward ", gradient[static_cast<std::size_t>(i)], ", differences ", slope);
+      INFO("element ", i, " of ", input.shape.text(), ": backward ", gradient[static_cast<std::size_t>(i)],
+           ", differences ", slope);
       CHECK(relative_error(gradient[static_cast<std::size_t>(i)], slope) < tolerance);
     }
   }

@@ -55,7 +55,8 @@ Index regions(std::span<const std::uint8_t> image, Index size) {
       seen[static_cast<std::size_t>(at)] = true;
       for (const Index step : {Index{-1}, Index{1}, -size, size}) {
         const Index next = at + step;
-        if (next < 0 || next >= size * size || (step == 1 && next % size == 0) || (step == -1 && at % size == 0)) continue;
+        if (next < 0 || next >= size * size || (step == 1 && next % size == 0) || (step == -1 && at % size == 0))
+          continue;
         if (image[static_cast<std::size_t>(next)] != 0) open.push_back(next);
       }
     }
@@ -120,7 +121,7 @@ TEST_CASE("squares are counted by their label") {
     CHECK(found <= label + 1);
     touching += found < label + 1;
   }
-  CHECK(touching > 80);   // the research code lets squares touch: about 42 % of the images
+  CHECK(touching > 80);  // the research code lets squares touch: about 42 % of the images
   CHECK(touching < 240);
 }
 
@@ -142,8 +143,10 @@ TEST_CASE("Stoianov and Zorzi's rectangles: 1 to 32, areas 32 to 256 in steps of
 }
 
 TEST_CASE("everything generated is a function of its seed") {
-  CHECK(data::make_squares(data::Squares::paper, 20, 1).pixels == data::make_squares(data::Squares::paper, 20, 1).pixels);
-  CHECK(data::make_squares(data::Squares::paper, 20, 1).pixels != data::make_squares(data::Squares::paper, 20, 2).pixels);
+  CHECK(data::make_squares(data::Squares::paper, 20, 1).pixels ==
+        data::make_squares(data::Squares::paper, 20, 1).pixels);
+  CHECK(data::make_squares(data::Squares::paper, 20, 1).pixels !=
+        data::make_squares(data::Squares::paper, 20, 2).pixels);
   CHECK(data::make_built_in_digits(5, 1).pixels == data::make_built_in_digits(5, 1).pixels);
 }
 
@@ -164,11 +167,13 @@ TEST_CASE("mixed numbers: half and half, all labels, and too few digits named") 
   const auto mixed = data::make_mixed_numbers(digits, data::Squares::paper, 200, 1);
   CHECK(mixed.count() == 200);
   CHECK(std::count(mixed.kinds.begin(), mixed.kinds.end(), 1) == 100);
-  check_error<ConfigError>([&] { (void)data::make_mixed_numbers(digits, data::Squares::paper, 300, 1); }, {"2 to 200", "300"});
+  check_error<ConfigError>([&] { (void)data::make_mixed_numbers(digits, data::Squares::paper, 300, 1); },
+                           {"2 to 200", "300"});
   auto other = digits;
   other.width = 14;
   other.height = 56;
-  check_error<ConfigError>([&] { (void)data::make_mixed_numbers(other, data::Squares::paper, 20, 1); }, {"28 × 28", "56 × 14"});
+  check_error<ConfigError>([&] { (void)data::make_mixed_numbers(other, data::Squares::paper, 20, 1); },
+                           {"28 × 28", "56 × 14"});
 }
 
 TEST_CASE("a split holds every image once, 80 / 10 / 10, by seed") {

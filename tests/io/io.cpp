@@ -33,7 +33,9 @@ struct Training {
   Adam<float> adam;
 
   explicit Training(Index hidden = 7)
-      : net({.width = 6, .experts = 4, .hidden = {hidden}, .router = {.hidden = 5}}), parameters(net, 5), adam(parameters, {.learning_rate = 1e-2}) {}
+      : net({.width = 6, .experts = 4, .hidden = {hidden}, .router = {.hidden = 5}}),
+        parameters(net, 5),
+        adam(parameters, {.learning_rate = 1e-2}) {}
 
   void run(Index from, Index to) {
     for (Index step = from; step < to; ++step) {
@@ -47,7 +49,9 @@ struct Training {
   [[nodiscard]] std::vector<float> values() { return {parameters.values().begin(), parameters.values().end()}; }
 };
 
-std::string read(const std::filesystem::path& path) { return io::read_file(path); }
+std::string read(const std::filesystem::path& path) {
+  return io::read_file(path);
+}
 
 }  // namespace
 
@@ -85,18 +89,30 @@ TEST_CASE("a hostile or damaged safetensors file is refused before anything is t
   check_refused(bytes_of(std::string(100000, '[')), {"safetensors form"});
   check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[1]}})", four), {"safetensors form", "data_offsets"});
   check_refused(bytes_of(R"({"a":{"dtype":"X9","shape":[1],"data_offsets":[0,4]}})", four), {"known dtype", "X9"});
-  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", four), {"8 bytes for \"a\"", "got 4"});
+  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", four),
+                {"8 bytes for \"a\"", "got 4"});
   check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", four), {"extents ≥ 0"});
-  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[9223372036854775807,9],"data_offsets":[0,4]}})", four), {"fits into memory"});
-  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[1,1,1,1,1],"data_offsets":[0,4]}})", four), {"at most 4 extents"});
-  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,400]}})", four), {"within 4 bytes", "400"});
+  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[9223372036854775807,9],"data_offsets":[0,4]}})", four),
+                {"fits into memory"});
+  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[1,1,1,1,1],"data_offsets":[0,4]}})", four),
+                {"at most 4 extents"});
+  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,400]}})", four),
+                {"within 4 bytes", "400"});
   check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", four), {"data_offsets"});
-  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", four),
-                {"begins at byte 4", "got 0"});
-  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", eight), {"begins at byte 0", "got 4"});
-  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", eight), {"4 bytes of tensors", "got 8"});
-  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", four),
-                {"each name once", "\"a\" twice"});
+  check_refused(
+      bytes_of(
+          R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+          four),
+      {"begins at byte 4", "got 0"});
+  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", eight),
+                {"begins at byte 0", "got 4"});
+  check_refused(bytes_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", eight),
+                {"4 bytes of tensors", "got 8"});
+  check_refused(
+      bytes_of(
+          R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+          four),
+      {"each name once", "\"a\" twice"});
   check_error<IoError>([] { const io::Safetensors file("/nonexistent/file"); }, {"/nonexistent/file", "No such file"});
 }
 
@@ -108,7 +124,8 @@ TEST_CASE("a resumed training ends with the bits of one that never stopped") {
   io::save_checkpoint(folder / "c", first.parameters, first.adam, first.cpu.random(), {"config", "at step 5"});
   Training second;
   second.run(0, 2);  // whatever it did before must not matter
-  CHECK(io::load_checkpoint(folder / "c", second.parameters, second.adam, second.cpu.random(), "config") == "at step 5");
+  CHECK(io::load_checkpoint(folder / "c", second.parameters, second.adam, second.cpu.random(), "config") ==
+        "at step 5");
   second.run(5, 12);
   CHECK(second.values() == whole.values());
 }
@@ -147,8 +164,9 @@ TEST_CASE("a full disk while saving leaves the old checkpoint as it was") {
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
   const rlimit small{old.size() / 2, limit.rlim_max};
   setrlimit(RLIMIT_FSIZE, &small);
-  const std::string error =
-      message_of<IoError>([&] { io::save_checkpoint(folder / "c", a.parameters, a.adam, a.cpu.random(), {"config", "new"}); });
+  const std::string error = message_of<IoError>([&] {
+    io::save_checkpoint(folder / "c", a.parameters, a.adam, a.cpu.random(), {"config", "new"});
+  });
   setrlimit(RLIMIT_FSIZE, &limit);
   std::signal(SIGXFSZ, handler);
   CHECK(error.find("left as it was") != std::string::npos);
@@ -158,5 +176,6 @@ TEST_CASE("a full disk while saving leaves the old checkpoint as it was") {
 
 TEST_CASE("a folder that cannot be written is named") {
   Training a;
-  check_error<IoError>([&] { io::save_parameters("/proc/nothing/p", a.parameters); }, {"/proc/nothing/p", "No such file"});
+  check_error<IoError>([&] { io::save_parameters("/proc/nothing/p", a.parameters); },
+                       {"/proc/nothing/p", "No such file"});
 }

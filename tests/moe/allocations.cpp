@@ -28,7 +28,13 @@ struct Network {
   MoeLayer<TwoLayerRouter<Tanh>, GlobalInhibition, NoisyTopK<2>, SwiGlu> moe;
   Network() : moe(config()) {}
   static decltype(moe)::Config config() {
-    decltype(moe)::Config c{.width = 72, .experts = 4, .hidden = {16}, .output = 10, .auxiliary = {.importance = .1, .z = .1}, .router = {.hidden = 12}, .mix = {.load_weight = .1}};
+    decltype(moe)::Config c{.width = 72,
+                            .experts = 4,
+                            .hidden = {16},
+                            .output = 10,
+                            .auxiliary = {.importance = .1, .z = .1},
+                            .router = {.hidden = 12},
+                            .mix = {.load_weight = .1}};
     c.inhibition.earlier_widths = {64};
     return c;
   }

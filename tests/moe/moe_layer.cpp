@@ -9,7 +9,12 @@ namespace {
 using Everything = MoeLayer<TwoLayerRouter<Tanh>, GlobalInhibition, NoisyTopK<2>, SwiGlu>;
 
 Everything::Config everything() {
-  Everything::Config config{.width = 70, .experts = 6, .hidden = {40}, .auxiliary = {.importance = .1, .z = .01}, .router = {.hidden = 33}, .mix = {.load_weight = .1}};
+  Everything::Config config{.width = 70,
+                            .experts = 6,
+                            .hidden = {40},
+                            .auxiliary = {.importance = .1, .z = .01},
+                            .router = {.hidden = 33},
+                            .mix = {.load_weight = .1}};
   config.inhibition.earlier_widths = {70};
   return config;
 }
@@ -54,7 +59,8 @@ TEST_CASE("inference and training compute the same forward") {
 }
 
 TEST_CASE("an expert that gets no token has zero gradients, and a single token works") {
-  MoeLayer<LinearRouter, NoInhibition, TopM<1>, Mlp<Relu>, Cpu<double>> layer({.width = 4, .experts = 5, .hidden = {3}});
+  MoeLayer<LinearRouter, NoInhibition, TopM<1>, Mlp<Relu>, Cpu<double>> layer(
+      {.width = 4, .experts = 5, .hidden = {3}});
   Parameters<double> parameters(layer, 3);
   Values<double> x({1, 4}, 1);
   Cpu<double> cpu;
@@ -106,7 +112,8 @@ TEST_CASE("a layer refuses configurations and inputs that cannot work") {
   const Parameters<float> r(pretext, 1);
   check_error<ShapeError>([&] { (void)pretext.forward(cpu, x.constant()); }, {"1 earlier activations", "got 0"});
   using W = MoeLayer<TwoLayerRouter<>, GluInhibition>;
-  check_error<ConfigError>([] { W w({.width = 4, .experts = 4, .expert_input = ExpertInput::inhibited}); }, {"LinearRouter"});
+  check_error<ConfigError>([] { W w({.width = 4, .experts = 4, .expert_input = ExpertInput::inhibited}); },
+                           {"LinearRouter"});
   using G = MoeLayer<LinearRouter, NoInhibition, TopM<2>, SwiGlu>;
   check_error<ConfigError>([] { G g({.width = 4, .experts = 4}); }, {"one hidden width"});
   using S = MoeLayer<LinearRouter, NoInhibition, SoftmaxOfTopM<2>>;
@@ -138,7 +145,8 @@ TEST_CASE("NaN is found where it begins") {
   {
     Recording ex(cpu);
     const auto value = loss(ex);
-    check_error<NumericError>([&] { ex.require_finite(value, "step 2"); }, {"step 2", "nan", "linear with output [3, 4]"});
+    check_error<NumericError>([&] { ex.require_finite(value, "step 2"); },
+                              {"step 2", "nan", "linear with output [3, 4]"});
   }
   Recording ex(cpu);
   x.values[5] = std::numeric_limits<float>::infinity();

@@ -7,15 +7,18 @@ using namespace testing;
 namespace {
 
 template <class T>
-double naive_conv(const Values<T>& x, const Values<T>& w, Index image, Index row, Index column, Index out, const ConvOptions& o) {
+double naive_conv(const Values<T>& x, const Values<T>& w, Index image, Index row, Index column, Index out,
+                  const ConvOptions& o) {
   double sum = 0;
   for (Index ky = 0; ky < w.shape[1]; ++ky)
     for (Index kx = 0; kx < w.shape[2]; ++kx)
       for (Index c = 0; c < w.shape[3]; ++c) {
         const Index y = row * o.stride + ky - o.padding, at = column * o.stride + kx - o.padding;
         if (y < 0 || at < 0 || y >= x.shape[1] || at >= x.shape[2]) continue;
-        sum += static_cast<double>(x.values[static_cast<std::size_t>(((image * x.shape[1] + y) * x.shape[2] + at) * x.shape[3] + c)]) *
-               static_cast<double>(w.values[static_cast<std::size_t>(((out * w.shape[1] + ky) * w.shape[2] + kx) * w.shape[3] + c)]);
+        sum += static_cast<double>(
+                   x.values[static_cast<std::size_t>(((image * x.shape[1] + y) * x.shape[2] + at) * x.shape[3] + c)]) *
+               static_cast<double>(
+                   w.values[static_cast<std::size_t>(((out * w.shape[1] + ky) * w.shape[2] + kx) * w.shape[3] + c)]);
       }
   return sum;
 }
@@ -51,7 +54,8 @@ TEST_CASE_TEMPLATE("the tiled product equals the definition at every remainder",
 
 TEST_CASE("convolution equals its definition") {
   Cpu<double> cpu({.threads = 2});
-  for (const ConvOptions& options : std::vector<ConvOptions>{{}, {.stride = 2, .padding = 1}, {.stride = 3, .padding = 3}}) {
+  for (const ConvOptions& options :
+       std::vector<ConvOptions>{{}, {.stride = 2, .padding = 1}, {.stride = 3, .padding = 3}}) {
     Values<double> x({3, 8, 9, 4}, 4), w({37, 3, 4, 4}, 5), b({37}, 6);
     const auto y = conv2d(cpu, x.constant(), w.constant(), b.constant(), options);
     for (Index image = 0; image < 3; ++image)
@@ -59,7 +63,9 @@ TEST_CASE("convolution equals its definition") {
         for (Index column = 0; column < y.shape[2]; ++column)
           for (Index out = 0; out < 37; ++out) {
             const Index at = ((image * y.shape[1] + row) * y.shape[2] + column) * 37 + out;
-            REQUIRE(y[at] == doctest::Approx(naive_conv(x, w, image, row, column, out, options) + b.values[static_cast<std::size_t>(out)]).epsilon(1e-12));
+            REQUIRE(y[at] == doctest::Approx(naive_conv(x, w, image, row, column, out, options) +
+                                             b.values[static_cast<std::size_t>(out)])
+                                 .epsilon(1e-12));
           }
   }
 }
@@ -155,14 +161,22 @@ TEST_CASE("operations refuse shapes that do not fit, naming both sides") {
   check_error<ConfigError>([&] { (void)top_m(cpu, x.constant(), 7); }, {"M ≤ K = 6", "M = 7"});
   check_error<ConfigError>([&] { (void)top_m(cpu, x.constant(), 0); }, {"M = 0"});
   check_error<ConfigError>([&] { (void)dropout(cpu, x.constant(), 1.0); }, {"[0, 1)"});
-  check_error<ShapeError>([&] { (void)conv2d(cpu, images.constant(), kernel.constant(), {}); }, {"window's 5", "got 4"});
+  check_error<ShapeError>([&] { (void)conv2d(cpu, images.constant(), kernel.constant(), {}); },
+                          {"window's 5", "got 4"});
   check_error<ShapeError>([&] { (void)conv2d(cpu, x.constant(), kernel.constant(), {}); }, {"channels last", "[4, 6]"});
-  check_error<ConfigError>([&] { (void)conv2d(cpu, images.constant(), kernel.constant(), {}, {.activation = Activation::gelu}); }, {"fused"});
+  check_error<ConfigError>(
+      [&] { (void)conv2d(cpu, images.constant(), kernel.constant(), {}, {.activation = Activation::gelu}); },
+      {"fused"});
   check_error<ConfigError>([&] { (void)max_pool2d(cpu, images.constant(), {2, 0}); }, {"stride ≥ 1"});
   check_error<ShapeError>([&] { (void)cross_entropy(cpu, x.constant(), {labels.data(), {3}}); }, {"4 labels", "[3]"});
   labels = {0, 1, 9, 2};
-  check_error<ConfigError>([&] { (void)cross_entropy(cpu, x.constant(), {labels.data(), {4}}); }, {"0 to 5", "9 in row 2"});
+  check_error<ConfigError>(
+      [&] {
+        (void)cross_entropy(cpu, x.constant(), {labels.data(), {4}});
+      },
+      {"0 to 5", "9 in row 2"});
   check_error<ShapeError>([&] { (void)sum(cpu, {x.constant(), w.constant()}); }, {"[4, 6]", "[3, 5]"});
-  check_error<ConfigError>([&] { (void)layer_norm(cpu, x.constant(), Values<float>({6}, 1).constant()); }, {"both weight and bias"});
+  check_error<ConfigError>([&] { (void)layer_norm(cpu, x.constant(), Values<float>({6}, 1).constant()); },
+                           {"both weight and bias"});
   check_error<ConfigError>([&] { (void)smooth_load(cpu, x.constant(), x.constant(), x.constant(), 6); }, {"M < K"});
 }

@@ -14,8 +14,8 @@ TEST_CASE("linear") {
 }
 
 TEST_CASE("activations") {
-  for (const Activation kind : {Activation::relu, Activation::tanh, Activation::sigmoid, Activation::gelu, Activation::silu,
-                                Activation::softplus}) {
+  for (const Activation kind : {Activation::relu, Activation::tanh, Activation::sigmoid, Activation::gelu,
+                                Activation::silu, Activation::softplus}) {
     D x({6, 5}, 4), other({6, 5}, 5);
     check_gradient({x.variable()}, [&](auto& ex) { return activate(ex, x.variable(), kind); });
     check_gradient({x.variable(), other.variable()},
@@ -55,12 +55,13 @@ TEST_CASE("dropout and noise draw the same numbers forwards and backwards") {
 }
 
 TEST_CASE("convolution: kernels, strides, padding, activation and pooling") {
-  const std::vector<ConvOptions> all{{},
-                                     {.stride = 2},
-                                     {.stride = 3, .padding = 2},
-                                     {.padding = 1, .activation = Activation::tanh},
-                                     {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 1}},
-                                     {.stride = 2, .padding = 1, .activation = Activation::sigmoid, .pool = {.kernel = 2, .stride = 2}}};
+  const std::vector<ConvOptions> all{
+      {},
+      {.stride = 2},
+      {.stride = 3, .padding = 2},
+      {.padding = 1, .activation = Activation::tanh},
+      {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 1}},
+      {.stride = 2, .padding = 1, .activation = Activation::sigmoid, .pool = {.kernel = 2, .stride = 2}}};
   for (const ConvOptions& options : all) {
     D x({2, 9, 8, 3}, 16), w({5, 3, 2, 3}, 17), b({5}, 18);
     check_gradient({x.variable(), w.variable(), b.variable()},
@@ -90,7 +91,8 @@ TEST_CASE("pooling over the batch") {
   for (const Pooling pooling : {Pooling::max, Pooling::mean, Pooling::row}) {
     D x({4, 6}, 25);
     check_gradient({x.variable()}, [&](auto& ex) { return batch_pool(ex, x.variable(), pooling, 6); });
-    check_gradient({x.variable()}, [&](auto& ex) { return batch_pool(ex, x.variable(), pooling, 3); }, 1e-6);
+    check_gradient(
+        {x.variable()}, [&](auto& ex) { return batch_pool(ex, x.variable(), pooling, 3); }, 1e-6);
   }
 }
 
@@ -99,7 +101,8 @@ TEST_CASE("cross-entropy from logits, and after a softmax") {
   std::vector<int> labels{0, 3, 1, 2, 3};
   const View<const int> view{labels.data(), {5}};
   check_gradient({logits.variable()}, [&](auto& ex) { return cross_entropy(ex, logits.variable(), view); });
-  check_gradient({logits.variable()}, [&](auto& ex) { return softmax_then_cross_entropy(ex, logits.variable(), view); });
+  check_gradient({logits.variable()},
+                 [&](auto& ex) { return softmax_then_cross_entropy(ex, logits.variable(), view); });
 }
 
 TEST_CASE("sum and scale; a tensor used twice gets both gradients") {

@@ -41,10 +41,13 @@ void check_close(const std::vector<double>& ours, const std::vector<double>& tor
 
 TEST_CASE("Adam, AdamW and SGD take PyTorch's steps") {
   check_close(after_three_steps<Adam<double>>(AdamOptions{.learning_rate = 0.1}), kTorchAdam);
-  check_close(after_three_steps<Adam<double>>(AdamOptions{.learning_rate = 0.1, .weight_decay = 0.05}), kTorchAdamDecay);
+  check_close(after_three_steps<Adam<double>>(AdamOptions{.learning_rate = 0.1, .weight_decay = 0.05}),
+              kTorchAdamDecay);
   check_close(after_three_steps<Adam<double>>(adamw(0.1, 0.05)), kTorchAdamW);
-  check_close(after_three_steps<Sgd<double>>(SgdOptions{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.05}), kTorchSgd);
-  check_close(after_three_steps<Sgd<double>>(SgdOptions{.learning_rate = 0.1, .momentum = 0.9, .nesterov = true}), kTorchNesterov);
+  check_close(after_three_steps<Sgd<double>>(SgdOptions{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.05}),
+              kTorchSgd);
+  check_close(after_three_steps<Sgd<double>>(SgdOptions{.learning_rate = 0.1, .momentum = 0.9, .nesterov = true}),
+              kTorchNesterov);
 }
 
 TEST_CASE("optimizers refuse options outside their range") {

@@ -70,25 +70,31 @@ std::vector<T> output_of(typename L::Config config, std::uint64_t seed = 11) {
 }  // namespace
 
 TEST_CASE("gradients of inhibitions") {
-  SUBCASE("none") { check_layer<Layer<LinearRouter, NoInhibition>>({}); }
-  SUBCASE("random") { check_layer<Layer<TwoLayerRouter<Tanh>, RandomInhibition>>({.router = {.hidden = 9}}); }
-  SUBCASE("GLU on a linear router") { check_layer<Layer<LinearRouter, GluInhibition>>({}); }
-  SUBCASE("GLU on a two-layer router") { check_layer<Layer<TwoLayerRouter<Silu>, GluInhibition>>({.router = {.hidden = 9}}); }
+  SUBCASE("none") {
+    check_layer<Layer<LinearRouter, NoInhibition>>({});
+  }
+  SUBCASE("random") {
+    check_layer<Layer<TwoLayerRouter<Tanh>, RandomInhibition>>({.router = {.hidden = 9}});
+  }
+  SUBCASE("GLU on a linear router") {
+    check_layer<Layer<LinearRouter, GluInhibition>>({});
+  }
+  SUBCASE("GLU on a two-layer router") {
+    check_layer<Layer<TwoLayerRouter<Silu>, GluInhibition>>({.router = {.hidden = 9}});
+  }
   SUBCASE("pre-text, two activations of different shapes") {
     using L = Layer<TwoLayerRouter<Tanh>, PretextInhibition>;
     L::Config config{.router = {.hidden = 6}};
     config.inhibition.earlier_widths = {3, 8};
     check_layer<L>(config, {{kTokens, 3}, {kTokens, 2, 4}});
   }
-  for (const Pooling pooling : {Pooling::max, Pooling::mean, Pooling::row})
-    SUBCASE("post-text") {
+  for (const Pooling pooling : {Pooling::max, Pooling::mean, Pooling::row}) SUBCASE("post-text") {
       using L = Layer<TwoLayerRouter<Tanh>, PosttextInhibition>;
       L::Config config{.router = {.hidden = 6}};
       config.inhibition.pooling = pooling;
       check_layer<L>(config);
     }
-  for (const Bracket bracket : {Bracket::inside, Bracket::as_printed})
-    SUBCASE("global") {
+  for (const Bracket bracket : {Bracket::inside, Bracket::as_printed}) SUBCASE("global") {
       using L = Layer<TwoLayerRouter<Relu>, GlobalInhibition>;
       L::Config config{.router = {.hidden = 6}};
       config.inhibition.earlier_widths = {3};
@@ -100,10 +106,18 @@ TEST_CASE("gradients of inhibitions") {
 TEST_CASE("gradients of mixes") {
   using R = LinearRouter;
   using I = NoInhibition;
-  SUBCASE("dense") { check_layer<Layer<R, I, Dense>>({}); }
-  SUBCASE("softmax of top M") { check_layer<Layer<R, I, SoftmaxOfTopM<3>>>({.auxiliary = {.importance = .3, .z = .2}}); }
-  SUBCASE("softmax of top probabilities") { check_layer<Layer<R, I, SoftmaxOfTopProbabilities<3>>>({}); }
-  SUBCASE("switch") { check_layer<Layer<R, I, Switch>>({.auxiliary = {.balance = .5}}); }
+  SUBCASE("dense") {
+    check_layer<Layer<R, I, Dense>>({});
+  }
+  SUBCASE("softmax of top M") {
+    check_layer<Layer<R, I, SoftmaxOfTopM<3>>>({.auxiliary = {.importance = .3, .z = .2}});
+  }
+  SUBCASE("softmax of top probabilities") {
+    check_layer<Layer<R, I, SoftmaxOfTopProbabilities<3>>>({});
+  }
+  SUBCASE("switch") {
+    check_layer<Layer<R, I, Switch>>({.auxiliary = {.balance = .5}});
+  }
 }
 
 TEST_CASE("gradient of noisy top K, with its load loss") {
@@ -121,10 +135,15 @@ TEST_CASE("gradients of experts") {
     CHECK(parameters["experts.layers.0.weight"].shape == Shape{2, 4, 3});
   }
   SUBCASE("three layers, another output width") {
-    check_layer<Layer<R, I, TopM<2>, Mlp<Gelu>>>({.hidden = {4, 6}, .output = 3, .expert = {.output = Activation::tanh}});
+    check_layer<Layer<R, I, TopM<2>, Mlp<Gelu>>>(
+        {.hidden = {4, 6}, .output = 3, .expert = {.output = Activation::tanh}});
   }
-  SUBCASE("SwiGLU") { check_layer<Layer<R, I, TopM<2>, SwiGlu>>({}); }
-  SUBCASE("GeGLU") { check_layer<Layer<R, I, TopM<3>, GeGlu>>({}); }
+  SUBCASE("SwiGLU") {
+    check_layer<Layer<R, I, TopM<2>, SwiGlu>>({});
+  }
+  SUBCASE("GeGLU") {
+    check_layer<Layer<R, I, TopM<3>, GeGlu>>({});
+  }
   SUBCASE("experts that read the inhibited features") {
     check_layer<Layer<R, GluInhibition>>({.expert_input = ExpertInput::inhibited});
   }
@@ -171,7 +190,8 @@ TEST_CASE("as printed, the other terms are added outside the bracket (NI eq. 3, 
   const auto printed = gate(cpu, z.constant(), std::span<const GateTerm<double>>(terms), Bracket::as_printed);
   const auto sigma = [](double v) { return 1 / (1 + std::exp(-v)); };
   for (Index i = 0; i < 12; ++i) {
-    const double zi = z.values[static_cast<std::size_t>(i)], gi = g.values[static_cast<std::size_t>(i)], ti = t.values[static_cast<std::size_t>(i % 4)];
+    const double zi = z.values[static_cast<std::size_t>(i)], gi = g.values[static_cast<std::size_t>(i)],
+                 ti = t.values[static_cast<std::size_t>(i % 4)];
     CHECK(inside.y[i] == doctest::Approx(zi * sigma(gi + ti)).epsilon(1e-12));
     CHECK(printed.y[i] == doctest::Approx(zi * sigma(gi) + ti).epsilon(1e-12));
     CHECK(printed.mask[i] == doctest::Approx(sigma(gi)).epsilon(1e-12));

@@ -50,15 +50,18 @@ class Recording {
   template <class Op>
   void run(const Op& op) {
     static_assert(std::is_trivially_copyable_v<Op>, "an operation is a plain struct of tensors and numbers");
-    static_assert(requires { op.y.has_gradient(); }, "an operation names its differentiable output y");
+    static_assert(
+        requires { op.y.has_gradient(); }, "an operation names its differentiable output y");
     detail::run_forward(backend_, op);
     claim_outputs(Op::name);
     if (!op.y.wants_gradient()) return;
     auto* kept = ::new (backend_.arena().template allocate<Op>(1)) Op(op);
     last_ = ::new (backend_.arena().template allocate<Node>(1)) Node{last_, kept, [](B& b, const void* memory) {
-      const Op& recorded = *static_cast<const Op*>(memory);
-      if (recorded.y.has_gradient()) detail::run_backward(b, recorded);
-    }};
+                                                                       const Op& recorded =
+                                                                           *static_cast<const Op*>(memory);
+                                                                       if (recorded.y.has_gradient())
+                                                                         detail::run_backward(b, recorded);
+                                                                     }};
   }
 
   /// Writes the gradient of a scalar into every tensor that wants one. Once a recording.
@@ -85,11 +88,12 @@ class Recording {
         first_number = number;
       }
     }
-    const std::string origin =
-        first == nullptr ? "no recorded operation"
-                         : "operation " + std::to_string(number - first_number + 1) + " of this step, " + first->name +
-                               " with output " + first->tensor.shape.text();
-    fail<NumericError>(where, "a finite loss", std::to_string(static_cast<double>(loss[0])) + ", first seen in " + origin,
+    const std::string origin = first == nullptr
+                                   ? "no recorded operation"
+                                   : "operation " + std::to_string(number - first_number + 1) + " of this step, " +
+                                         first->name + " with output " + first->tensor.shape.text();
+    fail<NumericError>(where, "a finite loss",
+                       std::to_string(static_cast<double>(loss[0])) + ", first seen in " + origin,
                        "check the input for NaN, lower the learning rate or clip gradients");
   }
 

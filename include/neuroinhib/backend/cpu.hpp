@@ -86,8 +86,8 @@ class Cpu {
     for (Index i = 0; i < count; ++i) body(i, scratch + stride * thread_number());
   }
 
-  /// Calls body(begin, end) for blocks of `grain` elements (the last may be shorter). Blocks do not depend on the number
-  /// of threads, so neither does which elements fall into a vector loop's tail.
+  /// Calls body(begin, end) for blocks of `grain` elements (the last may be shorter). Blocks do not depend on the
+  /// number of threads, so neither does which elements fall into a vector loop's tail.
   template <class Body>
   void parallel_blocks(Index count, Index grain, const Body& body) const {
     parallel_for((count + grain - 1) / grain,
@@ -95,16 +95,24 @@ class Cpu {
   }
 
   // The executor's interface.
-  [[nodiscard]] Cpu& backend() { return *this; }
-  [[nodiscard]] bool training() const { return false; }
+  [[nodiscard]] Cpu& backend() {
+    return *this;
+  }
+  [[nodiscard]] bool training() const {
+    return false;
+  }
   [[nodiscard]] Tensor<T> tensor(const Shape& shape, bool /*wants_gradient*/) {
     Tensor<T> result;
     result.data = arena_.allocate<T>(shape.size());
     result.shape = shape;
     return result;
   }
-  [[nodiscard]] View<int> integers(const Shape& shape) { return {arena_.allocate<int>(shape.size()), shape}; }
-  [[nodiscard]] RandomStream stream() { return {random_.seed, random_.step, streams_++}; }
+  [[nodiscard]] View<int> integers(const Shape& shape) {
+    return {arena_.allocate<int>(shape.size()), shape};
+  }
+  [[nodiscard]] RandomStream stream() {
+    return {random_.seed, random_.step, streams_++};
+  }
   template <class Op>
   void run(const Op& op) {
     detail::run_forward(*this, op);

@@ -27,7 +27,22 @@ using ScalarOf = typename Ex::Scalar;
 template <Executor Ex>
 using TensorOf = Tensor<typename Ex::Scalar>;
 
+/// What every policy has: options with defaults.
+template <class P>
+concept HasConfig = std::default_initializable<typename P::Config>;
+
 namespace detail {
+
+/// Stands in for an executor where a policy is checked; declared only.
+struct AnyExecutor {
+  using Scalar = float;
+  using Backend = AnyExecutor;
+  AnyExecutor& backend();
+  bool training();
+  Tensor<float> tensor(const Shape&, bool);
+  View<int> integers(const Shape&);
+  RandomStream stream();
+};
 
 /// An operation's kernels are the free functions forward(backend, op) and backward(backend, op), found in the
 /// operation's own namespace. Never inlined: an operation's kernels are compiled once, however many policies use it.

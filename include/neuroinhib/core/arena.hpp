@@ -10,8 +10,8 @@ namespace neuroinhib {
 /// Host memory for Arena.
 struct HostMemory {
   static constexpr std::size_t kAlignment = 64;
-  static void* allocate(std::size_t bytes) { return ::operator new(bytes, std::align_val_t{kAlignment}); }
-  static void release(void* memory) noexcept { ::operator delete(memory, std::align_val_t{kAlignment}); }
+  static void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{kAlignment}); }
+  static void release(void* memory) noexcept { ::operator delete (memory, std::align_val_t{kAlignment}); }
 };
 
 /// Bump memory of one step. The first step grows it block by block; the reset after it joins the blocks into one, so

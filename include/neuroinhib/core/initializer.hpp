@@ -40,10 +40,18 @@ struct Initializer {
 
 namespace init {
 
-[[nodiscard]] constexpr Initializer constant(double value) { return {Initializer::Law::constant, value, 0}; }
-[[nodiscard]] constexpr Initializer zeros() { return constant(0); }
-[[nodiscard]] constexpr Initializer ones() { return constant(1); }
-[[nodiscard]] constexpr Initializer uniform(double bound) { return {Initializer::Law::uniform, 0, bound}; }
+[[nodiscard]] constexpr Initializer constant(double value) {
+  return {Initializer::Law::constant, value, 0};
+}
+[[nodiscard]] constexpr Initializer zeros() {
+  return constant(0);
+}
+[[nodiscard]] constexpr Initializer ones() {
+  return constant(1);
+}
+[[nodiscard]] constexpr Initializer uniform(double bound) {
+  return {Initializer::Law::uniform, 0, bound};
+}
 [[nodiscard]] constexpr Initializer normal(double deviation, double mean = 0) {
   return {Initializer::Law::normal, mean, deviation};
 }

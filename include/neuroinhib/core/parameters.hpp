@@ -44,7 +44,9 @@ struct Buffer {
 namespace detail {
 
 template <class M>
-concept Visitable = requires(M& module) { module.visit([](std::string_view, auto&) {}); };
+concept Visitable = requires(M& module) {
+  module.visit([](std::string_view, auto&) {});
+};
 
 /// Walks a module's tree and hands each leaf, with its dotted name, to `leaf`.
 template <class Leaf>
@@ -57,7 +59,12 @@ struct LeafVisitor {
     const std::string full = prefix.empty() ? std::string(name) : prefix + "." + std::string(name);
     if constexpr (Visitable<M>) {
       child.visit(LeafVisitor{full, leaf});
-    } else if constexpr (requires { child.begin(); child[0].visit(*this); } || requires { child[0].tensor; }) {
+    } else if constexpr (
+        requires {
+          child.begin();
+          child[0].visit(*this);
+        } ||
+        requires { child[0].tensor; }) {
       int i = 0;
       for (auto& element : child) LeafVisitor{full, leaf}(std::to_string(i++), element);
     } else {

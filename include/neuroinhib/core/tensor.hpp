@@ -137,8 +137,8 @@ template <class Range>
 [[nodiscard]] auto tensor(Range& values, const Shape& shape) {
   Tensor<typename Range::value_type> result;
   if (static_cast<Index>(values.size()) != shape.size())
-    fail<ShapeError>("tensor", std::to_string(shape.size()) + " values for " + shape.text(), std::to_string(values.size()),
-                     "give the shape of the values");
+    fail<ShapeError>("tensor", std::to_string(shape.size()) + " values for " + shape.text(),
+                     std::to_string(values.size()), "give the shape of the values");
   result.data = values.data();
   result.shape = shape;
   return result;
@@ -158,8 +158,7 @@ inline void require_shape(std::string_view where, const Shape& expected, const S
 inline void require_width(std::string_view where, Index width, const Shape& actual, std::string_view remedy) {
   if (actual.size() == 0)
     fail<ShapeError>(where, "at least one row", "an empty batch " + actual.text(), "skip empty batches");
-  if (actual.cols() != width)
-    fail<ShapeError>(where, "rows of width " + std::to_string(width), actual.text(), remedy);
+  if (actual.cols() != width) fail<ShapeError>(where, "rows of width " + std::to_string(width), actual.text(), remedy);
 }
 
 /// Throws ConfigError for a weight that Parameters has not given memory yet.

@@ -24,16 +24,17 @@ namespace detail {
 class IdxReader {
  public:
   explicit IdxReader(const std::filesystem::path& path) : path_(path), file_(gzopen(path.c_str(), "rb")) {
-    if (!file_) fail<IoError>("reading " + path.string(), "a readable IDX file", "none", "check the path and its rights");
+    if (!file_)
+      fail<IoError>("reading " + path.string(), "a readable IDX file", "none", "check the path and its rights");
   }
 
   [[nodiscard]] Idx read() {
     std::uint8_t magic[4];
     take(magic, 4, "its 4 magic bytes");
     if (magic[0] != 0 || magic[1] != 0 || magic[2] != kUnsignedByte || magic[3] < 1 || magic[3] > 4)
-      refuse("magic bytes 0 0 8 d, with 1 ≤ d ≤ 4 extents",
-             std::to_string(magic[0]) + " " + std::to_string(magic[1]) + " " + std::to_string(magic[2]) + " " +
-                 std::to_string(magic[3]));
+      refuse("magic bytes 0 0 8 d, with 1 ≤ d ≤ 4 extents", std::to_string(magic[0]) + " " + std::to_string(magic[1]) +
+                                                                " " + std::to_string(magic[2]) + " " +
+                                                                std::to_string(magic[3]));
     Idx idx;
     std::size_t size = 1;
     for (int axis = 0; axis < magic[3]; ++axis) {
@@ -51,7 +52,8 @@ class IdxReader {
       take(idx.bytes.data() + have, next, std::to_string(size) + " bytes of data");
     }
     std::uint8_t extra = 0;
-    if (gzread(file_.get(), &extra, 1) != 0) refuse("the end after " + std::to_string(size) + " bytes of data", "more bytes");
+    if (gzread(file_.get(), &extra, 1) != 0)
+      refuse("the end after " + std::to_string(size) + " bytes of data", "more bytes");
     return idx;
   }
 
@@ -77,7 +79,9 @@ class IdxReader {
 }  // namespace detail
 
 /// Throws IoError, and FormatError for a wrong magic, a truncated, damaged or overlong file.
-[[nodiscard]] inline Idx read_idx(const std::filesystem::path& path) { return detail::IdxReader(path).read(); }
+[[nodiscard]] inline Idx read_idx(const std::filesystem::path& path) {
+  return detail::IdxReader(path).read();
+}
 
 /// "train" or "t10k" images and labels from a folder that holds the four IDX files, plain or .gz, directly or under
 /// mnist/. Throws IoError naming the places looked at, and FormatError where images and labels do not match.
@@ -86,8 +90,8 @@ class IdxReader {
     for (const auto& base : {folder, folder / "mnist"})
       for (const char* ending : {"", ".gz"})
         if (std::filesystem::exists(base / (name + ending))) return base / (name + ending);
-    fail<IoError>("loading images from " + folder.string(), name + " or " + name + ".gz, there or under mnist/", "neither",
-                  "name the folder that holds the IDX files");
+    fail<IoError>("loading images from " + folder.string(), name + " or " + name + ".gz, there or under mnist/",
+                  "neither", "name the folder that holds the IDX files");
   };
   const auto image_path = locate(part + "-images-idx3-ubyte"), label_path = locate(part + "-labels-idx1-ubyte");
   Idx images = read_idx(image_path);
@@ -99,8 +103,12 @@ class IdxReader {
   if (labels.extents.size() != 1) refuse(label_path, "1 extent", std::to_string(labels.extents.size()));
   if (images.extents[0] != labels.extents[0])
     refuse(label_path, std::to_string(images.extents[0]) + " labels, one an image", std::to_string(labels.extents[0]));
-  return {folder.string(), images.extents[1], images.extents[2], std::move(images.bytes),
-          {labels.bytes.begin(), labels.bytes.end()}, std::vector<std::uint8_t>(labels.bytes.size(), 0)};
+  return {folder.string(),
+          images.extents[1],
+          images.extents[2],
+          std::move(images.bytes),
+          {labels.bytes.begin(), labels.bytes.end()},
+          std::vector<std::uint8_t>(labels.bytes.size(), 0)};
 }
 
 }  // namespace neuroinhib::data

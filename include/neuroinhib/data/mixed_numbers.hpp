@@ -12,7 +12,8 @@ namespace neuroinhib::data {
 /// The mixed-numbers set of the Neural Inhibition paper, section 4.1: half handwritten digits (kind 0), half squares
 /// (kind 1), in no particular order; 120,000 images with MNIST's 60,000. Throws ConfigError where `digits` holds too
 /// few images, or images that are not 28 × 28.
-[[nodiscard]] inline ImageSet make_mixed_numbers(const ImageSet& digits, Squares kind, Index count, std::uint64_t seed) {
+[[nodiscard]] inline ImageSet make_mixed_numbers(const ImageSet& digits, Squares kind, Index count,
+                                                 std::uint64_t seed) {
   constexpr std::uint32_t kStream = 0x31f3du;
   constexpr Index kSize = 28;
   const Index half = count / 2;

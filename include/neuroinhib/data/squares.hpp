@@ -104,8 +104,12 @@ inline std::optional<Canvas> draw_rectangles(Index count, Index area, Sequential
     fail<ConfigError>("squares", "1 to 32 shapes", std::to_string(most), "choose a number in between");
   constexpr std::uint32_t kStream = 0x5a0a2e5u;
   const Index ring = kind == Squares::stoianov_zorzi && most > 10 ? 0 : 1, size = detail::Canvas::kSize - 2 * ring;
-  ImageSet set{"generated squares", size, size, std::vector<std::uint8_t>(static_cast<std::size_t>(count * size * size)),
-               std::vector<int>(static_cast<std::size_t>(count)), std::vector<std::uint8_t>(static_cast<std::size_t>(count), 1)};
+  ImageSet set{"generated squares",
+               size,
+               size,
+               std::vector<std::uint8_t>(static_cast<std::size_t>(count * size * size)),
+               std::vector<int>(static_cast<std::size_t>(count)),
+               std::vector<std::uint8_t>(static_cast<std::size_t>(count), 1)};
   SequentialRandom random(seed, kStream + static_cast<std::uint32_t>(kind));
   for (Index i = 0; i < count;) {
     const Index shapes = kind == Squares::clean ? random.integer(0, most - 1) : random.integer(1, most);
@@ -115,7 +119,8 @@ inline std::optional<Canvas> draw_rectangles(Index count, Index area, Sequential
             : detail::draw_squares(shapes, 24 + 24 * random.integer(0, 8), kind == Squares::clean ? 1 : 0, random);
     if (!canvas) continue;
     for (Index r = 0; r < size; ++r)
-      for (Index c = 0; c < size; ++c) set.image(i)[static_cast<std::size_t>(r * size + c)] = canvas->at(r + ring, c + ring);
+      for (Index c = 0; c < size; ++c)
+        set.image(i)[static_cast<std::size_t>(r * size + c)] = canvas->at(r + ring, c + ring);
     set.labels[static_cast<std::size_t>(i++)] = static_cast<int>(kind == Squares::clean ? shapes : shapes - 1);
   }
   return set;

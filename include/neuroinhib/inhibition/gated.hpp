@@ -10,7 +10,8 @@
 namespace neuroinhib {
 
 template <class P>
-concept TermHasModule = std::constructible_from<typename P::template Module<float>, const typename P::Config&, const InhibitionSizes&>;
+concept TermHasModule = std::constructible_from < typename P::template Module<float>,
+const typename P::Config&, const InhibitionSizes& > ;
 
 template <class P>
 concept TermHasTerm = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,
@@ -28,8 +29,9 @@ concept GateTermPolicy = HasConfig<P> && TermHasModule<P> && TermHasTerm<P>;
 template <class... Terms>
 struct Gated {
   static_assert(sizeof...(Terms) > 0, "Gated needs at least one gate term, such as Glu; see docs/policies/gated.md");
-  static_assert((TermHasModule<Terms> && ...),
-                "a gate term needs a Config and a template Module<T>(Config, InhibitionSizes); see docs/write-a-policy.md");
+  static_assert(
+      (TermHasModule<Terms> && ...),
+      "a gate term needs a Config and a template Module<T>(Config, InhibitionSizes); see docs/write-a-policy.md");
   static_assert((TermHasTerm<Terms> && ...),
                 "a gate term's Module<T> needs term(executor, InhibitionInputs<T>) returning Tensor<T>; "
                 "see docs/write-a-policy.md");
@@ -85,7 +87,9 @@ struct Gated {
 
     template <class F>
     void each(const F& f) {
-      [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::get<I>(terms_), I), ...); }
+      [&]<std::size_t... I>(std::index_sequence<I...>) {
+        (f(std::get<I>(terms_), I), ...);
+      }
       (std::index_sequence_for<Terms...>{});
     }
 

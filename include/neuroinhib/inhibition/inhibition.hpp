@@ -39,24 +39,9 @@ inline constexpr std::string_view hidden = "hidden";  ///< the router's last hid
 inline constexpr std::string_view output = "output";  ///< the MoE layer's output
 }  // namespace tap
 
-namespace detail {
-struct AnyExecutor {  // stands in for an executor when a policy is checked
-  using Scalar = float;
-  using Backend = AnyExecutor;
-  AnyExecutor& backend();
-  bool training();
-  Tensor<float> tensor(const Shape&, bool);
-  View<int> integers(const Shape&);
-  RandomStream stream();
-  void run(const auto&);
-};
-}  // namespace detail
-
 template <class P>
-concept HasConfig = std::default_initializable<typename P::Config>;
-
-template <class P>
-concept InhibitionHasModule = std::constructible_from<typename P::template Module<float>, const typename P::Config&, const InhibitionSizes&>;
+concept InhibitionHasModule = std::constructible_from < typename P::template Module<float>,
+const typename P::Config&, const InhibitionSizes& > ;
 
 template <class P>
 concept InhibitionInhibits = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,

@@ -28,7 +28,8 @@ struct PosttextSource {
 struct Posttext {
   static constexpr std::string_view kName = "posttext";
   struct Config {
-    std::vector<PosttextSource> sources{{std::string(tap::mask)}, {std::string(tap::hidden)}, {std::string(tap::output)}};
+    std::vector<PosttextSource> sources{
+        {std::string(tap::mask)}, {std::string(tap::hidden)}, {std::string(tap::output)}};
     Pooling pooling = Pooling::max;
     PosttextEvaluation evaluation = PosttextEvaluation::frozen;
     Index start_after = 0;        ///< training iterations before the term acts

@@ -80,7 +80,8 @@ class Safetensors {
     if (content_.size() < sizeof length) refuse("8 bytes of header length", std::to_string(content_.size()) + " bytes");
     std::memcpy(&length, content_.data(), sizeof length);
     if (length > content_.size() - sizeof length)
-      refuse("a header within the file's " + std::to_string(content_.size()) + " bytes", std::to_string(length) + " bytes");
+      refuse("a header within the file's " + std::to_string(content_.size()) + " bytes",
+             std::to_string(length) + " bytes");
     start_ = sizeof length + static_cast<std::size_t>(length);
     read_header(std::string_view(content_).substr(sizeof length, static_cast<std::size_t>(length)));
     check_layout();
@@ -102,8 +103,7 @@ class Safetensors {
   template <class T>
   [[nodiscard]] std::vector<T> values(const std::string& name) const {
     const Entry& entry = find(name);
-    if (entry.dtype != kDtype<T>)
-      refuse("\"" + name + "\" as " + std::string(kDtype<T>), entry.dtype);
+    if (entry.dtype != kDtype<T>) refuse("\"" + name + "\" as " + std::string(kDtype<T>), entry.dtype);
     std::vector<T> result(entry.bytes() / sizeof(T));
     if (!result.empty()) std::memcpy(result.data(), content_.data() + start_ + entry.begin, entry.bytes());
     return result;
@@ -112,8 +112,7 @@ class Safetensors {
   /// Copies a tensor into memory of the same shape. Throws FormatError where it differs.
   template <class T>
   void read_into(const std::string& name, const View<T>& target) const {
-    if (shape(name) != target.shape)
-      refuse("\"" + name + "\" of shape " + target.shape.text(), shape(name).text());
+    if (shape(name) != target.shape) refuse("\"" + name + "\" of shape " + target.shape.text(), shape(name).text());
     const std::vector<T> source = values<T>(name);
     std::copy(source.begin(), source.end(), target.data);
   }
@@ -159,8 +158,9 @@ class Safetensors {
   }
 
   [[nodiscard]] Entry read_entry(const std::string& name, const nlohmann::json& value) const {
-    static const std::map<std::string, std::size_t> kSizes{{"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8},
-                                                           {"I32", 4}, {"I16", 2}, {"I8", 1},  {"U8", 1},   {"BOOL", 1}};
+    static const std::map<std::string, std::size_t> kSizes{{"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2},
+                                                           {"I64", 8}, {"I32", 4}, {"I16", 2}, {"I8", 1},
+                                                           {"U8", 1},  {"BOOL", 1}};
     const auto dtype = value.at("dtype").get<std::string>();
     const auto size = kSizes.find(dtype);
     if (size == kSizes.end()) refuse("a known dtype for \"" + name + "\"", dtype);

@@ -22,7 +22,8 @@ struct MixSizes {
 };
 
 template <class P>
-concept MixHasModule = std::constructible_from<typename P::template Module<float>, const typename P::Config&, const MixSizes&>;
+concept MixHasModule = std::constructible_from < typename P::template Module<float>,
+const typename P::Config&, const MixSizes& > ;
 
 template <class P>
 concept MixHasRoute = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,

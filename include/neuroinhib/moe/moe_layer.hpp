@@ -32,8 +32,9 @@ struct AuxiliaryWeights {
 
 template <class T>
 struct MoeOutput {
-  Tensor<T> y;          ///< [tokens, output]
-  Tensor<T> auxiliary;  ///< weighted sum of the auxiliary losses, to be added to the task's; undefined where all are off
+  Tensor<T> y;  ///< [tokens, output]
+  Tensor<T>
+      auxiliary;  ///< weighted sum of the auxiliary losses, to be added to the task's; undefined where all are off
   Routing<T> routing;
   RouterScores<T> router;
   Inhibited<T> inhibited;
@@ -51,7 +52,8 @@ class MoeLayer {
                 "a router's Module<T> needs gated(executor, x) and gated_width(); see docs/write-a-policy.md");
   static_assert(RouterHasScores<Router>,
                 "a router's Module<T> needs scores(executor, z) returning RouterScores<T>; see docs/write-a-policy.md");
-  static_assert(HasConfig<Inhibition>, "an inhibition needs a default-constructible Config; see docs/write-a-policy.md");
+  static_assert(HasConfig<Inhibition>,
+                "an inhibition needs a default-constructible Config; see docs/write-a-policy.md");
   static_assert(InhibitionHasModule<Inhibition>,
                 "an inhibition needs a template Module<T>(Config, InhibitionSizes); see docs/write-a-policy.md");
   static_assert(InhibitionInhibits<Inhibition>,
@@ -61,8 +63,9 @@ class MoeLayer {
   static_assert(MixHasRoute<Mix>,
                 "a mix's Module<T> needs route(executor, RouterScores<T>, ScoreKind) returning Routing<T>; "
                 "see docs/write-a-policy.md");
-  static_assert(Router::kScores == ScoreKind::logits || MixTakesProbabilities<Mix>,
-                "this mix is defined on logits, and the router gives probabilities: use TopM; see docs/policies/top_m.md");
+  static_assert(
+      Router::kScores == ScoreKind::logits || MixTakesProbabilities<Mix>,
+      "this mix is defined on logits, and the router gives probabilities: use TopM; see docs/policies/top_m.md");
   static_assert(ExpertHasModule<Experts>,
                 "experts need a template Module<T>(Config, ExpertSizes); see docs/write-a-policy.md");
   static_assert(ExpertHasForward<Experts>,
@@ -72,10 +75,10 @@ class MoeLayer {
   using Scalar = typename Backend::Scalar;
 
   struct Config {
-    Index width = 0;            ///< features of a token
-    Index experts = 0;          ///< K
+    Index width = 0;              ///< features of a token
+    Index experts = 0;            ///< K
     std::vector<Index> hidden{};  ///< widths of an expert's hidden layers
-    Index output = 0;           ///< width of the output; 0: as the input
+    Index output = 0;             ///< width of the output; 0: as the input
     ExpertInput expert_input = ExpertInput::features;
     AuxiliaryWeights auxiliary{};
     typename Router::Config router{};
@@ -142,7 +145,8 @@ class MoeLayer {
     if (config.width < 1)
       fail<ConfigError>("MoE layer", "width ≥ 1", std::to_string(config.width), "set the features of a token");
     if (config.experts < 1)
-      fail<ConfigError>("MoE layer", "experts ≥ 1", "K = " + std::to_string(config.experts), "set the number of experts");
+      fail<ConfigError>("MoE layer", "experts ≥ 1", "K = " + std::to_string(config.experts),
+                        "set the number of experts");
     if (config.output < 0 || std::any_of(config.hidden.begin(), config.hidden.end(), [](Index w) { return w < 1; }))
       fail<ConfigError>("MoE layer", "positive widths", "a width below 1", "correct hidden and output");
     return config;
@@ -164,13 +168,14 @@ class MoeLayer {
       fail<ConfigError>("MoE layer", "a mix that forms all probabilities for the balance loss", "one that does not",
                         "use TopM, or the importance loss");
     if (weights.z > 0 && Router::kScores != ScoreKind::logits)
-      fail<ConfigError>("MoE layer", "a router that gives logits for the z-loss", "probabilities", "set its weight to 0");
-    return sum<Ex>(ex, {out.routing.auxiliary,
-                        weighted(weights.importance,
-                                 [&] { return cv_squared(ex, importance(ex, out.routing.gates, out.routing.plan)); }),
-                        weighted(weights.balance,
-                                 [&] { return balance_loss(ex, out.routing.probabilities, out.routing.plan); }),
-                        weighted(weights.z, [&] { return z_loss(ex, out.router.scores); })});
+      fail<ConfigError>("MoE layer", "a router that gives logits for the z-loss", "probabilities",
+                        "set its weight to 0");
+    return sum<Ex>(
+        ex, {out.routing.auxiliary,
+             weighted(weights.importance,
+                      [&] { return cv_squared(ex, importance(ex, out.routing.gates, out.routing.plan)); }),
+             weighted(weights.balance, [&] { return balance_loss(ex, out.routing.probabilities, out.routing.plan); }),
+             weighted(weights.z, [&] { return z_loss(ex, out.router.scores); })});
   }
 
   Config config_;

@@ -35,7 +35,8 @@ class Adam {
   Adam(const Parameters<T>& parameters, const AdamOptions& options) : options_(options) {
     if (!(options.learning_rate >= 0) || !(options.epsilon > 0) || !in_unit(options.beta1) || !in_unit(options.beta2) ||
         !(options.weight_decay >= 0))
-      fail<ConfigError>("Adam", "rates ≥ 0, ε > 0 and both β in [0, 1)", "one outside its range", "correct the options");
+      fail<ConfigError>("Adam", "rates ≥ 0, ε > 0 and both β in [0, 1)", "one outside its range",
+                        "correct the options");
     state_.first.assign(static_cast<std::size_t>(parameters.size()), T{0});
     state_.second = state_.first;
   }

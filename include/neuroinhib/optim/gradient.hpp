@@ -9,7 +9,8 @@
 namespace neuroinhib {
 
 /// Scales all gradients so that their Euclidean norm is at most `largest`; returns the norm before, summed in double
-/// and in the order of the flat buffer. Throws NumericError where the norm is not finite, ConfigError unless largest > 0.
+/// and in the order of the flat buffer. Throws NumericError where the norm is not finite, ConfigError unless largest >
+/// 0.
 template <class T>
 double clip_gradient_norm(Parameters<T>& parameters, double largest) {
   if (!(largest > 0))

@@ -24,7 +24,8 @@ concept RouterHasKind = requires {
 };
 
 template <class P>
-concept RouterHasModule = std::constructible_from<typename P::template Module<float>, const typename P::Config&, Index, Index>;
+concept RouterHasModule = std::constructible_from < typename P::template Module<float>,
+const typename P::Config&, Index, Index > ;
 
 template <class P>
 concept RouterHasGated = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,
@@ -42,6 +43,7 @@ concept RouterHasScores = requires(typename P::template Module<float>& module, d
 /// A policy struct with kScores, a Config and a template Module<T>(Config, features, experts) that has
 /// gated(executor, x) → z, gated_width(), scores(executor, z*) → RouterScores<T> and visit(visitor).
 template <class P>
-concept RouterPolicy = HasConfig<P> && RouterHasKind<P> && RouterHasModule<P> && RouterHasGated<P> && RouterHasScores<P>;
+concept RouterPolicy =
+    HasConfig<P> && RouterHasKind<P> && RouterHasModule<P> && RouterHasGated<P> && RouterHasScores<P>;
 
 }  // namespace neuroinhib

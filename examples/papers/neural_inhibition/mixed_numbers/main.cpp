@@ -45,6 +45,7 @@ nlohmann::json run(const Settings& settings, const std::string& row, Index seed,
 }
 
 int run_all(Settings settings) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log shows each run as it ends
   const data::ImageSet set = load_data(settings);
   const std::string machine = Cpu<float>({.threads = settings.threads}).describe();
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
@@ -53,10 +54,10 @@ int run_all(Settings settings) {
     for (const std::string& row : settings.rows) {
       if (report.has(row, seed)) continue;
       const auto result = run(settings, row, seed, set);
-      std::printf("%-9s seed %td: test %.2f %% (digits %.2f, squares %.2f), %.0f s, %.1f ms a step\n", row.c_str(), seed,
-                  100 * result["test"].get<double>(), 100 * result["digits"].get<double>(),
-                  100 * result["squares"].get<double>(), result["seconds"].get<double>(), result["step_ms"].get<double>());
-      std::fflush(stdout);
+      std::printf("%-9s seed %td: test %.2f %% (digits %.2f, squares %.2f), %.0f s, %.1f ms a step\n", row.c_str(),
+                  seed, 100 * result["test"].get<double>(), 100 * result["digits"].get<double>(),
+                  100 * result["squares"].get<double>(), result["seconds"].get<double>(),
+                  result["step_ms"].get<double>());
       report.add(result);
     }
   report.show();

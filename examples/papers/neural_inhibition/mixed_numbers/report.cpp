@@ -40,8 +40,8 @@ Report::Report(const Settings& settings, const std::string& source, const std::s
   std::error_code error;
   std::filesystem::create_directories(settings.out, error);
   if (error)
-    neuroinhib::fail<neuroinhib::IoError>("output folder " + settings.out.string(), "a folder to write to", error.message(),
-                                          "choose another with --out");
+    neuroinhib::fail<neuroinhib::IoError>("output folder " + settings.out.string(), "a folder to write to",
+                                          error.message(), "choose another with --out");
   const std::string key = settings.key() + ", data " + source;
   results_["runs"] = nlohmann::json::array();
   if (settings.resume && std::filesystem::exists(path("results.json"))) take_up(key);
@@ -85,15 +85,17 @@ void Report::take_up(const std::string& key) {
     results_ = nlohmann::json::parse(neuroinhib::io::read_file(path("results.json")));
     earlier = results_.at("settings").at("key").get<std::string>();
   } catch (const nlohmann::json::exception& error) {
-    neuroinhib::fail<neuroinhib::FormatError>(path("results.json").string(), "the results of an earlier call", error.what(),
-                                              "move the file away and start again");
+    neuroinhib::fail<neuroinhib::FormatError>(path("results.json").string(), "the results of an earlier call",
+                                              error.what(), "move the file away and start again");
   }
   if (earlier != key)
     neuroinhib::fail<neuroinhib::ConfigError>("resuming from " + path("results.json").string(), key, earlier,
                                               "resume with the same options, or choose another folder with --out");
 }
 
-void Report::save() const { neuroinhib::io::write_file(path("results.json"), results_.dump(1) + "\n"); }
+void Report::save() const {
+  neuroinhib::io::write_file(path("results.json"), results_.dump(1) + "\n");
+}
 
 std::vector<double> Report::values(std::string_view row, const char* measure) const {
   std::vector<double> all;
@@ -104,15 +106,15 @@ std::vector<double> Report::values(std::string_view row, const char* measure) co
 
 std::string Report::table() const {
   const auto& s = results_["settings"];
-  std::string text = "Mixed numbers, test accuracy in %.\n\nOurs: " + s["key"].get<std::string>() +
-                     ". Published: 120,000 samples, 35 epochs, 5 seeds. Machine: " +
-                     results_["machine"].get<std::string>() + ".\n\n";
+  std::string text =
+      "Mixed numbers, test accuracy in %.\n\nOurs: " + s["key"].get<std::string>() +
+      ". Published: 120,000 samples, 35 epochs, 5 seeds. Machine: " + results_["machine"].get<std::string>() + ".\n\n";
   char line[320];
   const auto add = [&](std::string_view title, const std::string& published, const std::string& ours,
                        const std::string& difference, const std::string& digits, const std::string& squares,
                        const std::string& seeds) {
-    std::snprintf(line, sizeof line, "| %-22s | %11s | %11s | %10s | %6s | %7s | %5s |\n", title.data(), published.c_str(),
-                  ours.c_str(), difference.c_str(), digits.c_str(), squares.c_str(), seeds.c_str());
+    std::snprintf(line, sizeof line, "| %-22s | %11s | %11s | %10s | %6s | %7s | %5s |\n", title.data(),
+                  published.c_str(), ours.c_str(), difference.c_str(), digits.c_str(), squares.c_str(), seeds.c_str());
     text += line;
   };
   add("Row", "published", "ours", "difference", "digits", "squares", "seeds");
@@ -147,15 +149,16 @@ void Report::draw_curves() const {
     const std::string name(row.name), lines = curve(row.name);
     if (lines.empty()) continue;
     blocks += "$" + name + " << EOD\n" + lines + "EOD\n";
-    plots += (plots.empty() ? "plot $" : ", $") + name + " with linespoints linewidth 2 title \"" + std::string(row.title) + "\"";
+    plots += (plots.empty() ? "plot $" : ", $") + name + " with linespoints linewidth 2 title \"" +
+             std::string(row.title) + "\"";
   }
-  neuroinhib::io::write_file(
-      path("curves.gnuplot"),
-      blocks + "set terminal pngcairo size 1000,640 font \",12\"\nset output \"" + path("curves.png").string() +
-          "\"\nset title \"Mixed numbers, recipe " + settings_.recipe + ", " +
-          results_["settings"]["data"].get<std::string>() +
-          "\" noenhanced\nset xlabel \"epoch\"\nset ylabel \"validation accuracy, %\"\nset key outside right\nset grid\n" +
-          plots + "\n");
+  neuroinhib::io::write_file(path("curves.gnuplot"),
+                             blocks + "set terminal pngcairo size 1000,640 font \",12\"\nset output \"" +
+                                 path("curves.png").string() + "\"\nset title \"Mixed numbers, recipe " +
+                                 settings_.recipe + ", " + results_["settings"]["data"].get<std::string>() +
+                                 "\" noenhanced\nset xlabel \"epoch\"\nset ylabel \"validation accuracy, %\"\nset key "
+                                 "outside right\nset grid\n" +
+                                 plots + "\n");
   const std::string command = "gnuplot '" + path("curves.gnuplot").string() + "' 2>/dev/null";
   if (std::system(command.c_str()) == 0)
     std::printf("curves in %s\n", path("curves.png").string().c_str());

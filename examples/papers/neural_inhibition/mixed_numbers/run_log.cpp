@@ -27,8 +27,8 @@ void ProgressLine::clear() const {
 
 std::string ProgressLine::text(Index epoch, double images_per_second, double seconds_left, double validation) const {
   char line[160];
-  std::snprintf(line, sizeof line, "%s  epoch %td/%td  %.0f images/s  %.0f s left  validation %.1f %%  ", label_.c_str(),
-                epoch + 1, epochs_, images_per_second, seconds_left, 100 * validation);
+  std::snprintf(line, sizeof line, "%s  epoch %td/%td  %.0f images/s  %.0f s left  validation %.1f %%  ",
+                label_.c_str(), epoch + 1, epochs_, images_per_second, seconds_left, 100 * validation);
   return line;
 }
 

@@ -68,8 +68,8 @@ double train_epoch(Network& network, Cpu<T>& cpu, Parameters<T>& parameters, Ada
   return loss_sum / static_cast<double>(steps);
 }
 
-/// Trains one row with one seed; the accuracy on the test images. An interrupted run goes on from its last epoch, to the
-/// same bits.
+/// Trains one row with one seed; the accuracy on the test images. An interrupted run goes on from its last epoch, to
+/// the same bits.
 template <class Network>
 Accuracy train(Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
                const std::filesystem::path& checkpoint, RunLog& log) {

@@ -65,6 +65,16 @@ template <class T>
   }
 }
 
+/// dx = dy ⊙ f′, from the output; kinds with derivative_from_output.
+template <class T>
+void times_slope(Activation kind, const T* dy, const T* y, T* dx, Index count) {
+  if (kind == Activation::relu) {
+    for (Index i = 0; i < count; ++i) dx[i] = y[i] > 0 ? dy[i] : T{0};
+  } else {
+    for (Index i = 0; i < count; ++i) dx[i] = dy[i] * slope_from_output(kind, y[i]);
+  }
+}
+
 /// f′(x) from the input.
 template <class T>
 [[nodiscard]] T slope_from_input(Activation kind, T x) {

@@ -24,8 +24,8 @@ void backward(Cpu<T>& cpu, const Importance<T>& op) {
 /// The expert whose noisy score is the threshold of expert k: the last but one or the last of the M + 1 best.
 template <class T>
 struct LoadThresholds {
-  Index last_chosen = -1;   ///< the M-th best
-  Index first_left = -1;    ///< the (M + 1)-th best
+  Index last_chosen = -1;  ///< the M-th best
+  Index first_left = -1;   ///< the (M + 1)-th best
 
   LoadThresholds(const T* noisy, Index experts, Index chosen) {
     for (Index k = 0; k < experts; ++k) {
@@ -121,9 +121,8 @@ void backward(Cpu<T>& cpu, const ZLoss<T>& op) {
   const auto dlogits = op.logits.gradient_slot();
   const Index experts = op.logits.cols();
   const T factor = 2 * op.y.gradient[0] / static_cast<T>(op.logits.rows());
-  cpu.parallel_for(op.logits.size(), [&](Index i) {
-    dlogits.put(i, factor * op.log_sums[i / experts] * op.probabilities[i]);
-  });
+  cpu.parallel_for(op.logits.size(),
+                   [&](Index i) { dlogits.put(i, factor * op.log_sums[i / experts] * op.probabilities[i]); });
 }
 
 /// Share of the plan's slots that expert k got, times K.

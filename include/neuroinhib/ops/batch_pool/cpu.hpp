@@ -11,9 +11,8 @@ template <class T>
 void forward(Cpu<T>& cpu, const BatchPool<T>& op) {
   const Index rows = op.x.rows(), width = op.x.cols();
   if (op.pooling == Pooling::row) {
-    cpu.parallel_for(op.y.rows(), [&](Index b) {
-      std::copy_n(op.x.data + b % rows * width, width, op.y.data + b * width);
-    });
+    cpu.parallel_for(op.y.rows(),
+                     [&](Index b) { std::copy_n(op.x.data + b % rows * width, width, op.y.data + b * width); });
     return;
   }
   cpu.parallel_for(width, [&](Index c) {

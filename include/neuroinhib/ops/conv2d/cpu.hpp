@@ -71,11 +71,10 @@ void forward(Cpu<T>& cpu, const Conv2d<T>& op) {
   const Index panels = product::ceil_div(e.out, product::kWidth<T>);
   const Index panel_size = e.window() * product::kWidth<T>;
   T* packed = cpu.arena().template allocate<T>(panels * panel_size);
-  const auto first_column = [](Index panel) { return panel * product::kWidth<T>; };
-  const auto columns = [&](Index panel) { return std::min(product::kWidth<T>, e.out - first_column(panel)); };
   cpu.parallel_for(panels, [&](Index panel) {
-    product::pack_columns(e.window(), columns(panel), op.weight.data + first_column(panel) * e.window(), e.window(),
-                          packed + panel * panel_size);
+    const Index n = panel * product::kWidth<T>;
+    product::pack_columns(e.window(), std::min(product::kWidth<T>, e.out - n), op.weight.data + n * e.window(),
+                          e.window(), packed + panel * panel_size);
   });
   const Index* offsets = window_offsets(cpu, e);
   cpu.parallel_tasks(e.images, e.result_size() + e.padded_size(), [&](Index image, T* scratch) {
@@ -84,12 +83,10 @@ void forward(Cpu<T>& cpu, const Conv2d<T>& op) {
     T* y = op.pools() ? scratch : pooled;
     if (op.bias.defined())
       for (Index pixel = 0; pixel < e.pixels(); ++pixel) std::copy_n(op.bias.data, e.out, y + pixel * e.out);
-    for (Index panel = 0; panel < panels; ++panel)
-      product::rows_times_panel<T>(
-          e.pixels(), [&](Index m) { return x + offsets[m]; }, e.walk(), packed + panel * panel_size,
-          [&](Index m) { return y + m * e.out + first_column(panel); }, columns(panel), op.bias.defined());
-    if (op.options.activation != Activation::identity)
-      apply_activation(op.options.activation, y, y, e.result_size());
+    product::rows_times_panels<T>(
+        e.pixels(), [&](Index m) { return x + offsets[m]; }, e.walk(), packed, [&](Index m) { return y + m * e.out; },
+        e.out, op.bias.defined());
+    if (op.options.activation != Activation::identity) apply_activation(op.options.activation, y, y, e.result_size());
     if (op.pools()) pool_image(e.pool, y, pooled, op.winner + image * e.pool.out_size());
   });
 }
@@ -100,7 +97,7 @@ const T* result_gradient(const Conv2d<T>& op, const ConvExtents& e, Index image,
   const Index size = e.pool.out_size(), first = image * size;
   const T* dy = op.y.gradient + first;
   if (op.options.activation != Activation::identity) {
-    for (Index i = 0; i < size; ++i) scratch[i] = dy[i] * slope_from_output(op.options.activation, op.y[first + i]);
+    times_slope(op.options.activation, dy, op.y.data + first, scratch, size);
     dy = scratch;
   }
   if (!op.pools()) return dy;
@@ -115,8 +112,9 @@ const T* pack_for_input_gradient(Cpu<T>& cpu, const Conv2d<T>& op, const ConvExt
   T* packed = cpu.arena().template allocate<T>(e.kernel_height * panels * panel_size);
   cpu.parallel_for(e.kernel_height * panels, [&](Index i) {
     const Index n = i % panels * product::kWidth<T>, first = i / panels * e.run() + n;
-    product::pack_rows<T>(e.out, std::min(product::kWidth<T>, e.run() - n),
-                          [&](Index k) { return op.weight.data + k * e.window() + first; }, packed + i * panel_size);
+    product::pack_rows<T>(
+        e.out, std::min(product::kWidth<T>, e.run() - n),
+        [&](Index k) { return op.weight.data + k * e.window() + first; }, packed + i * panel_size);
   });
   return packed;
 }
@@ -124,13 +122,13 @@ const T* pack_for_input_gradient(Cpu<T>& cpu, const Conv2d<T>& op, const ConvExt
 /// Adds dy [pixels, out] of one image to the windows it came from. Windows overlap; rows are added one after another.
 template <class T>
 void scatter_windows(const ConvExtents& e, const T* dy, const T* packed, const Index* offsets, T* dx) {
-  for (Index row = 0; row < e.kernel_height; ++row)
-    for (Index n = 0; n < e.run(); n += product::kWidth<T>, packed += e.out * product::kWidth<T>) {
-      T* first = dx + row * e.padded_width() * e.in + n;
-      product::rows_times_panel<T>(
-          e.pixels(), [&](Index m) { return dy + m * e.out; }, product::Walk{e.out}, packed,
-          [&](Index m) { return first + offsets[m]; }, std::min(product::kWidth<T>, e.run() - n), true);
-    }
+  const Index row_size = product::ceil_div(e.run(), product::kWidth<T>) * product::kWidth<T> * e.out;
+  for (Index row = 0; row < e.kernel_height; ++row) {
+    T* first = dx + row * e.padded_width() * e.in;
+    product::rows_times_panels<T>(
+        e.pixels(), [&](Index m) { return dy + m * e.out; }, product::Walk{e.out}, packed + row * row_size,
+        [&](Index m) { return first + offsets[m]; }, e.run(), true);
+  }
 }
 
 /// One image's input gradient, through a padded copy in `scratch` where the convolution pads.
@@ -158,8 +156,9 @@ void weight_gradient(const ConvExtents& e, const T* x, const T* dy, T* sum, bool
   const product::Walk pixels{e.width, e.stride * e.in, e.height, e.stride * e.padded_width() * e.in};
   for (Index n = 0; n < e.out; n += product::kWidth<T>) {
     const Index columns = std::min(product::kWidth<T>, e.out - n);
-    product::pack_rows<T>(e.pixels(), columns, [&](Index k) { return dy + k * e.out + n; }, panel);
-    product::rows_times_panel<T>(
+    product::pack_rows<T>(
+        e.pixels(), columns, [&](Index k) { return dy + k * e.out + n; }, panel);
+    product::rows_times_panels<T>(
         e.window(), [&](Index m) { return x + m / e.run() * e.padded_width() * e.in + m % e.run(); }, pixels, panel,
         [&](Index m) { return sum + m * e.out + n; }, columns, add);
   }
@@ -206,7 +205,8 @@ void backward(Cpu<T>& cpu, const Conv2d<T>& op) {
   };
   if (dw)
     cpu.parallel_for(e.window(), [&](Index w) {
-      for (Index c = 0; c < e.out; ++c) dw.put(c * e.window() + w, total(weight_sums, e.out * e.window(), w * e.out + c));
+      for (Index c = 0; c < e.out; ++c)
+        dw.put(c * e.window() + w, total(weight_sums, e.out * e.window(), w * e.out + c));
     });
   if (db)
     for (Index c = 0; c < e.out; ++c) db.put(c, total(bias_sums, e.out, c));

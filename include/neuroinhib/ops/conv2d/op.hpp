@@ -12,7 +12,7 @@ struct ConvOptions {
   Index stride = 1;
   Index padding = 0;                             ///< zeros on every side
   Activation activation = Activation::identity;  ///< applied in place; a rising one whose slope follows from its output
-  PoolOptions pool = {.kernel = 1, .stride = 1}; ///< max-pooling of the result, which then is never stored itself
+  PoolOptions pool = {.kernel = 1, .stride = 1};  ///< max-pooling of the result, which then is never stored itself
 };
 
 namespace ops {

@@ -46,8 +46,9 @@ struct GateResult {
 /// z ⊙ σ(Σ terms), one fused operation. Undefined terms (a post-text term without memory) count as zero.
 /// Throws ShapeError for a term that is neither [tokens, width] nor [1, width].
 template <Executor Ex>
-[[nodiscard]] GateResult<ScalarOf<Ex>> gate(Ex& ex, const TensorOf<Ex>& z, std::span<const GateTerm<ScalarOf<Ex>>> terms,
-                                       Bracket bracket = Bracket::inside) {
+[[nodiscard]] GateResult<ScalarOf<Ex>> gate(Ex& ex, const TensorOf<Ex>& z,
+                                            std::span<const GateTerm<ScalarOf<Ex>>> terms,
+                                            Bracket bracket = Bracket::inside) {
   using T = ScalarOf<Ex>;
   auto* kept = ex.backend().arena().template allocate<GateTerm<T>>(static_cast<Index>(terms.size()));
   Index count = 0;

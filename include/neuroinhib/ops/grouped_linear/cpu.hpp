@@ -7,21 +7,21 @@
 
 namespace neuroinhib::ops {
 
-/// One product an expert: rows(e) × columns, in tasks of one expert and one panel.
-/// product(expert, begin_column, end_column, scratch) computes the panel.
+/// One product an expert, of `columns` columns and at most `depth` deep, in tasks of some columns of one expert:
+/// product(expert, begin, end, scratch).
 template <class T, class Product>
-void for_each_expert_panel(Cpu<T>& cpu, Index experts, Index columns, const Product& product) {
-  const Index panels = product::ceil_div(columns, product::kWidth<T>);
-  cpu.parallel_tasks(experts * panels, product::kDepth<T> * product::kWidth<T>, [&](Index task, T* scratch) {
-    const Index begin = task % panels * product::kWidth<T>;
-    product(task / panels, begin, std::min(columns, begin + product::kWidth<T>), scratch);
+void for_each_expert(Cpu<T>& cpu, Index experts, Index columns, Index depth, const Product& product) {
+  const Index width = product::task_columns(cpu, columns, experts), tasks = product::ceil_div(columns, width);
+  cpu.parallel_tasks(experts * tasks, product::scratch_size<T>(depth), [&](Index task, T* scratch) {
+    const Index begin = task % tasks * width;
+    product(task / tasks, begin, std::min(columns, begin + width), scratch);
   });
 }
 
 template <class T>
 void forward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
   const Index in = op.in(), out = op.out();
-  for_each_expert_panel(cpu, op.plan.experts, out, [&](Index e, Index begin, Index end, T* scratch) {
+  for_each_expert(cpu, op.plan.experts, out, in, [&](Index e, Index begin, Index end, T* scratch) {
     const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
     const T* weight = op.weight.data + e * out * in;
     if (rows == 0) return;
@@ -41,7 +41,7 @@ void forward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
 template <class T>
 void slot_gradients(Cpu<T>& cpu, const GroupedLinear<T>& op, T* dx, bool add) {
   const Index in = op.in(), out = op.out();
-  for_each_expert_panel(cpu, op.plan.experts, in, [&](Index e, Index begin, Index end, T* scratch) {
+  for_each_expert(cpu, op.plan.experts, in, out, [&](Index e, Index begin, Index end, T* scratch) {
     const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
     if (rows == 0) return;
     product::columns_of<T>(
@@ -75,7 +75,7 @@ void backward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
     }
   }
   if (const auto dw = op.weight.gradient_slot())
-    for_each_expert_panel(cpu, op.plan.experts, in, [&](Index e, Index begin, Index end, T* scratch) {
+    for_each_expert(cpu, op.plan.experts, in, op.plan.slots(), [&](Index e, Index begin, Index end, T* scratch) {
       const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
       product::columns_of<T>(
           begin, end, out, rows, out, [&](Index m) { return op.y.gradient + first * out + m; },

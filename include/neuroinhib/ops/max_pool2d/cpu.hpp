@@ -79,7 +79,8 @@ void unpool_image(const PoolExtents& e, const T* dy, const std::uint16_t* winner
 
 template <class T>
 [[nodiscard]] PoolExtents pool_extents(const MaxPool2d<T>& op) {
-  return {op.x.shape[1], op.x.shape[2], op.y.shape[1], op.y.shape[2], op.x.shape[3], op.options.kernel, op.options.stride};
+  return {op.x.shape[1], op.x.shape[2],     op.y.shape[1],    op.y.shape[2],
+          op.x.shape[3], op.options.kernel, op.options.stride};
 }
 
 template <class T>

@@ -11,15 +11,18 @@
 /// kWidth columns at a time. The order of the sum over k depends on K alone: results do not change with threads.
 namespace neuroinhib::product {
 
-/// Rows of c computed at once, columns of a panel, and the depth after which a longer sum is cut, so that a packed
-/// panel stays in the second-level cache.
+/// Rows of c computed at once, columns of a panel, panels of a task at the most, and the depth after which a longer sum
+/// is cut, so that a task's packed panels stay in the second-level cache.
 inline constexpr Index kRows = simd::kRegisters == 32 ? 12 : 6;
 template <class T>
 inline constexpr Index kWidth = 2 * simd::Vector<T>::kLanes;
 template <class T>
-inline constexpr Index kDepth = 1024 / static_cast<Index>(sizeof(T) / 4);
+inline constexpr Index kDepth = 512 / static_cast<Index>(sizeof(T) / 4);
+inline constexpr Index kTaskPanels = 4;
 
-[[nodiscard]] constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
+[[nodiscard]] constexpr Index ceil_div(Index a, Index b) {
+  return (a + b - 1) / b;
+}
 
 /// How the kernel walks one row of a: `segments` runs of `length` elements, `step` apart, runs `jump` apart.
 struct Walk {
@@ -67,21 +70,22 @@ inline void tile(const T* const* rows, const Walk& walk, const T* panel, T* cons
   }
 }
 
-/// All `count` rows against one packed panel. row(m) points at the first element of row m of a, out(m) at the panel's
-/// first column in row m of c.
+/// All `count` rows against `columns` columns of b, packed panel by panel. row(m) points at the first element of row m
+/// of a, out(m) at the first of those columns in row m of c.
 template <class T, class Row, class Out>
-void rows_times_panel(Index count, const Row& row, const Walk& walk, const T* panel, const Out& out, Index columns,
-                      bool add) {
+void rows_times_panels(Index count, const Row& row, const Walk& walk, const T* packed, const Out& out, Index columns,
+                       bool add) {
   alignas(64) T unused[static_cast<std::size_t>(kWidth<T>)] = {};
   const T* a[static_cast<std::size_t>(kRows)];
   T* c[static_cast<std::size_t>(kRows)];
   for (Index first = 0; first < count; first += kRows) {
-    for (Index m = 0; m < kRows; ++m) {
-      const bool inside = first + m < count;
-      a[m] = row(inside ? first + m : count - 1);
-      c[m] = inside ? out(first + m) : unused;
+    const Index inside = std::min(kRows, count - first);
+    for (Index m = 0; m < kRows; ++m) a[m] = row(std::min(first + m, count - 1));
+    const T* panel = packed;
+    for (Index n = 0; n < columns; n += kWidth<T>, panel += walk.depth() * kWidth<T>) {
+      for (Index m = 0; m < kRows; ++m) c[m] = m < inside ? out(first + m) + n : unused;
+      tile<T>(a, walk, panel, c, std::min(kWidth<T>, columns - n), add);
     }
-    tile<T>(a, walk, panel, c, columns, add);
   }
 }
 
@@ -110,8 +114,14 @@ void pack_columns(Index depth, Index columns, const T* source, Index stride, T* 
   }
 }
 
-/// One task's share of a product: columns [begin, end) of c, all rows, all of K, cut at kDepth.
-/// pack(k0, k1, n, columns, panel) packs b's rows [k0, k1) of columns [n, n + columns).
+/// Elements of scratch that columns_of needs for a sum of that depth.
+template <class T>
+[[nodiscard]] constexpr Index scratch_size(Index depth) {
+  return std::min(depth, kDepth<T>) * kWidth<T> * kTaskPanels;
+}
+
+/// One task's share of a product: columns [begin, end) of c, at most kTaskPanels panels, all rows, all of K cut at
+/// kDepth. pack(k0, k1, n, columns, panel) packs b's rows [k0, k1) of columns [n, n + columns).
 /// An empty sum (K = 0) is zero.
 template <class T, class Row, class Pack, class Out>
 void columns_of(Index begin, Index end, Index rows, Index depth, Index step, const Row& row, const Pack& pack,
@@ -121,23 +131,30 @@ void columns_of(Index begin, Index end, Index rows, Index depth, Index step, con
   }
   for (Index k0 = 0; k0 < depth; k0 += kDepth<T>) {
     const Index k1 = std::min(depth, k0 + kDepth<T>);
-    for (Index n = begin; n < end; n += kWidth<T>) {
-      const Index columns = std::min(kWidth<T>, end - n);
-      pack(k0, k1, n, columns, scratch);
-      rows_times_panel<T>(
-          rows, [&](Index m) { return row(m) + k0 * step; }, Walk{k1 - k0, step}, scratch,
-          [&](Index m) { return out(m) + n; }, columns, add || k0 > 0);
-    }
+    T* panel = scratch;
+    for (Index n = begin; n < end; n += kWidth<T>, panel += (k1 - k0) * kWidth<T>)
+      pack(k0, k1, n, std::min(kWidth<T>, end - n), panel);
+    rows_times_panels<T>(
+        rows, [&](Index m) { return row(m) + k0 * step; }, Walk{k1 - k0, step}, scratch,
+        [&](Index m) { return out(m) + begin; }, end - begin, add || k0 > 0);
   }
 }
 
-/// The whole product in tasks of one panel each.
+/// Columns of one task, so that `groups` products of so many columns keep all threads busy.
+template <class T>
+[[nodiscard]] Index task_columns(const Cpu<T>& cpu, Index columns, Index groups = 1) {
+  const Index panels = ceil_div(columns, kWidth<T>);
+  return std::clamp<Index>(panels * groups / cpu.threads(), 1, kTaskPanels) * kWidth<T>;
+}
+
+/// The whole product, in tasks of some columns each.
 template <class T, class Row, class Pack, class Out>
 void multiply(Cpu<T>& cpu, Index rows, Index columns, Index depth, Index step, const Row& row, const Pack& pack,
               const Out& out, bool add) {
-  cpu.parallel_tasks(ceil_div(columns, kWidth<T>), std::min(depth, kDepth<T>) * kWidth<T>, [&](Index task, T* scratch) {
-    const Index n = task * kWidth<T>;
-    columns_of<T>(n, std::min(columns, n + kWidth<T>), rows, depth, step, row, pack, out, add, scratch);
+  const Index width = task_columns(cpu, columns);
+  cpu.parallel_tasks(ceil_div(columns, width), scratch_size<T>(depth), [&](Index task, T* scratch) {
+    const Index n = task * width;
+    columns_of<T>(n, std::min(columns, n + width), rows, depth, step, row, pack, out, add, scratch);
   });
 }
 

@@ -52,8 +52,8 @@ template <Executor Ex>
 [[nodiscard]] TopScores<ScalarOf<Ex>> top_m(Ex& ex, const TensorOf<Ex>& scores, Index chosen) {
   require_width("top M", scores.cols(), scores.shape, "");
   if (chosen < 1 || chosen > scores.cols())
-    fail<ConfigError>("top M", "1 ≤ M ≤ K = " + std::to_string(scores.cols()) + " experts", "M = " + std::to_string(chosen),
-                      "choose no more experts than there are");
+    fail<ConfigError>("top M", "1 ≤ M ≤ K = " + std::to_string(scores.cols()) + " experts",
+                      "M = " + std::to_string(chosen), "choose no more experts than there are");
   const auto expert = ex.integers({scores.rows(), chosen});
   auto value = ex.tensor({scores.rows(), chosen}, scores.wants_gradient());
   ex.run(ops::TopM<ScalarOf<Ex>>{scores, expert, value});

@@ -1,0 +1,7 @@
+// expect: this mix is defined on logits, and the router gives probabilities: use TopM
+#include <neuroinhib/neuroinhib.hpp>
+using namespace neuroinhib;
+struct Router : LinearRouter {
+  static constexpr ScoreKind kScores = ScoreKind::probabilities;
+};
+MoeLayer<Router, NoInhibition, SoftmaxOfTopM<2>> layer({.width = 1, .experts = 2});

@@ -1,0 +1,15 @@
+// expect: a router's Module<T> needs scores\(executor, z\) returning RouterScores<T>; see docs/write-a-policy.md
+#include <neuroinhib/neuroinhib.hpp>
+using namespace neuroinhib;
+struct Router {
+  static constexpr ScoreKind kScores = ScoreKind::logits;
+  struct Config {};
+  template <class T>
+  struct Module {
+    Module(const Config&, Index, Index) {}
+    void visit(auto&&) {}
+    Tensor<T> gated(auto&, const Tensor<T>& x) { return x; }
+    Index gated_width() { return 1; }
+  };
+};
+MoeLayer<Router> layer({.width = 1, .experts = 1});
