@@ -68,7 +68,11 @@ class Cpu {
   template <class Body>
   void parallel_for(Index count, const Body& body) const {
 #if defined(_OPENMP)
-#pragma omp parallel for num_threads(threads_) schedule(static) if (count > 1 && threads_ > 1)
+    if (count > 1 && threads_ > 1) {
+#pragma omp parallel for num_threads(threads_) schedule(static)
+      for (Index i = 0; i < count; ++i) body(i);
+      return;
+    }
 #endif
     for (Index i = 0; i < count; ++i) body(i);
   }
@@ -81,9 +85,13 @@ class Cpu {
     const Index stride = (elements + kPad - 1) / kPad * kPad;
     T* scratch = arena_.allocate<T>(stride * threads_);
 #if defined(_OPENMP)
-#pragma omp parallel for num_threads(threads_) schedule(dynamic, 1) if (count > 1 && threads_ > 1)
+    if (count > 1 && threads_ > 1) {
+#pragma omp parallel for num_threads(threads_) schedule(dynamic, 1)
+      for (Index i = 0; i < count; ++i) body(i, scratch + stride * omp_get_thread_num());
+      return;
+    }
 #endif
-    for (Index i = 0; i < count; ++i) body(i, scratch + stride * thread_number());
+    for (Index i = 0; i < count; ++i) body(i, scratch);
   }
 
   /// Calls body(begin, end) for blocks of `grain` elements (the last may be shorter). Blocks do not depend on the
@@ -128,14 +136,6 @@ class Cpu {
     return 1;
 #endif
   }
-  [[nodiscard]] static int thread_number() {
-#if defined(_OPENMP)
-    return omp_get_thread_num();
-#else
-    return 0;
-#endif
-  }
-
   int threads_;
   Arena<HostMemory> arena_;
   RandomState random_;

@@ -29,7 +29,7 @@ struct Initializer {
     }
     // Redraws outside two deviations; each redraw takes the element's number in the next stream.
     RandomStream retry = random;
-    double value = retry.normal<double>(i);
+    auto value = retry.normal<double>(i);
     while (std::abs(value) > 2) {
       ++retry.step;
       value = retry.normal<double>(i);

@@ -154,7 +154,7 @@ class Parameters {
   using Storage = std::unique_ptr<T, Release>;
 
   static Index padded(Index count) {
-    constexpr Index kStep = static_cast<Index>(HostMemory::kAlignment / sizeof(T));
+    constexpr auto kStep = static_cast<Index>(HostMemory::kAlignment / sizeof(T));
     return (count + kStep - 1) / kStep * kStep;
   }
   static Storage allocate(Index count) {

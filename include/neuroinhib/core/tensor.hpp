@@ -32,7 +32,11 @@ class Shape {
     for (const Index extent : extents) extents_[static_cast<std::size_t>(axis++)] = extent;
   }
 
-  [[nodiscard]] static constexpr Shape scalar() { return Shape({}); }
+  [[nodiscard]] static constexpr Shape scalar() {
+    Shape shape;
+    shape.rank_ = 0;
+    return shape;
+  }
 
   NEUROINHIB_DEVICE [[nodiscard]] constexpr int rank() const { return rank_ < 0 ? 0 : rank_; }
   NEUROINHIB_DEVICE [[nodiscard]] constexpr Index operator[](int axis) const {
