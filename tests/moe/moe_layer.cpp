@@ -146,7 +146,7 @@ TEST_CASE("NaN is found where it begins") {
     Recording ex(cpu);
     const auto value = loss(ex);
     check_error<NumericError>([&] { ex.require_finite(value, "step 2"); },
-                              {"step 2", "nan", "linear with output [3, 4]"});
+                              {"step 2", "nan", "the output of linear, [3, 4]"});
   }
   Recording ex(cpu);
   x.values[5] = std::numeric_limits<float>::infinity();

@@ -41,7 +41,8 @@ class Recording {
       result.gradient = backend_.tensor(shape, false).data;
       result.gradient_written = ::new (backend_.arena().template allocate<bool>(1)) bool(false);
     }
-    pending_ = ::new (backend_.arena().template allocate<Output>(1)) Output{pending_, nullptr, result};
+    const int number = outputs_ == nullptr ? 1 : outputs_->number + 1;
+    outputs_ = ::new (backend_.arena().template allocate<Output>(1)) Output{outputs_, kUnnamed, number, result};
     return result;
   }
 
@@ -53,15 +54,10 @@ class Recording {
     static_assert(
         requires { op.y.has_gradient(); }, "an operation names its differentiable output y");
     detail::run_forward(backend_, op);
-    claim_outputs(Op::name);
+    name_outputs(Op::name);
     if (!op.y.wants_gradient()) return;
-    auto* kept = ::new (backend_.arena().template allocate<Op>(1)) Op(op);
-    last_ = ::new (backend_.arena().template allocate<Node>(1)) Node{last_, kept, [](B& b, const void* memory) {
-                                                                       const Op& recorded =
-                                                                           *static_cast<const Op*>(memory);
-                                                                       if (recorded.y.has_gradient())
-                                                                         detail::run_backward(b, recorded);
-                                                                     }};
+    const auto* kept = ::new (backend_.arena().template allocate<Op>(1)) Op(op);
+    last_ = ::new (backend_.arena().template allocate<Node>(1)) Node{last_, kept, &replay<Op>};
   }
 
   /// Writes the gradient of a scalar into every tensor that wants one. Once a recording.
@@ -80,18 +76,12 @@ class Recording {
   void require_finite(const Tensor<Scalar>& loss, std::string_view where) const {
     if (std::isfinite(loss[0])) return;
     const Output* first = nullptr;
-    int number = 0, first_number = 0;
-    for (const Output* output = claimed_; output != nullptr; output = output->before) {
-      ++number;
-      if (!all_finite(output->tensor)) {
-        first = output;
-        first_number = number;
-      }
-    }
+    for (const Output* output = outputs_; output != nullptr; output = output->before)
+      if (!all_finite(output->tensor)) first = output;
     const std::string origin = first == nullptr
                                    ? "no recorded operation"
-                                   : "operation " + std::to_string(number - first_number + 1) + " of this step, " +
-                                         first->name + " with output " + first->tensor.shape.text();
+                                   : std::string("the output of ") + first->name + ", " + first->tensor.shape.text() +
+                                         ", number " + std::to_string(first->number) + " of this step";
     fail<NumericError>(where, "a finite loss",
                        std::to_string(static_cast<double>(loss[0])) + ", first seen in " + origin,
                        "check the input for NaN, lower the learning rate or clip gradients");
@@ -106,29 +96,31 @@ class Recording {
   struct Output {
     Output* before;
     const char* name;
+    int number;
     Tensor<Scalar> tensor;
   };
+  static constexpr const char* kUnnamed = "no operation yet";
 
+  template <class Op>
+  static void replay(B& backend, const void* kept) {
+    const Op& op = *static_cast<const Op*>(kept);
+    if (op.y.has_gradient()) detail::run_backward(backend, op);
+  }
   static bool all_finite(const View<Scalar>& values) {
     for (const Scalar value : values)
       if (!std::isfinite(value)) return false;
     return true;
   }
   /// The tensors asked for since the operation before this one are its outputs.
-  void claim_outputs(const char* name) {
-    Output* oldest = nullptr;
-    for (Output* output = pending_; output != nullptr && output->name == nullptr; output = output->before) {
+  void name_outputs(const char* name) {
+    for (Output* output = outputs_; output != nullptr && output->name == kUnnamed; output = output->before)
       output->name = name;
-      oldest = output;
-    }
-    if (oldest != nullptr) claimed_ = pending_;
   }
 
   B& backend_;
   Mode mode_;
   const Node* last_ = nullptr;
-  Output* pending_ = nullptr;
-  const Output* claimed_ = nullptr;
+  Output* outputs_ = nullptr;
 };
 
 }  // namespace neuroinhib
