@@ -158,7 +158,7 @@ void Report::draw_curves() const {
                                  settings_.recipe + ", " + results_["settings"]["data"].get<std::string>() +
                                  "\" noenhanced\nset xlabel \"epoch\"\nset ylabel \"validation accuracy, %\"\nset key "
                                  "outside right\nset grid\n" +
-                                 plots + "\n");
+                                 (settings_.epochs <= 10 ? "set xtics 1\n" : "") + plots + "\n");
   const std::string command = "gnuplot '" + path("curves.gnuplot").string() + "' 2>/dev/null";
   if (std::system(command.c_str()) == 0)
     std::printf("curves in %s\n", path("curves.png").string().c_str());
