@@ -35,7 +35,8 @@ TensorOf<Ex> cube(Ex& ex, const TensorOf<Ex>& x) {
 
 TEST_CASE("a user's operation runs, records and differentiates like our own") {
   testing::Values<double> x({3, 4}, 1);
-  testing::check_gradient({x.variable()}, [&](auto& ex) { return user::cube(ex, activate(ex, x.variable(), Activation::tanh)); });
+  testing::check_gradient({x.variable()},
+                          [&](auto& ex) { return user::cube(ex, activate(ex, x.variable(), Activation::tanh)); });
 }
 
 TEST_CASE("an operation made of others needs no backward") {

@@ -14,15 +14,17 @@ struct HostMemory {
   static void release(void* memory) noexcept { ::operator delete (memory, std::align_val_t{kAlignment}); }
 };
 
-/// Bump memory of one step. The first step grows it block by block; the reset after it joins the blocks into one, so
-/// that every later step of the same sizes gets the same addresses and allocates nothing.
+/// Bump memory of one step, growing block by block. Steps that ask for the same sizes in the same order get the same
+/// addresses, and only the first of them takes memory from the system.
 template <class Memory = HostMemory>
 class Arena {
  public:
   Arena() = default;
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
-  ~Arena() { release_all(); }
+  ~Arena() {
+    for (const Block& block : blocks_) Memory::release(block.memory);
+  }
 
   [[nodiscard]] void* allocate(std::size_t bytes) {
     bytes = rounded(bytes);
@@ -40,14 +42,7 @@ class Arena {
   }
 
   /// Forgets everything allocated since the last reset.
-  void reset() {
-    if (blocks_.size() > 1) {
-      const std::size_t bytes = peak_;
-      release_all();
-      grow(bytes);
-    }
-    current_ = used_ = filled_ = 0;
-  }
+  void reset() { current_ = used_ = filled_ = 0; }
 
   struct Mark {
     std::size_t block, used, filled;
@@ -82,10 +77,6 @@ class Arena {
     const std::size_t last = blocks_.empty() ? kFirstBlock / 2 : blocks_.back().bytes;
     const std::size_t size = rounded(std::max(bytes, 2 * last));
     blocks_.push_back({Memory::allocate(size), size});
-  }
-  void release_all() noexcept {
-    for (const Block& block : blocks_) Memory::release(block.memory);
-    blocks_.clear();
   }
 
   std::vector<Block> blocks_;

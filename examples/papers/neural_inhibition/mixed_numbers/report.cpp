@@ -1,5 +1,6 @@
 #include "report.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -28,6 +29,13 @@ std::string percent(const char* format, double share) {
   char text[64];
   std::snprintf(text, sizeof text, format, 100 * share);
   return text;
+}
+
+/// Fills up on the left, counting characters, not bytes.
+std::string pad(std::string text, std::size_t width) {
+  const auto length = static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return length < width ? std::string(width - length, ' ') + text : text;
 }
 
 std::string mean_and_deviation(double mean, double deviation) {
@@ -109,20 +117,20 @@ std::string Report::table() const {
   std::string text =
       "Mixed numbers, test accuracy in %.\n\nOurs: " + s["key"].get<std::string>() +
       ". Published: 120,000 samples, 35 epochs, 5 seeds. Machine: " + results_["machine"].get<std::string>() + ".\n\n";
-  char line[320];
-  const auto add = [&](std::string_view title, const std::string& published, const std::string& ours,
+  const auto add = [&](const char* title, const std::string& published, const std::string& ours,
                        const std::string& difference, const std::string& digits, const std::string& squares,
                        const std::string& seeds) {
-    std::snprintf(line, sizeof line, "| %-22s | %11s | %11s | %10s | %6s | %7s | %5s |\n", title.data(),
-                  published.c_str(), ours.c_str(), difference.c_str(), digits.c_str(), squares.c_str(), seeds.c_str());
-    text += line;
+    char first[32];
+    std::snprintf(first, sizeof first, "| %-22s | ", title);
+    text += first + pad(published, 11) + " | " + pad(ours, 11) + " | " + pad(difference, 10) + " | " + pad(digits, 6) +
+            " | " + pad(squares, 7) + " | " + pad(seeds, 5) + " |\n";
   };
   add("Row", "published", "ours", "difference", "digits", "squares", "seeds");
   text += "|------------------------|------------:|------------:|-----------:|-------:|--------:|------:|\n";
   for (const Row& row : kRows) {
     const Summary test(values(row.name, "test"));
     if (test.count == 0) continue;
-    add(row.title, mean_and_deviation(row.published, row.published_deviation),
+    add(row.title.data(), mean_and_deviation(row.published, row.published_deviation),
         test.count > 1 ? mean_and_deviation(test.mean, test.deviation) : percent("%.1f", test.mean),
         percent("%+.1f", test.mean - row.published), percent("%.1f", Summary(values(row.name, "digits")).mean),
         percent("%.1f", Summary(values(row.name, "squares")).mean), std::to_string(test.count));
