@@ -33,7 +33,7 @@ int main() {
   std::vector<float> values(2 * kPoints);
   std::vector<int> labels(kPoints);
   for (Index i = 0; i < kPoints; ++i) {
-    const double turn = 4.0 * static_cast<double>(i / 2) / (kPoints / 2), side = i % 2 == 0 ? 1 : -1;
+    const double turn = 4.0 * static_cast<double>(i - i % 2) / kPoints, side = i % 2 == 0 ? 1 : -1;
     values[static_cast<std::size_t>(2 * i)] = static_cast<float>(side * turn * std::cos(2 * turn) / 4);
     values[static_cast<std::size_t>(2 * i + 1)] = static_cast<float>(side * turn * std::sin(2 * turn) / 4);
     labels[static_cast<std::size_t>(i)] = static_cast<int>(i % 2);

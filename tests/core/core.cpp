@@ -82,7 +82,7 @@ TEST_CASE("random streams have the moments of their laws and differ by seed, ste
   double mean = 0, square = 0, uniform = 0;
   constexpr Index kCount = 40000;
   for (Index i = 0; i < kCount; ++i) {
-    const double n = stream.normal<double>(i);
+    const auto n = stream.normal<double>(i);
     mean += n / kCount;
     square += n * n / kCount;
     uniform += stream.uniform<double>(i) / kCount;

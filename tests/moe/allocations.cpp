@@ -78,8 +78,8 @@ long taken_by_steps(int steps_before) {
 #if NEUROINHIB_COUNTS
 // Every way to the heap, operator new and Eigen's own buffers included, goes through these.
 extern "C" {
-void* __libc_malloc(std::size_t);
-void* __libc_memalign(std::size_t, std::size_t);
+void* __libc_malloc(std::size_t);                 // NOLINT(bugprone-reserved-identifier): glibc's own
+void* __libc_memalign(std::size_t, std::size_t);  // NOLINT(bugprone-reserved-identifier)
 void* malloc(std::size_t bytes) {
   ++taken;
   return __libc_malloc(bytes);

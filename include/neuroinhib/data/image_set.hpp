@@ -58,7 +58,7 @@ class Scaling {
   explicit Scaling(const ImageSet& set) {
     std::array<double, 256> histogram{};
     for (const std::uint8_t pixel : set.pixels) ++histogram[pixel];
-    const double n = static_cast<double>(set.pixels.size());
+    const auto n = static_cast<double>(set.pixels.size());
     double sum = 0, squares = 0;
     for (std::size_t p = 0; p < 256; ++p) sum += histogram[p] * static_cast<double>(p) / 255;
     mean_ = sum / n;

@@ -20,7 +20,7 @@
 namespace neuroinhib::io {
 
 template <class T>
-inline constexpr std::string_view kDtype = "";
+inline constexpr std::string_view kDtype{};
 template <>
 inline constexpr std::string_view kDtype<float> = "F32";
 template <>

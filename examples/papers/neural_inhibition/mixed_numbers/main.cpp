@@ -39,7 +39,7 @@ nlohmann::json run(const Settings& settings, const std::string& row, Index seed,
   const auto checkpoint = settings.out / (settings.recipe + "-" + row + "-" + std::to_string(seed) + ".safetensors");
   const auto train = settings.recipe == "paper" ? train_row<PaperRecipe> : train_row<CleanRecipe>;
   RunLog log(settings, row, seed);
-  const auto result = log.result(train(settings, row, seed, set, checkpoint, log), set.count());
+  auto result = log.result(train(settings, row, seed, set, checkpoint, log), set.count());
   std::filesystem::remove(checkpoint);
   return result;
 }

@@ -146,7 +146,7 @@ std::string Report::curve(std::string_view row) const {
   for (std::size_t epoch = 0; !curves.empty() && epoch < curves[0].size(); ++epoch) {
     double mean = 0;
     for (const auto& one : curves) mean += one[epoch] / static_cast<double>(curves.size());
-    lines += std::to_string(epoch + 1) + " " + std::to_string(100 * mean) + "\n";
+    lines.append(std::to_string(epoch + 1)).append(" ").append(std::to_string(100 * mean)).append("\n");
   }
   return lines;
 }
@@ -157,8 +157,8 @@ void Report::draw_curves() const {
     const std::string name(row.name), lines = curve(row.name);
     if (lines.empty()) continue;
     blocks += "$" + name + " << EOD\n" + lines + "EOD\n";
-    plots += (plots.empty() ? "plot $" : ", $") + name + " with linespoints linewidth 2 title \"" +
-             std::string(row.title) + "\"";
+    plots.append(plots.empty() ? "plot $" : ", $").append(name);
+    plots.append(" with linespoints linewidth 2 title \"").append(row.title).append("\"");
   }
   neuroinhib::io::write_file(path("curves.gnuplot"),
                              blocks + "set terminal pngcairo size 1000,640 font \",12\"\nset output \"" +
