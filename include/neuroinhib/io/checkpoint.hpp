@@ -1,7 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <neuroinhib/core/parameters.hpp>
 #include <neuroinhib/core/random.hpp>
@@ -46,11 +49,15 @@ void save_parameters(const std::filesystem::path& path, const Parameters<T>& par
   writer.write(path);
 }
 
-/// Reads parameters by name. Throws FormatError where a name, shape or dtype is not the model's.
+/// Reads parameters by name. Throws FormatError where a name, shape or dtype is not the model's; nothing is changed
+/// then.
 template <class T>
 void load_parameters(const std::filesystem::path& path, Parameters<T>& parameters) {
   const Safetensors file(path);
-  for (const auto& entry : parameters.entries()) file.read_into<T>(entry.name, entry.tensor);
+  std::vector<std::vector<T>> values;
+  for (const auto& entry : parameters.entries()) values.push_back(file.values<T>(entry.name, entry.tensor.shape));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    std::copy(values[i].begin(), values[i].end(), parameters.entries()[i].tensor.data);
 }
 
 /// Writes atomically. Throws IoError; the checkpoint before is then still there.
@@ -80,26 +87,30 @@ std::string load_checkpoint(const std::filesystem::path& path, Parameters<T>& pa
   if (file.note("configuration") != configuration)
     fail<ConfigError>("checkpoint " + path.string(), "the configuration " + configuration, file.note("configuration"),
                       "resume with the options it was made with, or choose another output folder");
+  // Everything is read and checked before anything is changed.
+  std::vector<std::vector<T>> values, states, moments;
   for (const auto& entry : parameters.entries())
-    if (file.shape("parameters." + entry.name) != entry.tensor.shape)
-      file.refuse(entry.name + " of shape " + entry.tensor.shape.text(), file.shape("parameters." + entry.name).text());
-  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, std::vector<T>& values) {
-    if (file.shape(name) != detail::view_of(values).shape)
-      file.refuse(std::string(name) + " of " + std::to_string(values.size()), file.shape(name).text());
+    values.push_back(file.values<T>("parameters." + entry.name, entry.tensor.shape));
+  for (const auto& state : parameters.states()) states.push_back(file.values<T>("state." + state.name));
+  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, std::vector<T>& moment) {
+    moments.push_back(file.values<T>(name, detail::view_of(moment).shape));
   });
-  for (const auto& state : parameters.states())
-    if (!file.contains("state." + state.name)) file.refuse("a tensor state." + state.name, "none of that name");
+  const auto steps = static_cast<Index>(file.number("optimizer_steps"));
+  const RandomState kept{file.number("random_seed"), file.number("random_step")};
+  std::string notes = file.note("notes");
 
-  for (const auto& entry : parameters.entries()) file.read_into<T>("parameters." + entry.name, entry.tensor);
-  for (const auto& state : parameters.states()) {
-    state.buffer->values = file.values<T>("state." + state.name);
-    state.buffer->shape = file.shape("state." + state.name);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    std::copy(values[i].begin(), values[i].end(), parameters.entries()[i].tensor.data);
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    parameters.states()[i].buffer->shape = file.shape("state." + parameters.states()[i].name);
+    parameters.states()[i].buffer->values = std::move(states[i]);
   }
+  auto moment = moments.begin();
   detail::for_each_vector<T>(optimizer.state(),
-                             [&](const char* name, std::vector<T>& values) { values = file.values<T>(name); });
-  optimizer.state().steps = std::stoll(file.note("optimizer_steps"));
-  random = {std::stoull(file.note("random_seed")), std::stoull(file.note("random_step"))};
-  return file.note("notes");
+                             [&](const char*, std::vector<T>& target) { target = std::move(*moment++); });
+  optimizer.state().steps = steps;
+  random = kept;
+  return notes;
 }
 
 }  // namespace neuroinhib::io

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -109,12 +110,20 @@ class Safetensors {
     return result;
   }
   [[nodiscard]] const Shape& shape(const std::string& name) const { return find(name).shape; }
-  /// Copies a tensor into memory of the same shape. Throws FormatError where it differs.
+  /// A copy of a tensor that must have that shape. Throws FormatError where shape, name or dtype is another.
   template <class T>
-  void read_into(const std::string& name, const View<T>& target) const {
-    if (shape(name) != target.shape) refuse("\"" + name + "\" of shape " + target.shape.text(), shape(name).text());
-    const std::vector<T> source = values<T>(name);
-    std::copy(source.begin(), source.end(), target.data);
+  [[nodiscard]] std::vector<T> values(const std::string& name, const Shape& expected) const {
+    if (shape(name) != expected) refuse("\"" + name + "\" of shape " + expected.text(), shape(name).text());
+    return values<T>(name);
+  }
+  /// The metadata of that key as a whole number ≥ 0. Throws FormatError where it is none.
+  [[nodiscard]] std::uint64_t number(const std::string& key) const {
+    const std::string& text = note(key);
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size())
+      refuse("metadata \"" + key + "\" as a whole number", "\"" + text + "\"");
+    return value;
   }
 
   [[noreturn]] void refuse(const std::string& expected, const std::string& actual) const {

@@ -28,7 +28,6 @@ data::ImageSet load_data(Settings& settings) {
     std::printf("data: %s; name a folder with --data for MNIST\n", data::kBuiltInDigits);
   } else {
     digits = data::load_images(settings.data, "train");
-    digits.source = "IDX digits";
     std::printf("data: %td digits from %s\n", digits.count(), settings.data.string().c_str());
   }
   if (settings.samples == 0) settings.samples = 2 * digits.count();
