@@ -148,7 +148,7 @@ TEST_CASE("a checkpoint of another configuration or shape changes nothing") {
   c.run(0, 1);
   const auto kept = c.values();
   std::string bytes = read(folder / "c");
-  const auto at = bytes.find("\"random_step\":\"2\"");
+  const auto at = bytes.find(R"("random_step":"2")");
   REQUIRE(at != std::string::npos);
   bytes[at + 15] = 'x';
   io::write_file(folder / "c", bytes);

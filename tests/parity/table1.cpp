@@ -52,7 +52,7 @@ void check_row(std::string_view row, double tolerance) {
     Cpu<T> cpu({.threads = 2, .seed = kSeed});
     auto pixels = converted<T>(file, "images");
     auto labels = file.values<std::int32_t>("labels");
-    const Index batch = static_cast<Index>(labels.size());
+    const auto batch = static_cast<Index>(labels.size());
     Recording ex(cpu);
     const auto logits = network.logits(ex, tensor(pixels, {batch, kSizes.image, kSizes.image, 1}));
     const auto loss = network.loss(ex, logits, {labels.data(), {batch}});
