@@ -40,8 +40,8 @@ void pool_image(const PoolExtents& e, const T* x, T* y, std::uint16_t* winners) 
       for (Index i = 0; i < e.kernel; ++i)
         for (Index j = 0; j < e.kernel; ++j, number += 1) {
           const auto value = Vec::load(window + (i * e.in_width + j) * e.channels + c, lanes);
-          const Mask number_so_far = best == best;               // not NaN  NOLINT(misc-redundant-expression)
-          const Mask larger = ~(value <= best) & number_so_far;  // NaN wins, and stays
+          const Mask not_nan = best == best;               // NOLINT(misc-redundant-expression)
+          const Mask larger = ~(value <= best) & not_nan;  // NaN wins, and stays
           best = larger ? value : best;
           winner = larger ? number : winner;
         }
