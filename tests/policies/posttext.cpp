@@ -160,7 +160,7 @@ TEST_CASE("sources: tapped by name, of a stated width, or an error that says so"
   Values<double> logits({4, 3}, 1), wrong({4, 2}, 1);
   Recording ex(f.cpu);
   f.layer.tap(ex, "logits", logits.constant());
-  CHECK(f.memory("logits.training").values == logits.values);
+  CHECK(f.memory("logits.training").values.to_host() == logits.values);
   check_error<ShapeError>([&] { f.layer.tap(ex, "logits", wrong.constant()); }, {"logits", "width 3", "[4, 2]"});
   config.sources = {{"loss"}};
   check_error<ConfigError>([&] { Fixture g(config); }, {"loss", "a width"});

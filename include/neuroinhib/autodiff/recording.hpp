@@ -1,11 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <new>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/core/tensor.hpp>
@@ -24,8 +26,10 @@ class Recording {
   using Scalar = typename B::Scalar;
 
   explicit Recording(B& backend, Mode mode = Mode::train) : backend_(backend), mode_(mode) {
-    backend_.begin_step();
-    if (training()) ++backend_.random().step;
+    if (training())
+      backend_.begin_training_step();
+    else
+      backend_.begin_step();
   }
   Recording(const Recording&) = delete;
   Recording& operator=(const Recording&) = delete;
@@ -67,23 +71,24 @@ class Recording {
     if (!loss.wants_gradient())
       fail<ConfigError>("backward", "a loss that depends on a parameter", "one without gradient",
                         "compute it on this recording");
-    loss.gradient_slot().put(0, Scalar{1});
+    backend_.fill(loss.gradient_slot().data, 1, Scalar{1});
     for (const Node* node = last_; node != nullptr; node = node->before) node->run(backend_, node->op);
     last_ = nullptr;
   }
 
   /// Throws NumericError if `loss` is not finite, naming the first operation of this step whose output is not.
+  /// Waits for the device, where the backend is one.
   void require_finite(const Tensor<Scalar>& loss, std::string_view where) const {
-    if (std::isfinite(loss[0])) return;
+    const auto value = static_cast<double>(backend_.value(loss.data));
+    if (std::isfinite(value)) return;
     const Output* first = nullptr;
     for (const Output* output = outputs_; output != nullptr; output = output->before)
-      if (!all_finite(output->tensor)) first = output;
+      if (!all_finite(backend_.read(output->tensor))) first = output;
     const std::string origin = first == nullptr
                                    ? "no recorded operation"
                                    : std::string("the output of ") + first->name + ", " + first->tensor.shape.text() +
                                          ", number " + std::to_string(first->number) + " of this step";
-    fail<NumericError>(where, "a finite loss",
-                       std::to_string(static_cast<double>(loss[0])) + ", first seen in " + origin,
+    fail<NumericError>(where, "a finite loss", std::to_string(value) + ", first seen in " + origin,
                        "check the input for NaN, lower the learning rate or clip gradients");
   }
 
@@ -106,10 +111,8 @@ class Recording {
     const Op& op = *static_cast<const Op*>(kept);
     if (op.y.has_gradient()) detail::run_backward(backend, op);
   }
-  static bool all_finite(const View<Scalar>& values) {
-    for (const Scalar value : values)
-      if (!std::isfinite(value)) return false;
-    return true;
+  static bool all_finite(const std::vector<Scalar>& values) {
+    return std::all_of(values.begin(), values.end(), [](Scalar value) { return std::isfinite(value); });
   }
   /// The tensors asked for since the operation before this one are its outputs.
   void name_outputs(const char* name) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <type_traits>
+#include <vector>
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -36,13 +38,22 @@ class Cpu {
   }
 
   [[nodiscard]] int threads() const { return threads_; }
+  /// Host memory of the step.
   [[nodiscard]] Arena<HostMemory>& arena() { return arena_; }
+  /// Where parameters must live for this backend.
+  [[nodiscard]] static const MemorySpace& space() { return kSpaceOf<HostMemory>; }
   [[nodiscard]] RandomState& random() { return random_; }
 
   /// Forgets the results of the step before, and names the random streams anew.
   void begin_step() {
     arena_.reset();
     streams_ = 0;
+  }
+
+  /// As begin_step, for a step that trains.
+  void begin_training_step() {
+    begin_step();
+    ++random_.step;
   }
 
   /// The instruction set the kernels were compiled for, and the threads they use.
@@ -102,6 +113,29 @@ class Cpu {
                  [&](Index block) { body(block * grain, std::min(count, (block + 1) * grain)); });
   }
 
+  /// Memory of this step that kernels may use.
+  template <class U>
+  [[nodiscard]] U* kernel_memory(Index count) {
+    return arena_.allocate<U>(count);
+  }
+  void fill(T* target, Index count, T value) const {
+    std::fill_n(target, count, value);
+  }
+  /// Copies from the host.
+  template <class U>
+  void write(const View<U>& target, const std::type_identity_t<U>* source) const {
+    std::copy_n(source, target.size(), target.data);
+  }
+  /// One number, on the host.
+  [[nodiscard]] T value(const T* source) const {
+    return *source;
+  }
+  /// A copy on the host.
+  template <class U>
+  [[nodiscard]] std::vector<std::remove_const_t<U>> read(const View<U>& source) const {
+    return {source.begin(), source.end()};
+  }
+
   // The executor's interface.
   [[nodiscard]] Cpu& backend() {
     return *this;
@@ -116,7 +150,7 @@ class Cpu {
     return result;
   }
   [[nodiscard]] View<int> integers(const Shape& shape) {
-    return {arena_.allocate<int>(shape.size()), shape};
+    return {kernel_memory<int>(shape.size()), shape};
   }
   [[nodiscard]] RandomStream stream() {
     return {random_.seed, random_.step, streams_++};

@@ -48,10 +48,12 @@ struct AnyExecutor {
 /// operation's own namespace. Never inlined: an operation's kernels are compiled once, however many policies use it.
 template <class B, class Op>
 [[gnu::noinline]] void run_forward(B& backend, const Op& op) {
+  if constexpr (requires { backend.enter(Op::name); }) backend.enter(Op::name);
   forward(backend, op);
 }
 template <class B, class Op>
 [[gnu::noinline]] void run_backward(B& backend, const Op& op) {
+  if constexpr (requires { backend.enter(Op::name); }) backend.enter(Op::name);
   backward(backend, op);
 }
 

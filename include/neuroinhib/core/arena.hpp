@@ -2,17 +2,11 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <new>
 #include <vector>
 
-namespace neuroinhib {
+#include <neuroinhib/core/memory.hpp>
 
-/// Host memory for Arena.
-struct HostMemory {
-  static constexpr std::size_t kAlignment = 64;
-  static void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{kAlignment}); }
-  static void release(void* memory) noexcept { ::operator delete (memory, std::align_val_t{kAlignment}); }
-};
+namespace neuroinhib {
 
 /// Bump memory of one step, growing block by block. Steps that ask for the same sizes in the same order get the same
 /// addresses, and only the first of them takes memory from the system.

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include <neuroinhib/core/arena.hpp>
 #include <neuroinhib/core/initializer.hpp>
+#include <neuroinhib/core/memory.hpp>
 #include <neuroinhib/core/tensor.hpp>
 
 namespace neuroinhib {
@@ -28,24 +28,31 @@ struct Parameter {
 };
 
 /// State of a module that is kept in checkpoints but not trained, such as the post-text memory. Its first extent may
-/// change from step to step.
+/// change from step to step. Lives where Parameters says, until then on the host.
 template <class T>
 struct Buffer {
-  std::vector<T> values;
+  Storage<T> values;
   Shape shape;
+  bool stays_on_host = false;  ///< read by the module itself, between kernels
 
   [[nodiscard]] View<const T> view() const { return {values.data(), shape}; }
   void assign(const View<const T>& source) {
-    values.assign(source.begin(), source.end());
+    values.assign(source.data, source.size());
     shape = source.shape;
   }
 };
 
 namespace detail {
 
+/// Stands in for a visitor where a module is checked.
+struct AnyVisitor {
+  template <class Child>
+  void operator()(std::string_view, Child&) const {}
+};
+
 template <class M>
 concept Visitable = requires(M& module) {
-  module.visit([](std::string_view, auto&) {});
+  module.visit(AnyVisitor{});
 };
 
 /// Walks a module's tree and hands each leaf, with its dotted name, to `leaf`.
@@ -97,20 +104,23 @@ class Parameters {
   };
 
   /// Allocates and initialises. A value depends on the seed and the parameter's name, not on its neighbours.
+  /// `space`: where they live, such as Backend::space(); it must be the backend's that computes with them.
   template <class Module>
-  Parameters(Module& module, std::uint64_t seed) {
+  Parameters(Module& module, std::uint64_t seed, const MemorySpace& space = kSpaceOf<HostMemory>)
+      : values_(space), gradients_(space) {
     std::vector<Parameter<T>*> found;
     detail::for_each_leaf(module, [&](const std::string& name, auto& leaf) {
       if constexpr (std::same_as<std::remove_cvref_t<decltype(leaf)>, Buffer<T>>) {
         states_.push_back({name, &leaf});
+        if (!leaf.stays_on_host) leaf.values = Storage<T>(space);
       } else {
         found.push_back(&leaf);
         entries_.push_back({name, {}, size_});
         size_ += padded(leaf.tensor.size());
       }
     });
-    values_ = allocate(size_);
-    gradients_ = allocate(size_);
+    values_.assign_zeros(size_);
+    gradients_.assign_zeros(size_);
     written_ = std::make_unique<bool[]>(found.size());
     for (std::size_t i = 0; i < found.size(); ++i) bind(*found[i], entries_[i], written_[i], seed);
   }
@@ -123,18 +133,36 @@ class Parameters {
     for (const Entry& entry : entries_) total += entry.tensor.size();
     return total;
   }
-  [[nodiscard]] View<T> values() { return {values_.get(), Shape{size_}}; }
-  /// The flat gradient; parameters that no backward pass has reached since zero_gradients() read as zero.
-  [[nodiscard]] View<T> gradients() {
+  [[nodiscard]] View<T> values() { return {values_.data(), Shape{size_}}; }
+  /// The flat gradient; parameters that no backward pass has reached since zero_gradients() read as zero, which
+  /// clear(T*, count) makes them.
+  template <class Clear>
+  [[nodiscard]] View<T> gradients(const Clear& clear) {
     for (Entry& entry : entries_) {
       if (*entry.tensor.gradient_written) continue;
-      std::fill_n(entry.tensor.gradient, entry.tensor.size(), T{0});
+      clear(entry.tensor.gradient, entry.tensor.size());
       *entry.tensor.gradient_written = true;
     }
-    return {gradients_.get(), Shape{size_}};
+    return {gradients_.data(), Shape{size_}};
+  }
+  [[nodiscard]] View<T> gradients() {
+    return gradients([this](T* target, Index count) { space().clear(target, bytes(count)); });
   }
   /// The next backward pass starts from zero; until then, passes add up.
   void zero_gradients() { std::fill_n(written_.get(), entries_.size(), false); }
+
+  [[nodiscard]] const MemorySpace& space() const { return values_.space(); }
+  /// An entry's values on the host.
+  [[nodiscard]] std::vector<T> values_of(const Entry& entry) const { return to_host(entry.tensor.data, entry); }
+  /// An entry's gradient on the host; call gradients() before, where some may not have been written.
+  [[nodiscard]] std::vector<T> gradient_of(const Entry& entry) const { return to_host(entry.tensor.gradient, entry); }
+  /// Throws ShapeError unless there is one value an element.
+  void set_values(const Entry& entry, const std::vector<T>& values) {
+    if (static_cast<Index>(values.size()) != entry.tensor.size())
+      fail<ShapeError>("parameter " + entry.name, std::to_string(entry.tensor.size()) + " values",
+                       std::to_string(values.size()), "give one value an element");
+    space().copy(entry.tensor.data, values.data(), bytes(entry.tensor.size()));
+  }
 
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   [[nodiscard]] const std::vector<State>& states() const { return states_; }
@@ -148,32 +176,30 @@ class Parameters {
   }
 
  private:
-  struct Release {
-    void operator()(T* memory) const { HostMemory::release(memory); }
-  };
-  using Storage = std::unique_ptr<T, Release>;
-
+  static std::size_t bytes(Index count) { return static_cast<std::size_t>(count) * sizeof(T); }
   static Index padded(Index count) {
     constexpr auto kStep = static_cast<Index>(HostMemory::kAlignment / sizeof(T));
     return (count + kStep - 1) / kStep * kStep;
   }
-  static Storage allocate(Index count) {
-    Storage storage(static_cast<T*>(HostMemory::allocate(static_cast<std::size_t>(count) * sizeof(T))));
-    std::fill_n(storage.get(), count, T{0});
-    return storage;
+  [[nodiscard]] std::vector<T> to_host(const T* source, const Entry& entry) const {
+    std::vector<T> values(static_cast<std::size_t>(entry.tensor.size()));
+    space().copy(values.data(), source, bytes(entry.tensor.size()));
+    return values;
   }
   void bind(Parameter<T>& parameter, Entry& entry, bool& written, std::uint64_t seed) {
-    parameter.tensor.data = values_.get() + entry.offset;
-    parameter.tensor.gradient = gradients_.get() + entry.offset;
+    parameter.tensor.data = values_.data() + entry.offset;
+    parameter.tensor.gradient = gradients_.data() + entry.offset;
     parameter.tensor.gradient_written = &written;
-    parameter.initializer.fill(View<T>(parameter.tensor), RandomStream{seed, 0, hash_name(entry.name)});
     entry.tensor = parameter.tensor;
+    std::vector<T> start(static_cast<std::size_t>(entry.tensor.size()));
+    parameter.initializer.fill(View<T>{start.data(), entry.tensor.shape}, RandomStream{seed, 0, hash_name(entry.name)});
+    set_values(entry, start);
   }
 
   std::vector<Entry> entries_;
   std::vector<State> states_;
   Index size_ = 0;
-  Storage values_, gradients_;
+  Storage<T> values_, gradients_;
   std::unique_ptr<bool[]> written_;
 };
 

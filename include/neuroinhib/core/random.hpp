@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <string_view>
@@ -9,16 +8,24 @@
 
 namespace neuroinhib {
 
+/// Four random words, or a counter of four words.
+struct RandomWords {
+  std::uint32_t words[4];  // NOLINT(modernize-avoid-c-arrays): std::array has no device functions
+
+  NEUROINHIB_DEVICE constexpr std::uint32_t operator[](Index i) const { return words[i]; }
+  [[nodiscard]] constexpr bool operator==(const RandomWords&) const = default;
+};
+
 /// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): four random words for a
 /// 128-bit counter under a 64-bit key. No state: the same stream on every backend and at any thread count.
-NEUROINHIB_DEVICE inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::uint64_t key) {
+NEUROINHIB_DEVICE inline RandomWords philox(RandomWords counter, std::uint64_t key) {
   auto k0 = static_cast<std::uint32_t>(key);
   auto k1 = static_cast<std::uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * counter[0];
     const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * counter[2];
-    counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ k0, static_cast<std::uint32_t>(p1),
-               static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ k1, static_cast<std::uint32_t>(p0)};
+    counter = {{static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ k0, static_cast<std::uint32_t>(p1),
+                static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ k1, static_cast<std::uint32_t>(p0)}};
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
@@ -37,15 +44,13 @@ struct RandomStream {
   std::uint64_t step = 0;
   std::uint32_t stream = 0;
 
-  NEUROINHIB_DEVICE [[nodiscard]] std::array<std::uint32_t, 4> block(Index i) const {
+  NEUROINHIB_DEVICE [[nodiscard]] RandomWords block(Index i) const {
     // 2^32 blocks of four a stream; the step takes the upper 64 bits of the counter.
-    return philox({static_cast<std::uint32_t>(i), stream, static_cast<std::uint32_t>(step),
-                   static_cast<std::uint32_t>(step >> 32)},
+    return philox({{static_cast<std::uint32_t>(i), stream, static_cast<std::uint32_t>(step),
+                    static_cast<std::uint32_t>(step >> 32)}},
                   seed);
   }
-  NEUROINHIB_DEVICE [[nodiscard]] std::uint32_t word(Index i) const {
-    return block(i / 4)[static_cast<std::size_t>(i % 4)];
-  }
+  NEUROINHIB_DEVICE [[nodiscard]] std::uint32_t word(Index i) const { return block(i / 4)[i % 4]; }
   template <class T>
   NEUROINHIB_DEVICE [[nodiscard]] T uniform(Index i) const {
     return unit_uniform<T>(word(i));

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include <neuroinhib/core/error.hpp>
 
@@ -29,7 +29,7 @@ class Shape {
     if (extents.size() > kMaxRank)
       fail<ShapeError>("shape", "at most 4 extents", std::to_string(extents.size()), "flatten the trailing ones");
     int axis = 0;
-    for (const Index extent : extents) extents_[static_cast<std::size_t>(axis++)] = extent;
+    for (const Index extent : extents) extents_[axis++] = extent;
   }
 
   [[nodiscard]] static constexpr Shape scalar() {
@@ -39,9 +39,7 @@ class Shape {
   }
 
   NEUROINHIB_DEVICE [[nodiscard]] constexpr int rank() const { return rank_ < 0 ? 0 : rank_; }
-  NEUROINHIB_DEVICE [[nodiscard]] constexpr Index operator[](int axis) const {
-    return extents_[static_cast<std::size_t>(axis)];
-  }
+  NEUROINHIB_DEVICE [[nodiscard]] constexpr Index operator[](int axis) const { return extents_[axis]; }
   NEUROINHIB_DEVICE [[nodiscard]] constexpr Index size() const {
     if (rank_ < 0) return 0;
     Index product = 1;
@@ -61,13 +59,13 @@ class Shape {
   }
 
  private:
-  [[nodiscard]] constexpr Index trailing() const {
+  NEUROINHIB_DEVICE [[nodiscard]] constexpr Index trailing() const {
     Index product = 1;
     for (int axis = 1; axis < rank_; ++axis) product *= (*this)[axis];
     return rank_ < 0 ? 0 : product;
   }
 
-  std::array<Index, kMaxRank> extents_{};
+  Index extents_[kMaxRank]{};  // NOLINT(modernize-avoid-c-arrays): std::array has no device functions
   int rank_ = -1;
 };
 
@@ -84,7 +82,11 @@ struct View {
   NEUROINHIB_DEVICE T& operator()(Index row, Index col) const { return data[row * cols() + col]; }
   [[nodiscard]] T* begin() const { return data; }
   [[nodiscard]] T* end() const { return data + size(); }
-  operator View<const T>() const { return {data, shape}; }  // NOLINT(google-explicit-constructor)
+  template <class U>
+  requires(std::is_same_v<U, const T> && !std::is_const_v<T>) operator View<U>()
+      const {  // NOLINT(google-explicit-constructor)
+    return {data, shape};
+  }
 };
 
 /// Where a backward kernel puts the gradient of one tensor: the first contribution is stored, later ones are added,

@@ -48,6 +48,7 @@ struct Posttext {
                           "choose another evaluation or pooling");
       for (const PosttextSource& source : config.sources)
         sources_.push_back({source.name, nn::Linear<T>(width_of(source, sizes), sizes.gated), {}, {}});
+      iterations_.stays_on_host = true;
       iterations_.assign(View<const T>{&kZero, {1, 1}});
     }
 
@@ -108,13 +109,12 @@ struct Posttext {
 
     template <Executor Ex>
     Tensor<T> train(Ex& ex, Index tokens) {
-      T& count = iterations_.values[0];
+      T& count = *iterations_.values.data();
       const bool active = count >= static_cast<T>(config_.start_after);
-      if (!active) {
-        count += 1;
-        return {};
-      }
-      const Tensor<T> current = signal(ex, &Source::training, tokens);
+      const Tensor<T> current = active ? signal(ex, &Source::training, tokens) : Tensor<T>{};
+      if (!active) count += 1;
+      if constexpr (requires { ex.backend().next_step_differs(); })
+        if (!current.defined()) ex.backend().next_step_differs();
       if (current.defined() && config_.evaluation == PosttextEvaluation::average)
         remember_average(ex, current, average_, config_.average_decay);
       return current;

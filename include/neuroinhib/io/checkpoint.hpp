@@ -34,18 +34,14 @@ void for_each_vector(typename Sgd<T>::State& state, const F& f) {
   f("optimizer.velocity", state.velocity);
 }
 
-template <class T>
-[[nodiscard]] View<const T> view_of(const std::vector<T>& values) {
-  return {values.data(), {static_cast<Index>(values.size())}};
-}
-
 }  // namespace detail
 
 /// Writes the parameters alone, under their names.
 template <class T>
 void save_parameters(const std::filesystem::path& path, const Parameters<T>& parameters) {
   SafetensorsWriter writer;
-  for (const auto& entry : parameters.entries()) writer.add<T>(entry.name, entry.tensor);
+  for (const auto& entry : parameters.entries())
+    writer.add(entry.name, parameters.values_of(entry), entry.tensor.shape);
   writer.write(path);
 }
 
@@ -56,8 +52,7 @@ void load_parameters(const std::filesystem::path& path, Parameters<T>& parameter
   const Safetensors file(path);
   std::vector<std::vector<T>> values;
   for (const auto& entry : parameters.entries()) values.push_back(file.values<T>(entry.name, entry.tensor.shape));
-  for (std::size_t i = 0; i < values.size(); ++i)
-    std::copy(values[i].begin(), values[i].end(), parameters.entries()[i].tensor.data);
+  for (std::size_t i = 0; i < values.size(); ++i) parameters.set_values(parameters.entries()[i], values[i]);
 }
 
 /// Writes atomically. Throws IoError; the checkpoint before is then still there.
@@ -65,10 +60,12 @@ template <class T, template <class> class Optimizer>
 void save_checkpoint(const std::filesystem::path& path, const Parameters<T>& parameters, Optimizer<T>& optimizer,
                      const RandomState& random, const Progress& progress) {
   SafetensorsWriter writer;
-  for (const auto& entry : parameters.entries()) writer.add<T>("parameters." + entry.name, entry.tensor);
-  for (const auto& state : parameters.states()) writer.add<T>("state." + state.name, state.buffer->view());
-  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, std::vector<T>& values) {
-    writer.add<T>(name, detail::view_of(values));
+  for (const auto& entry : parameters.entries())
+    writer.add("parameters." + entry.name, parameters.values_of(entry), entry.tensor.shape);
+  for (const auto& state : parameters.states())
+    writer.add("state." + state.name, state.buffer->values.to_host(), state.buffer->shape);
+  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, const Storage<T>& values) {
+    writer.add(name, values.to_host(), {values.size()});
   });
   writer.note("configuration", progress.configuration);
   writer.note("notes", progress.notes);
@@ -92,22 +89,21 @@ std::string load_checkpoint(const std::filesystem::path& path, Parameters<T>& pa
   for (const auto& entry : parameters.entries())
     values.push_back(file.values<T>("parameters." + entry.name, entry.tensor.shape));
   for (const auto& state : parameters.states()) states.push_back(file.values<T>("state." + state.name));
-  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, std::vector<T>& moment) {
-    moments.push_back(file.values<T>(name, detail::view_of(moment).shape));
+  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, const Storage<T>& moment) {
+    moments.push_back(file.values<T>(name, {moment.size()}));
   });
   const auto steps = static_cast<Index>(file.number("optimizer_steps"));
   const RandomState kept{file.number("random_seed"), file.number("random_step")};
   std::string notes = file.note("notes");
 
-  for (std::size_t i = 0; i < values.size(); ++i)
-    std::copy(values[i].begin(), values[i].end(), parameters.entries()[i].tensor.data);
-  for (std::size_t i = 0; i < states.size(); ++i) {
-    parameters.states()[i].buffer->shape = file.shape("state." + parameters.states()[i].name);
-    parameters.states()[i].buffer->values = std::move(states[i]);
-  }
+  for (std::size_t i = 0; i < values.size(); ++i) parameters.set_values(parameters.entries()[i], values[i]);
+  for (std::size_t i = 0; i < states.size(); ++i)
+    parameters.states()[i].buffer->assign({states[i].data(), file.shape("state." + parameters.states()[i].name)});
   auto moment = moments.begin();
-  detail::for_each_vector<T>(optimizer.state(),
-                             [&](const char*, std::vector<T>& target) { target = std::move(*moment++); });
+  detail::for_each_vector<T>(optimizer.state(), [&](const char*, Storage<T>& target) {
+    target.assign(moment->data(), target.size());
+    ++moment;
+  });
   optimizer.state().steps = steps;
   random = kept;
   return notes;

@@ -6,9 +6,11 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -33,9 +35,16 @@ inline constexpr std::string_view kDtype<std::int64_t> = "I64";
 template <>
 inline constexpr std::string_view kDtype<std::uint8_t> = "U8";
 
-/// Collects named tensors, without copying them, and writes them to one file.
+/// Collects named tensors and writes them to one file. Views are not copied and must live until then.
 class SafetensorsWriter {
  public:
+  /// Keeps the values itself.
+  template <class T>
+  void add(const std::string& name, std::vector<T> values, const Shape& shape) {
+    auto kept = std::make_shared<const std::vector<T>>(std::move(values));
+    add<T>(name, View<const T>{kept->data(), shape});
+    kept_.push_back(std::move(kept));
+  }
   template <class T>
   void add(const std::string& name, const View<const T>& tensor) {
     nlohmann::json extents = nlohmann::json::array();
@@ -67,6 +76,7 @@ class SafetensorsWriter {
   };
   nlohmann::json header_ = nlohmann::json::object();
   std::vector<Part> parts_;
+  std::vector<std::shared_ptr<const void>> kept_;
   std::size_t bytes_ = 0;
 };
 

@@ -18,3 +18,4 @@
 #include <neuroinhib/ops/normalise/cpu.hpp>
 #include <neuroinhib/ops/routing_plan/cpu.hpp>
 #include <neuroinhib/ops/softmax/cpu.hpp>
+#include <neuroinhib/ops/update/cpu.hpp>

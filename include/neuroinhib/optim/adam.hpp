@@ -1,10 +1,7 @@
 #pragma once
 
-#include <cmath>
-#include <vector>
-
-#include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/core/parameters.hpp>
+#include <neuroinhib/ops/update/op.hpp>
 
 namespace neuroinhib {
 
@@ -27,7 +24,7 @@ class Adam {
  public:
   /// What a checkpoint keeps.
   struct State {
-    std::vector<T> first, second;  ///< the moments, laid out as the parameters
+    Storage<T> first, second;  ///< the moments, laid out as the parameters
     Index steps = 0;
   };
 
@@ -37,32 +34,29 @@ class Adam {
         !(options.weight_decay >= 0))
       fail<ConfigError>("Adam", "rates ≥ 0, ε > 0 and both β in [0, 1)", "one outside its range",
                         "correct the options");
-    state_.first.assign(static_cast<std::size_t>(parameters.size()), T{0});
+    state_.first = Storage<T>(parameters.space());
+    state_.first.assign_zeros(parameters.size());
     state_.second = state_.first;
   }
 
   /// One update from the gradients, at `factor` times the learning rate; then the gradients start from zero again.
-  void step(Cpu<T>& cpu, Parameters<T>& parameters, double factor = 1) {
+  template <class B>
+  void step(B& backend, Parameters<T>& parameters, double factor = 1) {
     ++state_.steps;
-    const double rate = options_.learning_rate * factor, steps = static_cast<double>(state_.steps);
-    const T size = static_cast<T>(rate / (1 - std::pow(options_.beta1, steps)));
-    const T root = static_cast<T>(1 / std::sqrt(1 - std::pow(options_.beta2, steps)));
-    const T beta1 = static_cast<T>(options_.beta1), beta2 = static_cast<T>(options_.beta2);
-    const T epsilon = static_cast<T>(options_.epsilon);
-    const T decay = static_cast<T>(options_.decoupled ? 0 : options_.weight_decay);
-    const T keep = static_cast<T>(options_.decoupled ? 1 - rate * options_.weight_decay : 1);
-    T* const __restrict value = parameters.values().data;
-    const T* const __restrict gradient = parameters.gradients().data;
-    T* const __restrict first = state_.first.data();
-    T* const __restrict second = state_.second.data();
-    cpu.parallel_blocks(parameters.size(), kBlock, [=](Index begin, Index end) {
-      for (Index i = begin; i < end; ++i) {
-        const T g = gradient[i] + decay * value[i];
-        first[i] = beta1 * first[i] + (1 - beta1) * g;
-        second[i] = beta2 * second[i] + (1 - beta2) * g * g;
-        value[i] = keep * value[i] - size * first[i] / (std::sqrt(second[i]) * root + epsilon);
-      }
-    });
+    const AdamOptions& o = options_;
+    const View<T> gradient = parameters.gradients([&](T* target, Index count) { backend.fill(target, count, T{0}); });
+    detail::run_forward(backend, ops::AdamUpdate<T>{parameters.values().data,
+                                                    gradient.data,
+                                                    state_.first.data(),
+                                                    state_.second.data(),
+                                                    parameters.size(),
+                                                    o.learning_rate,
+                                                    o.beta1,
+                                                    o.beta2,
+                                                    o.epsilon,
+                                                    o.weight_decay,
+                                                    o.decoupled,
+                                                    {state_.steps, factor, &state_.steps}});
     parameters.zero_gradients();
   }
 
@@ -70,7 +64,6 @@ class Adam {
   [[nodiscard]] const AdamOptions& options() const { return options_; }
 
  private:
-  static constexpr Index kBlock = 16384;
   static bool in_unit(double beta) { return beta >= 0 && beta < 1; }
 
   AdamOptions options_;

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <vector>
+#include <string>
 
-#include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/core/parameters.hpp>
+#include <neuroinhib/ops/update/op.hpp>
 
 namespace neuroinhib {
 
@@ -19,7 +19,7 @@ template <class T>
 class Sgd {
  public:
   struct State {
-    std::vector<T> velocity;
+    Storage<T> velocity;
     Index steps = 0;
   };
 
@@ -28,25 +28,25 @@ class Sgd {
     if (!(options.learning_rate >= 0) || !(options.momentum >= 0 && options.momentum < 1) ||
         !(options.weight_decay >= 0))
       fail<ConfigError>("Sgd", "rates ≥ 0 and momentum in [0, 1)", "one outside its range", "correct the options");
-    state_.velocity.assign(static_cast<std::size_t>(parameters.size()), T{0});
+    state_.velocity = Storage<T>(parameters.space());
+    state_.velocity.assign_zeros(parameters.size());
   }
 
   /// One update from the gradients, at `factor` times the learning rate; then the gradients start from zero again.
-  void step(Cpu<T>& cpu, Parameters<T>& parameters, double factor = 1) {
+  template <class B>
+  void step(B& backend, Parameters<T>& parameters, double factor = 1) {
     ++state_.steps;
-    const T rate = static_cast<T>(options_.learning_rate * factor), momentum = static_cast<T>(options_.momentum);
-    const T decay = static_cast<T>(options_.weight_decay);
-    const bool nesterov = options_.nesterov;
-    T* const __restrict value = parameters.values().data;
-    const T* const __restrict gradient = parameters.gradients().data;
-    T* const __restrict velocity = state_.velocity.data();
-    cpu.parallel_blocks(parameters.size(), kBlock, [=](Index begin, Index end) {
-      for (Index i = begin; i < end; ++i) {
-        const T g = gradient[i] + decay * value[i];
-        velocity[i] = momentum * velocity[i] + g;
-        value[i] -= rate * (nesterov ? g + momentum * velocity[i] : velocity[i]);
-      }
-    });
+    const SgdOptions& o = options_;
+    const View<T> gradient = parameters.gradients([&](T* target, Index count) { backend.fill(target, count, T{0}); });
+    detail::run_forward(backend, ops::SgdUpdate<T>{parameters.values().data,
+                                                   gradient.data,
+                                                   state_.velocity.data(),
+                                                   parameters.size(),
+                                                   o.learning_rate,
+                                                   o.momentum,
+                                                   o.weight_decay,
+                                                   o.nesterov,
+                                                   {state_.steps, factor, &state_.steps}});
     parameters.zero_gradients();
   }
 
@@ -54,8 +54,6 @@ class Sgd {
   [[nodiscard]] const SgdOptions& options() const { return options_; }
 
  private:
-  static constexpr Index kBlock = 16384;
-
   SgdOptions options_;
   State state_;
 };

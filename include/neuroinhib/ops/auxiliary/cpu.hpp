@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include <neuroinhib/ops/activation/cpu.hpp>
-#include <neuroinhib/ops/auxiliary/op.hpp>
+#include <neuroinhib/ops/auxiliary/scalar.hpp>
 #include <neuroinhib/ops/softmax/cpu.hpp>
 
 namespace neuroinhib::ops {
@@ -20,27 +20,6 @@ void backward(Cpu<T>& cpu, const Importance<T>& op) {
   const auto dgates = op.gates.gradient_slot();
   cpu.parallel_for(op.plan.slots(), [&](Index slot) { dgates.put(slot, op.y.gradient[op.plan.expert[slot]]); });
 }
-
-/// The expert whose noisy score is the threshold of expert k: the last but one or the last of the M + 1 best.
-template <class T>
-struct LoadThresholds {
-  Index last_chosen = -1;  ///< the M-th best
-  Index first_left = -1;   ///< the (M + 1)-th best
-
-  LoadThresholds(const T* noisy, Index experts, Index chosen) {
-    for (Index k = 0; k < experts; ++k) {
-      Index better = 0;
-      for (Index other = 0; other < experts; ++other)
-        better += noisy[other] > noisy[k] || (noisy[other] == noisy[k] && other < k);
-      if (better == chosen - 1) last_chosen = k;
-      if (better == chosen) first_left = k;
-    }
-  }
-  [[nodiscard]] Index of(Index k, const T* noisy) const {
-    const bool among_best = noisy[k] > noisy[first_left] || (noisy[k] == noisy[first_left] && k < first_left);
-    return among_best ? first_left : last_chosen;
-  }
-};
 
 /// Calls visit(i, threshold index, standardised distance) for every token and expert, tokens in order.
 template <class T, class Visit>
@@ -123,12 +102,6 @@ void backward(Cpu<T>& cpu, const ZLoss<T>& op) {
   const T factor = 2 * op.y.gradient[0] / static_cast<T>(op.logits.rows());
   cpu.parallel_for(op.logits.size(),
                    [&](Index i) { dlogits.put(i, factor * op.log_sums[i / experts] * op.probabilities[i]); });
-}
-
-/// Share of the plan's slots that expert k got, times K.
-template <class T>
-[[nodiscard]] T scaled_share(const RoutingPlan& plan, Index k) {
-  return static_cast<T>((plan.offsets[k + 1] - plan.offsets[k]) * plan.experts) / static_cast<T>(plan.slots());
 }
 
 template <class T>

@@ -11,37 +11,10 @@
 /// kernel_width · in contiguous numbers: row pointers into the image are the product's left operand as they stand.
 namespace neuroinhib::ops {
 
-/// All extents of one convolution; height and width are those before pooling.
-struct ConvExtents {
-  Index images, in_height, in_width, in, kernel_height, kernel_width, out, stride, padding, height, width;
-  PoolExtents pool;
-
-  template <class T>
-  explicit ConvExtents(const Conv2d<T>& op)
-      : images(op.x.shape[0]),
-        in_height(op.x.shape[1]),
-        in_width(op.x.shape[2]),
-        in(op.x.shape[3]),
-        kernel_height(op.weight.shape[1]),
-        kernel_width(op.weight.shape[2]),
-        out(op.weight.shape[0]),
-        stride(op.options.stride),
-        padding(op.options.padding),
-        height((padded_height() - kernel_height) / stride + 1),
-        width((padded_width() - kernel_width) / stride + 1),
-        pool{height, width, op.y.shape[1], op.y.shape[2], out, op.options.pool.kernel, op.options.pool.stride} {}
-
-  [[nodiscard]] Index padded_height() const { return in_height + 2 * padding; }
-  [[nodiscard]] Index padded_width() const { return in_width + 2 * padding; }
-  [[nodiscard]] Index pixels() const { return height * width; }
-  [[nodiscard]] Index result_size() const { return pixels() * out; }
-  [[nodiscard]] Index run() const { return kernel_width * in; }
-  [[nodiscard]] Index window() const { return kernel_height * run(); }
-  [[nodiscard]] Index image_size() const { return in_height * in_width * in; }
-  [[nodiscard]] Index padded_size() const { return padding > 0 ? padded_height() * padded_width() * in : 0; }
-  /// The walk over one window, from its first number in the padded image.
-  [[nodiscard]] product::Walk walk() const { return {run(), 1, kernel_height, padded_width() * in}; }
-};
+/// The walk over one window, from its first number in the padded image.
+[[nodiscard]] inline product::Walk window_walk(const ConvExtents& e) {
+  return {e.run(), 1, e.kernel_height, e.padded_width() * e.in};
+}
 
 /// Where in the padded image the window of each output pixel begins.
 template <class T>
@@ -84,8 +57,8 @@ void forward(Cpu<T>& cpu, const Conv2d<T>& op) {
     if (op.bias.defined())
       for (Index pixel = 0; pixel < e.pixels(); ++pixel) std::copy_n(op.bias.data, e.out, y + pixel * e.out);
     product::rows_times_panels<T>(
-        e.pixels(), [&](Index m) { return x + offsets[m]; }, e.walk(), packed, [&](Index m) { return y + m * e.out; },
-        e.out, op.bias.defined());
+        e.pixels(), [&](Index m) { return x + offsets[m]; }, window_walk(e), packed,
+        [&](Index m) { return y + m * e.out; }, e.out, op.bias.defined());
     if (op.options.activation != Activation::identity) apply_activation(op.options.activation, y, y, e.result_size());
     if (op.pools()) pool_image(e.pool, y, pooled, op.winner + image * e.pool.out_size());
   });

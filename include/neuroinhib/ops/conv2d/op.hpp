@@ -31,6 +31,36 @@ struct Conv2d {
   [[nodiscard]] bool pools() const { return options.pool.kernel > 1 || options.pool.stride > 1; }
 };
 
+/// All extents of one convolution; height and width are those before pooling.
+struct ConvExtents {
+  Index images, in_height, in_width, in, kernel_height, kernel_width, out, stride, padding, height, width;
+  PoolExtents pool;
+
+  template <class T>
+  explicit ConvExtents(const Conv2d<T>& op)
+      : images(op.x.shape[0]),
+        in_height(op.x.shape[1]),
+        in_width(op.x.shape[2]),
+        in(op.x.shape[3]),
+        kernel_height(op.weight.shape[1]),
+        kernel_width(op.weight.shape[2]),
+        out(op.weight.shape[0]),
+        stride(op.options.stride),
+        padding(op.options.padding),
+        height((padded_height() - kernel_height) / stride + 1),
+        width((padded_width() - kernel_width) / stride + 1),
+        pool{height, width, op.y.shape[1], op.y.shape[2], out, op.options.pool.kernel, op.options.pool.stride} {}
+
+  [[nodiscard]] Index padded_height() const { return in_height + 2 * padding; }
+  [[nodiscard]] Index padded_width() const { return in_width + 2 * padding; }
+  [[nodiscard]] Index pixels() const { return height * width; }
+  [[nodiscard]] Index result_size() const { return pixels() * out; }
+  [[nodiscard]] Index run() const { return kernel_width * in; }
+  [[nodiscard]] Index window() const { return kernel_height * run(); }
+  NEUROINHIB_DEVICE [[nodiscard]] Index image_size() const { return in_height * in_width * in; }
+  [[nodiscard]] Index padded_size() const { return padding > 0 ? padded_height() * padded_width() * in : 0; }
+};
+
 }  // namespace ops
 
 /// 2-D cross-correlation, as torch.nn.Conv2d computes it, with images stored channels last; activation and pooling

@@ -18,14 +18,6 @@ void for_each_lane_block(Index channels, const Visit& visit) {
   if (c < channels) visit(c, static_cast<int>(channels - c));
 }
 
-/// Extents of the pooling of one image.
-struct PoolExtents {
-  Index in_height, in_width, height, width, channels, kernel, stride;
-
-  [[nodiscard]] Index in_size() const { return in_height * in_width * channels; }
-  [[nodiscard]] Index out_size() const { return height * width * channels; }
-};
-
 /// x [in_height, in_width, channels] to y and winner [height, width, channels].
 template <class T>
 void pool_image(const PoolExtents& e, const T* x, T* y, std::uint16_t* winners) {
@@ -57,11 +49,10 @@ void unpool_image(const PoolExtents& e, const T* dy, const std::uint16_t* winner
   using Vec = simd::Vector<T>;
   using Mask = typename Vec::Mask;
   using Value = typename Vec::Value;
-  const auto first_window = [&](Index at) { return std::max<Index>(0, (at - e.kernel + e.stride) / e.stride); };
   for (Index pixel = 0; pixel < e.in_height * e.in_width; ++pixel) {
     const Index y = pixel / e.in_width, x = pixel % e.in_width;
-    const Index first_row = first_window(y), last_row = std::min(e.height - 1, y / e.stride);
-    const Index first_column = first_window(x), last_column = std::min(e.width - 1, x / e.stride);
+    const Index first_row = e.first_window(y), last_row = std::min(e.height - 1, y / e.stride);
+    const Index first_column = e.first_window(x), last_column = std::min(e.width - 1, x / e.stride);
     for_each_lane_block<T>(e.channels, [&](Index c, auto lanes) {
       T* target = dx + pixel * e.channels + c;
       Value sum = add ? Vec::load(target, lanes) : Value{};
@@ -76,12 +67,6 @@ void unpool_image(const PoolExtents& e, const T* dy, const std::uint16_t* winner
       Vec::store(sum, target, lanes);
     });
   }
-}
-
-template <class T>
-[[nodiscard]] PoolExtents pool_extents(const MaxPool2d<T>& op) {
-  return {op.x.shape[1], op.x.shape[2],     op.y.shape[1],    op.y.shape[2],
-          op.x.shape[3], op.options.kernel, op.options.stride};
 }
 
 template <class T>

@@ -25,6 +25,24 @@ struct MaxPool2d {
   PoolOptions options;
 };
 
+/// Extents of the pooling of one image.
+struct PoolExtents {
+  Index in_height, in_width, height, width, channels, kernel, stride;
+
+  NEUROINHIB_DEVICE [[nodiscard]] Index in_size() const { return in_height * in_width * channels; }
+  NEUROINHIB_DEVICE [[nodiscard]] Index out_size() const { return height * width * channels; }
+  /// The first of the windows that hold the pixel at `at`, along one axis.
+  [[nodiscard]] Index first_window(Index at) const {
+    return at < kernel ? 0 : (at - kernel + stride) / stride;
+  }
+};
+
+template <class T>
+[[nodiscard]] PoolExtents pool_extents(const MaxPool2d<T>& op) {
+  return {op.x.shape[1], op.x.shape[2],     op.y.shape[1],    op.y.shape[2],
+          op.x.shape[3], op.options.kernel, op.options.stride};
+}
+
 }  // namespace ops
 
 /// Extents of a sliding window's output. Throws ShapeError where the window does not fit.
@@ -45,7 +63,7 @@ template <Executor Ex>
 [[nodiscard]] std::uint16_t* winners(Ex& ex, const Shape& shape, const PoolOptions& options) {
   if (options.kernel > 256)
     fail<ConfigError>("max-pooling", "a kernel of at most 256", std::to_string(options.kernel), "use a smaller window");
-  return ex.backend().arena().template allocate<std::uint16_t>(shape.size());
+  return ex.backend().template kernel_memory<std::uint16_t>(shape.size());
 }
 
 /// 2-D max-pooling over square windows, without padding. NaN wins. Throws ShapeError and ConfigError.

@@ -15,7 +15,7 @@ void forward(Cpu<T>&, const Remember<T>& op) {
     return;
   }
   for (Index i = 0; i < op.x.size(); ++i) {
-    T& kept = buffer.values[static_cast<std::size_t>(i)];
+    T& kept = buffer.values.data()[i];
     kept = op.decay * kept + (1 - op.decay) * op.x[i];
   }
 }
@@ -25,7 +25,7 @@ void backward(Cpu<T>&, const Remember<T>&) {}
 
 template <class T>
 void forward(Cpu<T>&, const Recall<T>& op) {
-  std::copy(op.buffer->values.begin(), op.buffer->values.end(), op.y.data);
+  std::copy_n(op.buffer->values.data(), op.buffer->values.size(), op.y.data);
 }
 
 template <class T>

@@ -14,9 +14,9 @@ struct RoutingPlan {
   View<int> position;  ///< [slots] place of each slot in `order`: its inverse
   View<int> offsets;   ///< [experts + 1] where each expert's part of `order` begins
 
-  [[nodiscard]] Index tokens() const { return expert.shape[0]; }
-  [[nodiscard]] Index chosen() const { return expert.shape[1]; }
-  [[nodiscard]] Index slots() const { return expert.size(); }
+  NEUROINHIB_DEVICE [[nodiscard]] Index tokens() const { return expert.shape[0]; }
+  NEUROINHIB_DEVICE [[nodiscard]] Index chosen() const { return expert.shape[1]; }
+  NEUROINHIB_DEVICE [[nodiscard]] Index slots() const { return expert.size(); }
 };
 
 namespace ops {

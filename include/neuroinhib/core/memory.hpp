@@ -1,0 +1,95 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include <neuroinhib/core/tensor.hpp>
+
+namespace neuroinhib {
+
+struct HostMemory {
+  static constexpr std::size_t kAlignment = 64;
+  static void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{kAlignment}); }
+  static void release(void* memory) noexcept { ::operator delete (memory, std::align_val_t{kAlignment}); }
+  static void clear(void* target, std::size_t bytes) { std::memset(target, 0, bytes); }
+  static void copy(void* target, const void* source, std::size_t bytes) { std::memmove(target, source, bytes); }
+};
+
+/// A kind of memory, by its functions, so that what is kept between steps has one type wherever it lives.
+/// `copy` takes host addresses and its own; it and `clear` wait for all work on that memory, and never run in a step.
+struct MemorySpace {
+  void* (*allocate)(std::size_t bytes);
+  void (*release)(void* memory) noexcept;
+  void (*clear)(void* target, std::size_t bytes);
+  void (*copy)(void* target, const void* source, std::size_t bytes);
+};
+
+template <class Memory>
+inline constexpr MemorySpace kSpaceOf{&Memory::allocate, &Memory::release, &Memory::clear, &Memory::copy};
+
+/// An array in some memory space: what parameters, moments and module states are kept in. Copies are deep; a smaller
+/// size keeps the memory.
+template <class T>
+class Storage {
+ public:
+  Storage() : Storage(kSpaceOf<HostMemory>) {}
+  explicit Storage(const MemorySpace& space) : space_(&space) {}
+  Storage(const Storage& other) : space_(other.space_) { assign(other.data_, other.size_); }
+  Storage(Storage&& other) noexcept : space_(other.space_) { swap(other); }
+  Storage& operator=(Storage other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~Storage() {
+    if (data_ != nullptr) space_->release(data_);
+  }
+
+  [[nodiscard]] T* data() { return data_; }
+  [[nodiscard]] const T* data() const { return data_; }
+  [[nodiscard]] Index size() const { return size_; }
+  [[nodiscard]] const MemorySpace& space() const { return *space_; }
+
+  /// Makes room for `size` elements, whose values are lost where the room must grow.
+  void resize(Index size) {
+    if (size > capacity_) {
+      if (data_ != nullptr) space_->release(std::exchange(data_, nullptr));
+      capacity_ = 0;
+      data_ = static_cast<T*>(space_->allocate(bytes(size)));
+      capacity_ = size;
+    }
+    size_ = size;
+  }
+  void assign_zeros(Index size) {
+    resize(size);
+    if (size > 0) space_->clear(data_, bytes(size));
+  }
+  /// From host memory or this space's own.
+  void assign(const T* values, Index size) {
+    resize(size);
+    if (size > 0) space_->copy(data_, values, bytes(size));
+  }
+  [[nodiscard]] std::vector<T> to_host() const {
+    std::vector<T> values(static_cast<std::size_t>(size_));
+    if (size_ > 0) space_->copy(values.data(), data_, bytes(size_));
+    return values;
+  }
+
+ private:
+  static std::size_t bytes(Index size) { return static_cast<std::size_t>(size) * sizeof(T); }
+  void swap(Storage& other) noexcept {
+    std::swap(space_, other.space_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
+  }
+
+  const MemorySpace* space_;
+  T* data_ = nullptr;
+  Index size_ = 0, capacity_ = 0;
+};
+
+}  // namespace neuroinhib

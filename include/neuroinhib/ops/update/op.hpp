@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cmath>
+
+#include <neuroinhib/backend/executor.hpp>
+
+/// The optimizers' rules over flat buffers. They write no tensor of the step and are not recorded.
+namespace neuroinhib::ops {
+
+/// What changes from step to step: the number of this update (from 1) and the factor on the learning rate.
+struct UpdateStep {
+  Index number;
+  double factor;
+  Index* counter;  ///< the optimizer's own count, on the host
+};
+
+/// Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019) where `decoupled`. value, gradient, first and
+/// second moment [size].
+template <class T>
+struct AdamUpdate {
+  static constexpr const char* name = "adam";
+  T* value;
+  const T* gradient;
+  T *first, *second;
+  Index size;
+  double learning_rate, beta1, beta2, epsilon, weight_decay;
+  bool decoupled;
+  UpdateStep step;
+
+  /// What the step's number and factor come to.
+  struct Rates {
+    T size;  ///< of the step, with the first moment's bias
+    T root;  ///< on the second moment's root, for its bias
+    T keep;  ///< share of the value that decoupled decay leaves
+  };
+  NEUROINHIB_DEVICE [[nodiscard]] Rates rates(const UpdateStep& at) const {
+    const double rate = learning_rate * at.factor, number = static_cast<double>(at.number);
+    return {static_cast<T>(rate / (1 - std::pow(beta1, number))),
+            static_cast<T>(1 / std::sqrt(1 - std::pow(beta2, number))),
+            static_cast<T>(decoupled ? 1 - rate * weight_decay : 1)};
+  }
+  /// The rule for elements [begin, end).
+  NEUROINHIB_DEVICE void apply(Index begin, Index end, const Rates& rates) const {
+    const T b1 = static_cast<T>(beta1), b2 = static_cast<T>(beta2), floor = static_cast<T>(epsilon);
+    const T decay = static_cast<T>(decoupled ? 0 : weight_decay);
+    T* const __restrict v = value;
+    const T* const __restrict dv = gradient;
+    T* const __restrict m1 = first;
+    T* const __restrict m2 = second;
+    for (Index i = begin; i < end; ++i) {
+      const T g = dv[i] + decay * v[i];
+      m1[i] = b1 * m1[i] + (1 - b1) * g;
+      m2[i] = b2 * m2[i] + (1 - b2) * g * g;
+      v[i] = rates.keep * v[i] - rates.size * m1[i] / (std::sqrt(m2[i]) * rates.root + floor);
+    }
+  }
+};
+
+/// Stochastic gradient descent with momentum, without dampening. value, gradient and velocity [size].
+template <class T>
+struct SgdUpdate {
+  static constexpr const char* name = "sgd";
+  T* value;
+  const T* gradient;
+  T* velocity;
+  Index size;
+  double learning_rate, momentum, weight_decay;
+  bool nesterov;
+  UpdateStep step;
+
+  struct Rates {
+    T size;
+  };
+  NEUROINHIB_DEVICE [[nodiscard]] Rates rates(const UpdateStep& at) const {
+    return {static_cast<T>(learning_rate * at.factor)};
+  }
+  NEUROINHIB_DEVICE void apply(Index begin, Index end, const Rates& rates) const {
+    const T m = static_cast<T>(momentum), decay = static_cast<T>(weight_decay);
+    T* const __restrict v = value;
+    const T* const __restrict dv = gradient;
+    T* const __restrict kept = velocity;
+    for (Index i = begin; i < end; ++i) {
+      const T g = dv[i] + decay * v[i];
+      kept[i] = m * kept[i] + g;
+      v[i] -= rates.size * (nesterov ? g + m * kept[i] : kept[i]);
+    }
+  }
+};
+
+}  // namespace neuroinhib::ops
