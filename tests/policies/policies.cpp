@@ -1,23 +1,15 @@
 // Inhibitions, routers, mixes and experts: gradients, equivalences, and what each must and must not do.
 
-#include "support.hpp"
+#include "policies/cases.hpp"
 
 using namespace testing;
 
 namespace {
 
-constexpr Index kTokens = 6, kWidth = 5, kExperts = 4;
-
-template <class R, class I, class M = TopM<2>, class E = Mlp<Tanh>, class T = double>
-using Layer = MoeLayer<R, I, M, E, Cpu<T>>;
-
-/// Gradient of y and of the auxiliary loss by every parameter and the input, after `warm` training steps that fill
-/// post-text memories.
+/// Gradient of y and of the auxiliary loss by every parameter and the input, after a training step of another size that
+/// fills post-text memories.
 template <class L>
-void check_layer(typename L::Config config, const std::vector<Shape>& earlier_shapes = {}) {
-  config.width = kWidth;
-  config.experts = kExperts;
-  if (config.hidden.empty()) config.hidden = {7};
+void check_layer(const typename L::Config& config, const std::vector<Shape>& earlier_shapes) {
   L layer(config);
   Parameters<double> parameters(layer, 11);
   Values<double> before({kTokens + 2, kWidth}, 50), x({kTokens, kWidth}, 51);
@@ -69,84 +61,18 @@ std::vector<T> output_of(typename L::Config config, std::uint64_t seed = 11) {
 
 }  // namespace
 
-TEST_CASE("gradients of inhibitions") {
-  SUBCASE("none") {
-    check_layer<Layer<LinearRouter, NoInhibition>>({});
-  }
-  SUBCASE("random") {
-    check_layer<Layer<TwoLayerRouter<Tanh>, RandomInhibition>>({.router = {.hidden = 9}});
-  }
-  SUBCASE("GLU on a linear router") {
-    check_layer<Layer<LinearRouter, GluInhibition>>({});
-  }
-  SUBCASE("GLU on a two-layer router") {
-    check_layer<Layer<TwoLayerRouter<Silu>, GluInhibition>>({.router = {.hidden = 9}});
-  }
-  SUBCASE("pre-text, two activations of different shapes") {
-    using L = Layer<TwoLayerRouter<Tanh>, PretextInhibition>;
-    L::Config config{.router = {.hidden = 6}};
-    config.inhibition.earlier_widths = {3, 8};
-    check_layer<L>(config, {{kTokens, 3}, {kTokens, 2, 4}});
-  }
-  for (const Pooling pooling : {Pooling::max, Pooling::mean, Pooling::row}) SUBCASE("post-text") {
-      using L = Layer<TwoLayerRouter<Tanh>, PosttextInhibition>;
-      L::Config config{.router = {.hidden = 6}};
-      config.inhibition.pooling = pooling;
-      check_layer<L>(config);
-    }
-  for (const Bracket bracket : {Bracket::inside, Bracket::as_printed}) SUBCASE("global") {
-      using L = Layer<TwoLayerRouter<Relu>, GlobalInhibition>;
-      L::Config config{.router = {.hidden = 6}};
-      config.inhibition.earlier_widths = {3};
-      config.inhibition.bracket = bracket;
-      check_layer<L>(config, {{kTokens, 3}});
-    }
+TEST_CASE("gradients of every policy") {
+  for_each_layer<double>(
+      []<class L>(const std::string& name, const typename L::Config& config, const std::vector<Shape>& earlier) {
+        INFO(name);
+        check_layer<L>(config, earlier);
+      });
 }
 
-TEST_CASE("gradients of mixes") {
-  using R = LinearRouter;
-  using I = NoInhibition;
-  SUBCASE("dense") {
-    check_layer<Layer<R, I, Dense>>({});
-  }
-  SUBCASE("softmax of top M") {
-    check_layer<Layer<R, I, SoftmaxOfTopM<3>>>({.auxiliary = {.importance = .3, .z = .2}});
-  }
-  SUBCASE("softmax of top probabilities") {
-    check_layer<Layer<R, I, SoftmaxOfTopProbabilities<3>>>({});
-  }
-  SUBCASE("switch") {
-    check_layer<Layer<R, I, Switch>>({.auxiliary = {.balance = .5}});
-  }
-}
-
-TEST_CASE("gradient of noisy top K, with its load loss") {
-  using L = Layer<LinearRouter, NoInhibition, NoisyTopK<2>>;
-  check_layer<L>({.auxiliary = {.importance = .1}, .mix = {.load_weight = .4}});
-}
-
-TEST_CASE("gradients of experts") {
-  using R = LinearRouter;
-  using I = NoInhibition;
-  SUBCASE("linear") {
-    using L = Layer<R, I, TopM<2>, Mlp<Relu>>;
-    L layer({.width = 3, .experts = 2, .output = 4});
-    Parameters<double> parameters(layer, 1);
-    CHECK(parameters["experts.layers.0.weight"].shape == Shape{2, 4, 3});
-  }
-  SUBCASE("three layers, another output width") {
-    check_layer<Layer<R, I, TopM<2>, Mlp<Gelu>>>(
-        {.hidden = {4, 6}, .output = 3, .expert = {.output = Activation::tanh}});
-  }
-  SUBCASE("SwiGLU") {
-    check_layer<Layer<R, I, TopM<2>, SwiGlu>>({});
-  }
-  SUBCASE("GeGLU") {
-    check_layer<Layer<R, I, TopM<3>, GeGlu>>({});
-  }
-  SUBCASE("experts that read the inhibited features") {
-    check_layer<Layer<R, GluInhibition>>({.expert_input = ExpertInput::inhibited});
-  }
+TEST_CASE("an expert without hidden layers is linear") {
+  Layer<LinearRouter, NoInhibition, TopM<2>, Mlp<Relu>> layer({.width = 3, .experts = 2, .output = 4});
+  Parameters<double> parameters(layer, 1);
+  CHECK(parameters["experts.layers.0.weight"].shape == Shape{2, 4, 3});
 }
 
 TEST_CASE("softmax of the top logits equals the top probabilities divided by their sum (MI eq. 2 and 24)") {

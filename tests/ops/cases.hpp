@@ -1,0 +1,173 @@
+#pragma once
+
+#include <array>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "support.hpp"
+
+/// One small use of every operation, for whatever must hold of all: gradients, backends that agree.
+namespace testing {
+
+/// How the values of a case's input are drawn.
+struct Drawn {
+  Shape shape;
+  double least = -1e300;  ///< values below are mirrored above it
+  double favour = 0;      ///< added to the second column
+  double scale = 1;
+};
+
+inline std::vector<Drawn> inputs(std::initializer_list<Drawn> list) {
+  return list;
+}
+
+/// Small whole numbers in the step's memory, such as labels.
+template <class Ex>
+View<int> whole_numbers(Ex& ex, const std::vector<int>& values) {
+  const View<int> target = ex.integers({static_cast<Index>(values.size())});
+  ex.backend().write(target, values.data());
+  return target;
+}
+
+/// Makes the inputs of a case.
+template <class T>
+std::vector<Values<T>> draw(const std::vector<Drawn>& drawn, std::uint64_t seed) {
+  std::vector<Values<T>> values;
+  for (const Drawn& input : drawn) {
+    auto& made = values.emplace_back(input.shape, seed++, input.scale);
+    for (T& v : made.values)
+      if (static_cast<double>(v) < input.least) v = static_cast<T>(2 * input.least - static_cast<double>(v));
+    if (input.favour != 0)
+      for (Index row = 0; row < input.shape.rows(); ++row)
+        made.values[static_cast<std::size_t>(row * input.shape.cols() + 1)] += static_cast<T>(input.favour);
+  }
+  return values;
+}
+
+/// Calls visit(name, inputs, f) for each case: f(executor, tensors) → Tensor.
+template <class Visit>
+void for_each_operation(const Visit& visit) {
+  visit("linear", inputs({{{5, 7}}, {{4, 7}}, {{4}}}),
+        [](auto& ex, const auto& in) { return linear(ex, in[0], in[1], in[2]); });
+
+  for (const Activation kind : {Activation::relu, Activation::tanh, Activation::sigmoid, Activation::gelu,
+                                Activation::silu, Activation::softplus}) {
+    const std::string number = std::to_string(static_cast<int>(kind));
+    visit("activation " + number, inputs({{{6, 5}}}),
+          [=](auto& ex, const auto& in) { return activate(ex, in[0], kind); });
+    visit("gated activation " + number, inputs({{{6, 5}}, {{6, 5}}}),
+          [=](auto& ex, const auto& in) { return gated_activation(ex, in[0], in[1], kind); });
+  }
+
+  for (const Bracket bracket : {Bracket::inside, Bracket::as_printed})
+    visit(bracket == Bracket::inside ? "gate, bracket inside" : "gate, bracket as printed",
+          inputs({{{4, 5}}, {{4, 5}}, {{1, 5}}, {{4, 5}}}), [=]<class Ex>(Ex& ex, const auto& in) {
+            using T = ScalarOf<Ex>;
+            const std::array<GateTerm<T>, 4> terms{{{in[1], true}, {in[2], false}, {{}, false}, {in[3], false}}};
+            return gate(ex, in[0], std::span<const GateTerm<T>>(terms), bracket).y;
+          });
+
+  visit("softmax", inputs({{{4, 6}}}), [](auto& ex, const auto& in) { return softmax(ex, in[0]); });
+  visit("normalise", inputs({{{4, 6}, 0.05}}), [](auto& ex, const auto& in) { return normalise(ex, in[0]); });
+  visit("layer norm", inputs({{{4, 9}}}), [](auto& ex, const auto& in) { return layer_norm(ex, in[0]); });
+  visit("layer norm with an affine map", inputs({{{4, 9}}, {{9}}, {{9}}}),
+        [](auto& ex, const auto& in) { return layer_norm(ex, in[0], in[1], in[2]); });
+  visit("dropout", inputs({{{5, 7}}}), [](auto& ex, const auto& in) { return dropout(ex, in[0], 0.4); });
+  visit("noise", inputs({{{5, 7}}, {{5, 7}}}), [](auto& ex, const auto& in) { return add_noise(ex, in[0], in[1]); });
+
+  const std::vector<ConvOptions> convolutions{
+      {},
+      {.stride = 2},
+      {.stride = 3, .padding = 2},
+      {.padding = 1, .activation = Activation::tanh},
+      {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 1}},
+      {.stride = 2, .padding = 1, .activation = Activation::sigmoid, .pool = {.kernel = 2, .stride = 2}}};
+  for (std::size_t i = 0; i < convolutions.size(); ++i)
+    visit("convolution " + std::to_string(i) + (convolutions[i].pool.kernel > 1 ? " with its pool" : ""),
+          inputs({{{2, 9, 8, 3}}, {{5, 3, 2, 3}, -1e300, 0, .3}, {{5}}}),
+          [options = convolutions[i]](auto& ex, const auto& in) { return conv2d(ex, in[0], in[1], in[2], options); });
+  for (const PoolOptions& options : {PoolOptions{3, 1}, PoolOptions{2, 2}, PoolOptions{3, 2}, PoolOptions{2, 3}})
+    visit("max-pooling " + std::to_string(options.kernel) + "/" + std::to_string(options.stride),
+          inputs({{{2, 7, 8, 3}}}), [=](auto& ex, const auto& in) { return max_pool2d(ex, in[0], options); });
+
+  visit("top M, grouped linear on tokens and slots, combine",
+        inputs({{{9, 4}}, {{9, 5}}, {{4, 6, 5}}, {{4, 6}}, {{4, 3, 6}}}), [](auto& ex, const auto& in) {
+          const auto top = top_m(ex, in[0], 2);
+          const RoutingPlan plan = routing_plan(ex, top.expert, 4);
+          const auto hidden = grouped_linear(ex, in[1], in[2], in[3], plan, ExpertRows::tokens);
+          return combine(ex, grouped_linear(ex, hidden, in[4], {}, plan, ExpertRows::slots), top.value, plan);
+        });
+
+  for (const Pooling pooling : {Pooling::max, Pooling::mean, Pooling::row})
+    for (const Index tokens : {3, 6})
+      visit("batch pool " + std::to_string(static_cast<int>(pooling)), inputs({{{4, 6}}}),
+            [=](auto& ex, const auto& in) { return batch_pool(ex, in[0], pooling, tokens); });
+
+  visit("cross-entropy", inputs({{{5, 4}}}), [](auto& ex, const auto& in) {
+    return cross_entropy(ex, in[0], whole_numbers(ex, {0, 3, 1, 2, 3}));
+  });
+  visit("softmax, then cross-entropy", inputs({{{5, 4}}}), [](auto& ex, const auto& in) {
+    return softmax_then_cross_entropy(ex, in[0], whole_numbers(ex, {0, 3, 1, 2, 3}));
+  });
+
+  visit("sum and scale; a tensor used twice", inputs({{{3, 4}}, {{3, 4}}}), [](auto& ex, const auto& in) {
+    return sum(ex, {in[0], {}, scale(ex, in[1], -2.5), in[0]});
+  });
+  visit("one tensor as both factors", inputs({{{3, 4}}}),
+        [](auto& ex, const auto& in) { return gated_activation(ex, in[0], in[0], Activation::tanh); });
+
+  visit("importance, balance and z-loss", inputs({{{7, 5}}}), [](auto& ex, const auto& in) {
+    const auto probabilities = softmax(ex, in[0]);
+    const auto top = top_m(ex, probabilities, 2);
+    const auto plan = routing_plan(ex, top.expert, 5);
+    return sum(ex, {cv_squared(ex, importance(ex, top.value, plan)), balance_loss(ex, probabilities, plan),
+                    z_loss(ex, in[0])});
+  });
+  visit("load loss", inputs({{{7, 5}}, {{7, 5}}, {{7, 5}, 0.3}}),
+        [](auto& ex, const auto& in) { return cv_squared(ex, smooth_load(ex, in[0], in[1], in[2], 2)); });
+}
+
+/// Calls visit(name, inputs, f) for uses of the size that kernels cut into many tiles, and for the odd ones.
+template <class Visit>
+void for_each_large_operation(const Visit& visit) {
+  struct Routed {
+    const char* name;
+    Index tokens, experts, in, out, chosen;
+    double favour;  ///< of the second expert: all tokens on one, and experts without a token
+  };
+  for (const Routed& r : {Routed{"one token", 1, 4, 8, 12, 2, 0}, Routed{"odd sizes", 37, 5, 33, 19, 3, 0},
+                          Routed{"multiples of four", 203, 6, 132, 68, 2, 0},
+                          Routed{"one for all", 77, 5, 64, 32, 1, 9}, Routed{"many experts", 64, 48, 16, 20, 4, 0},
+                          Routed{"large tiles", 4099, 3, 96, 160, 2, 0}, Routed{"Table 1", 128, 5, 3200, 128, 3, 0}})
+    visit(std::string("experts: ") + r.name,
+          inputs({{{r.tokens, r.experts}, -1e300, r.favour},
+                  {{r.tokens, r.in}},
+                  {{r.experts, r.out, r.in}},
+                  {{r.experts, r.out}}}),
+          [=](auto& ex, const auto& in) {
+            const auto top = top_m(ex, in[0], r.chosen);
+            const RoutingPlan plan = routing_plan(ex, top.expert, r.experts);
+            return combine(ex, grouped_linear(ex, in[1], in[2], in[3], plan, ExpertRows::tokens), top.value, plan);
+          });
+
+  const auto convolution = [&](const char* name, const Shape& x, const Shape& w, const ConvOptions& options) {
+    visit(name, inputs({{x}, {w}, {{w[0]}}}),
+          [=](auto& ex, const auto& in) { return conv2d(ex, in[0], in[1], in[2], options); });
+  };
+  convolution("conv 1 of Table 1 with its pool", {5, 28, 28, 1}, {64, 3, 3, 1},
+              {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 1}});
+  convolution("conv 2 of Table 1 with its pool", {5, 24, 24, 64}, {32, 4, 4, 64},
+              {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 2}});
+  convolution("conv 1 of Table 1 alone", {5, 28, 28, 1}, {64, 3, 3, 1}, {});
+  convolution("conv 2 of Table 1 alone", {5, 24, 24, 64}, {32, 4, 4, 64}, {});
+  convolution("convolution with stride and padding", {3, 17, 13, 8}, {72, 5, 3, 8}, {.stride = 2, .padding = 2});
+  visit("layer norm, wide", inputs({{{130, 3200}}}), [](auto& ex, const auto& in) { return layer_norm(ex, in[0]); });
+  visit("softmax, wide", inputs({{{65, 1003}}}), [](auto& ex, const auto& in) { return softmax(ex, in[0]); });
+  visit("linear, wide", inputs({{{129, 300}}, {{77, 300}}, {{77}}}),
+        [](auto& ex, const auto& in) { return linear(ex, in[0], in[1], in[2]); });
+  visit("batch mean, tall", inputs({{{2051, 33}}}),
+        [](auto& ex, const auto& in) { return batch_pool(ex, in[0], Pooling::mean); });
+}
+
+}  // namespace testing
