@@ -1,11 +1,22 @@
 # Installs this build's headers into an empty folder, then builds and runs an outside project against them.
-# Usage: cmake -DBUILD=<build folder> -DSOURCE=<tests/consumer> -DWORK=<scratch> -DCXX=<compiler> -P run.cmake
+# Usage: cmake -DBUILD=<build folder> -DSOURCE=<tests/consumer> -DWORK=<scratch> -DCXX=<compiler> [-DCUDA=<nvcc>]
+#              -P run.cmake
 function(run)
   execute_process(COMMAND ${ARGV} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
 file(REMOVE_RECURSE ${WORK})
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
-run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -DCMAKE_PREFIX_PATH=${WORK}/prefix -DCMAKE_CXX_COMPILER=${CXX})
+set(cuda "")
+if(CUDA)
+  set(cuda -DCMAKE_CUDA_COMPILER=${CUDA} -DCMAKE_CUDA_ARCHITECTURES=90)
+endif()
+run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -DCMAKE_PREFIX_PATH=${WORK}/prefix -DCMAKE_CXX_COMPILER=${CXX} ${cuda})
+if(NOT CUDA)
+  file(STRINGS ${WORK}/build/CMakeCache.txt seen REGEX "CUDA")
+  if(seen)
+    message(FATAL_ERROR "a project for the CPU alone met CUDA: ${seen}")
+  endif()
+endif()
 run(${CMAKE_COMMAND} --build ${WORK}/build)
 run(${WORK}/build/consumer)
 if(EXISTS ${WORK}/prefix/lib OR EXISTS ${WORK}/prefix/bin)

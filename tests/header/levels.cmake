@@ -12,7 +12,7 @@ set(level_io 6)
 set(level_data 6)
 
 set(wrong "")
-file(GLOB_RECURSE headers RELATIVE ${INCLUDE}/neuroinhib ${INCLUDE}/neuroinhib/*/*.hpp)
+file(GLOB_RECURSE headers RELATIVE ${INCLUDE}/neuroinhib ${INCLUDE}/neuroinhib/*/*.hpp ${INCLUDE}/neuroinhib/*/*.cuh)
 foreach(header IN LISTS headers)
   string(REGEX MATCH "^[^/]+" room ${header})
   if(NOT DEFINED level_${room})

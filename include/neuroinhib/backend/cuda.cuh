@@ -1,0 +1,583 @@
+#pragma once
+
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/core/arena.hpp>
+#include <neuroinhib/core/memory.hpp>
+#include <neuroinhib/core/random.hpp>
+#include <neuroinhib/core/tensor.hpp>
+
+#if !defined(__CUDACC_EXTENDED_LAMBDA__)
+#error "neuroinhib's CUDA kernels need nvcc's --extended-lambda; link neuroinhib::cuda in CMake, or add the flag"
+#endif
+
+namespace neuroinhib {
+
+/// The GPU, its driver or a library on it refused.
+class CudaError : public Error {
+  using Error::Error;
+};
+
+/// Throws CudaError, naming the operation under way, where a call of the CUDA runtime failed.
+inline void require_cuda(cudaError_t status, std::string_view where) {
+  if (status == cudaSuccess) return;
+  (void)cudaGetLastError();  // so that the next call does not report it again
+  const char* remedy = status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver
+                           ? "use the CPU backend, or install a GPU and its driver"
+                       : status == cudaErrorNoKernelImageForDevice
+                           ? "compile for this GPU's architecture (nvcc -arch=native)"
+                           : "run under compute-sanitizer to find the cause";
+  fail<CudaError>(where, "success", std::string(cudaGetErrorName(status)) + ", " + cudaGetErrorString(status), remedy);
+}
+inline void require_cuda(cublasStatus_t status, std::string_view where) {
+  if (status != CUBLAS_STATUS_SUCCESS)
+    fail<CudaError>(where, "success", cublasGetStatusString(status), "check the shapes and the free memory");
+}
+
+namespace detail {
+
+/// Held by whoever calls the driver, and during a whole capture: what other threads load or free meanwhile would break
+/// the capture. Replays need it not.
+inline std::recursive_mutex& driver() {
+  static std::recursive_mutex mutex;
+  return mutex;
+}
+using DriverLock = std::lock_guard<std::recursive_mutex>;
+
+}  // namespace detail
+
+/// Memory of the current device.
+struct CudaMemory {
+  static constexpr std::size_t kAlignment = 256;
+
+  /// Throws CudaError with the bytes asked for and those that are free.
+  static void* allocate(std::size_t bytes) {
+    const detail::DriverLock lock(detail::driver());
+    void* memory = nullptr;
+    const cudaError_t status = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
+    if (status == cudaErrorMemoryAllocation) {
+      std::size_t available = 0, total = 0;
+      (void)cudaGetLastError();
+      (void)cudaMemGetInfo(&available, &total);
+      fail<CudaError>("CUDA memory", std::to_string(bytes >> 20) + " MiB",
+                      std::to_string(available >> 20) + " MiB free of " + std::to_string(total >> 20),
+                      "use a smaller batch or model");
+    }
+    require_cuda(status, "CUDA memory");
+    return memory;
+  }
+  static void release(void* memory) noexcept {
+    const detail::DriverLock lock(detail::driver());
+    (void)cudaFree(memory);
+  }
+  static void clear(void* target, std::size_t bytes) {
+    const detail::DriverLock lock(detail::driver());
+    require_cuda(cudaDeviceSynchronize(), "CUDA memory");
+    require_cuda(cudaMemset(target, 0, bytes), "CUDA memory");
+    require_cuda(cudaDeviceSynchronize(), "CUDA memory");
+  }
+  static void copy(void* target, const void* source, std::size_t bytes) {
+    const detail::DriverLock lock(detail::driver());
+    require_cuda(cudaDeviceSynchronize(), "CUDA memory");
+    require_cuda(cudaMemcpy(target, source, bytes, cudaMemcpyDefault), "CUDA memory");
+  }
+};
+
+/// How float products are computed; double is always exact.
+enum class Precision {
+  tf32,   ///< on the matrix units: factors rounded to 10 bits of mantissa, sums in float
+  strict  ///< in float throughout
+};
+
+struct CudaOptions {
+  int device = 0;
+  std::uint64_t seed = 0;
+  Precision precision = Precision::tf32;
+};
+
+/// What kernels read that changes from step to step, in device memory: a captured step finds the new values there.
+struct CudaControl {
+  std::uint64_t step;      ///< RandomState::step
+  double learning_factor;  ///< on the optimizer's learning rate
+  int fault;               ///< a CudaFault that a kernel met, or 0
+  int value, at;           ///< what it met, and where
+};
+
+/// What a kernel cannot throw, kept until the host looks.
+enum class CudaFault : int { none = 0, label_out_of_range };
+
+namespace detail {
+
+inline constexpr int kWarp = 32, kThreads = 256;
+
+template <class Body>
+__global__ void __launch_bounds__(kThreads) each_kernel(Index count, Body body) {
+  const Index stride = static_cast<Index>(gridDim.x) * blockDim.x;
+  for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) body(i);
+}
+template <class Body>
+__global__ void __launch_bounds__(kThreads) grid_kernel(Index rows, Index columns, Body body) {
+  const Index column = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (column >= columns) return;
+  for (Index row = static_cast<Index>(blockIdx.y) * blockDim.y + threadIdx.y; row < rows;
+       row += static_cast<Index>(gridDim.y) * blockDim.y)
+    body(row, column);
+}
+template <class Body>
+__global__ void __launch_bounds__(kThreads) pixel_kernel(int width, int channels, Body body) {
+  const int x = static_cast<int>(blockIdx.x * blockDim.y + threadIdx.y);
+  if (x >= width) return;
+  for (int c = static_cast<int>(threadIdx.x); c < channels; c += static_cast<int>(blockDim.x))
+    body(static_cast<int>(blockIdx.z), static_cast<int>(blockIdx.y), x, c);
+}
+
+/// Sum over the warp's lanes, the same on all and in a fixed order.
+template <class T>
+__device__ T warp_sum(T value) {
+  for (int step = kWarp / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
+  return value;
+}
+/// The largest, or NaN where there is one.
+template <class T>
+__device__ T warp_max(T value) {
+  for (int step = kWarp / 2; step > 0; step /= 2) {
+    const T other = __shfl_xor_sync(0xffffffffu, value, step);
+    value = other <= value || value != value ? value : other;
+  }
+  return value;
+}
+
+/// The threads that work on one row together: a warp, or a whole block for long rows.
+template <class T>
+struct Team {
+  int lane, size;
+  T* scratch;  ///< one number a warp; unused by a team of one
+
+  /// Sum over the team's threads, the same on all and in a fixed order.
+  __device__ T sum(T value) const {
+    value = warp_sum(value);
+    if (size == kWarp) return value;
+    __syncthreads();  // the scratch of the sum before has been read
+    if (lane % kWarp == 0) scratch[lane / kWarp] = value;
+    __syncthreads();
+    T total = 0;
+    for (int i = 0; i < size / kWarp; ++i) total += scratch[i];
+    return total;
+  }
+  __device__ T max(T value) const {
+    value = warp_max(value);
+    if (size == kWarp) return value;
+    __syncthreads();
+    if (lane % kWarp == 0) scratch[lane / kWarp] = value;
+    __syncthreads();
+    T largest = scratch[0];
+    for (int i = 1; i < size / kWarp; ++i) largest = scratch[i] <= largest || largest != largest ? largest : scratch[i];
+    return largest;
+  }
+};
+
+template <class T, int Size, class Body>
+__global__ void __launch_bounds__(kThreads) team_kernel(Index count, Body body) {
+  __shared__ T scratch[kThreads / kWarp];
+  constexpr int kTeams = kThreads / Size;
+  const Index stride = static_cast<Index>(gridDim.x) * kTeams;
+  for (Index i = static_cast<Index>(blockIdx.x) * kTeams + threadIdx.x / Size; i < count; i += stride)
+    body(i, Team<T>{static_cast<int>(threadIdx.x % Size), Size, scratch});
+}
+
+struct RowRange {
+  Index begin, end;
+};
+struct AllRows {
+  Index count;
+  __device__ RowRange operator()(Index) const { return {0, count}; }
+};
+
+/// Sums of value(row, column) over ranges of rows, one for each column: a block takes 32 columns, its warps the rows in
+/// turn; the order of every sum is fixed by the range alone.
+template <class T, class Ranges, class Value, class Store>
+__global__ void __launch_bounds__(kThreads) column_kernel(Index columns, Ranges ranges, Value value, Store store) {
+  constexpr int kRows = kThreads / kWarp;
+  __shared__ T partial[kRows][kWarp];
+  const Index column = static_cast<Index>(blockIdx.x) * kWarp + threadIdx.x;
+  const RowRange range = ranges(static_cast<Index>(blockIdx.y));
+  T sum = 0;
+  if (column < columns)
+    for (Index row = range.begin + threadIdx.y; row < range.end; row += kRows) sum += value(row, column);
+  partial[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y != 0 || column >= columns) return;
+  T total = 0;
+  for (int i = 0; i < kRows; ++i) total += partial[i][threadIdx.x];
+  store(static_cast<Index>(blockIdx.y), column, total);
+}
+
+template <int = 0>  // a template, so that many units may hold it
+__global__ void set_control(CudaControl* control, std::uint64_t step, double learning_factor) {
+  control->step = step;
+  control->learning_factor = learning_factor;
+}
+template <int = 0>
+__global__ void next_step(CudaControl* control) {
+  ++control->step;
+}
+
+}  // namespace detail
+
+/// A training step, or several, captured once and launched as a whole. Made by Cuda::capture.
+class CudaGraph {
+ public:
+  CudaGraph() = default;
+  CudaGraph(CudaGraph&& other) noexcept { *this = std::move(other); }
+  CudaGraph& operator=(CudaGraph&& other) noexcept {
+    std::swap(graph_, other.graph_);
+    std::swap(steps_, other.steps_);
+    std::swap(counters_, other.counters_);
+    return *this;
+  }
+  ~CudaGraph() {
+    if (graph_ != nullptr) (void)cudaGraphExecDestroy(graph_);
+  }
+  [[nodiscard]] explicit operator bool() const { return graph_ != nullptr; }
+
+ private:
+  template <class T>
+  friend class Cuda;
+
+  cudaGraphExec_t graph_ = nullptr;
+  std::uint64_t steps_ = 0;
+  std::vector<Index*> counters_;  ///< of optimizers, one entry an update
+};
+
+/// An NVIDIA GPU, computing in T (float or double). As an executor it is inference, like Cpu; everything runs in the
+/// order of one stream of its own and nothing waits for it but read() and check(). Results live until the next
+/// begin_step(), and have the same bits in every run. One Cuda serves one calling thread.
+template <class T = float>
+class Cuda {
+ public:
+  using Scalar = T;
+  using Backend = Cuda;
+
+  /// Throws CudaError where there is no such device, or none at all.
+  explicit Cuda(const CudaOptions& options = {}) : options_(options), random_{options.seed, 0} {
+    const detail::DriverLock lock(detail::driver());
+    int devices = 0;
+    require_cuda(cudaGetDeviceCount(&devices), "Cuda");
+    if (options.device < 0 || options.device >= devices)
+      fail<CudaError>("Cuda", "a device from 0 to " + std::to_string(devices - 1), std::to_string(options.device),
+                      "choose one that nvidia-smi lists");
+    require_cuda(cudaSetDevice(options.device), "Cuda");
+    require_cuda(cudaGetDeviceProperties(&properties_, options.device), "Cuda");
+    require_kernels();
+    require_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "Cuda");
+    require_cuda(cublasCreate(&blas_), "Cuda");
+    require_cuda(cublasSetStream(blas_, stream_), "Cuda");
+    // A workspace of ours: captured steps allocate nothing, and one stream's sums always come in one order.
+    workspace_ = CudaMemory::allocate(kWorkspace);
+    require_cuda(cublasSetWorkspace(blas_, workspace_, kWorkspace), "Cuda");
+    control_ = static_cast<CudaControl*>(CudaMemory::allocate(sizeof(CudaControl)));
+    CudaMemory::clear(control_, sizeof(CudaControl));
+    set_control(1);
+  }
+  Cuda(const Cuda&) = delete;
+  Cuda& operator=(const Cuda&) = delete;
+  ~Cuda() {
+    const detail::DriverLock lock(detail::driver());
+    (void)cudaStreamSynchronize(stream_);
+    (void)cublasDestroy(blas_);
+    (void)cudaStreamDestroy(stream_);
+    CudaMemory::release(workspace_);
+    CudaMemory::release(control_);
+  }
+
+  [[nodiscard]] Arena<HostMemory>& arena() { return host_; }
+  /// Device memory of the step, whose addresses are the same in steps of the same operations.
+  [[nodiscard]] Arena<CudaMemory>& device_arena() { return device_; }
+  [[nodiscard]] RandomState& random() { return random_; }
+  [[nodiscard]] static const MemorySpace& space() { return kSpaceOf<CudaMemory>; }
+  [[nodiscard]] Precision precision() const { return options_.precision; }
+  [[nodiscard]] cudaStream_t cuda_stream() const { return stream_; }
+  [[nodiscard]] cublasHandle_t blas() const { return blas_; }
+  [[nodiscard]] CudaControl* control() const { return control_; }
+  [[nodiscard]] int multiprocessors() const { return properties_.multiProcessorCount; }
+  /// Shared memory that a block can have.
+  [[nodiscard]] std::size_t shared_bytes() const { return properties_.sharedMemPerBlockOptin; }
+
+  [[nodiscard]] std::string describe() const {
+    return "cuda:" + std::to_string(options_.device) + ", " + properties_.name + ", " +
+           (sizeof(T) == 8                          ? "double"
+            : options_.precision == Precision::tf32 ? "float, products in tf32"
+                                                    : "float");
+  }
+
+  void begin_step() {
+    host_.reset();
+    device_.reset();
+    streams_ = 0;
+  }
+  void begin_training_step() {
+    begin_step();
+    ++random_.step;
+    if (capturing_)
+      launch(dim3(1), dim3(1), 0, detail::next_step<>, control_);
+    else
+      set_control(1);
+    differs_ = false;
+  }
+
+  /// Says that the step under way is not like the next one, so that capture() refuses it.
+  void next_step_differs() { differs_ = true; }
+  /// Whether the last training step may be captured: the next one will be like it.
+  [[nodiscard]] bool settled() const { return !differs_; }
+
+  /// Captures `steps` calls of step(), which must be whole training steps like one that has run before: nothing runs
+  /// now, and nothing may wait for the device or take memory. Throws CudaError where something does.
+  template <class Step>
+  [[nodiscard]] CudaGraph capture(const Step& step, int steps = 1) {
+    const detail::DriverLock lock(detail::driver());
+    const RandomState before = random_;
+    counters_.clear();
+    require_cuda(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "capture");
+    capturing_ = true;
+    cudaGraph_t captured = nullptr;
+    try {
+      for (int i = 0; i < steps; ++i) step();
+    } catch (...) {
+      end_capture(before);
+      (void)cudaStreamEndCapture(stream_, &captured);
+      if (captured != nullptr) (void)cudaGraphDestroy(captured);
+      (void)cudaGetLastError();
+      throw;
+    }
+    const bool differs = differs_;
+    end_capture(before);
+    require_cuda(cudaStreamEndCapture(stream_, &captured), "capture");
+    CudaGraph graph;
+    graph.steps_ = static_cast<std::uint64_t>(steps);
+    graph.counters_ = counters_;
+    const cudaError_t status = cudaGraphInstantiate(&graph.graph_, captured, 0);
+    (void)cudaGraphDestroy(captured);
+    require_cuda(status, "capture");
+    if (differs)
+      fail<ConfigError>("capture", "a step that all later ones are like", "one whose successor differs",
+                        "run steps until settled() is true, then capture");
+    return graph;
+  }
+  /// Launches a captured step at `learning_factor` times the learning rate.
+  void replay(const CudaGraph& graph, double learning_factor = 1) {
+    set_control(learning_factor);
+    require_cuda(cudaGraphLaunch(graph.graph_, stream_), "replay");
+    random_.step += graph.steps_;
+    for (Index* counter : graph.counters_) ++*counter;
+  }
+
+  /// Waits for the device. Throws what kernels met since the last call, and CudaError.
+  void check() {
+    CudaControl control{};
+    copy_to_host(&control, control_, sizeof control);
+    if (static_cast<CudaFault>(control.fault) == CudaFault::none) return;
+    CudaMemory::clear(&control_->fault, sizeof control.fault);
+    fail<ConfigError>("cross-entropy", "labels from 0 to the number of classes − 1",
+                      std::to_string(control.value) + " in row " + std::to_string(control.at),
+                      "check the labels or the number of classes");
+  }
+
+  template <class U>
+  [[nodiscard]] U* kernel_memory(Index count) {
+    try {
+      const auto bytes = static_cast<std::size_t>(count) * sizeof(U);
+      if (bytes > largest_.bytes) largest_ = {bytes, operation_};
+      return device_.allocate<U>(count);
+    } catch (const CudaError& error) {
+      throw CudaError(std::string(error.what()) + " (the step's largest tensor: " +
+                      std::to_string(largest_.bytes >> 20) + " MiB, asked for after " + largest_.after + ")");
+    }
+  }
+  void fill(T* target, Index count, T value) {
+    parallel_for(count, [=] __device__(Index i) { target[i] = value; });
+  }
+  /// Copies from the host, in the stream's order.
+  template <class U>
+  void write(const View<U>& target, const std::type_identity_t<U>* source) {
+    require_cuda(cudaMemcpyAsync(target.data, source, static_cast<std::size_t>(target.size()) * sizeof(U),
+                                 cudaMemcpyHostToDevice, stream_),
+                 operation_);
+  }
+  /// One number, on the host.
+  [[nodiscard]] T value(const T* source) {
+    T number{};
+    copy_to_host(&number, source, sizeof number);
+    check();
+    return number;
+  }
+  template <class U>
+  [[nodiscard]] std::vector<std::remove_const_t<U>> read(const View<U>& source) {
+    std::vector<std::remove_const_t<U>> values(static_cast<std::size_t>(source.size()));
+    copy_to_host(values.data(), source.data, values.size() * sizeof(U));
+    check();
+    return values;
+  }
+
+  // The executor's interface.
+  [[nodiscard]] Cuda& backend() { return *this; }
+  [[nodiscard]] bool training() const { return false; }
+  [[nodiscard]] Tensor<T> tensor(const Shape& shape, bool /*wants_gradient*/) {
+    Tensor<T> result;
+    result.data = kernel_memory<T>(shape.size());
+    result.shape = shape;
+    return result;
+  }
+  [[nodiscard]] View<int> integers(const Shape& shape) { return {kernel_memory<int>(shape.size()), shape}; }
+  [[nodiscard]] RandomStream stream() { return {random_.seed, random_.step, streams_++}; }
+  template <class Op>
+  void run(const Op& op) {
+    detail::run_forward(*this, op);
+  }
+  /// The operation under way, for errors.
+  void enter(const char* operation) { operation_ = operation; }
+
+  // For kernels.
+  /// An optimizer's count of updates, which the host has just raised: replays go on counting. Returns the number of
+  /// training steps so far.
+  std::uint64_t count_update(Index* counter) {
+    if (capturing_) counters_.push_back(counter);
+    return random_.step;
+  }
+  template <class... Parameters, class... Arguments>
+  void launch(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...), Arguments&&... arguments) {
+    const detail::DriverLock lock(detail::driver());
+    kernel<<<grid, block, shared, stream_>>>(std::forward<Arguments>(arguments)...);
+    require_cuda(cudaGetLastError(), operation_);
+  }
+  /// body(i) for i in [0, count), on the device.
+  template <class Body>
+  void parallel_for(Index count, const Body& body) {
+    if (count > 0)
+      launch(blocks((count + detail::kThreads - 1) / detail::kThreads), dim3(detail::kThreads), 0,
+             detail::each_kernel<Body>, count, body);
+  }
+  /// body(row, column), neighbouring columns in neighbouring threads.
+  template <class Body>
+  void parallel_grid(Index rows, Index columns, const Body& body) {
+    if (rows == 0 || columns == 0) return;
+    unsigned width = detail::kWarp;
+    while (width < detail::kThreads && width < columns) width *= 2;
+    const dim3 block(width, detail::kThreads / width);
+    const dim3 grid(static_cast<unsigned>((columns + width - 1) / width),
+                    static_cast<unsigned>(std::min<Index>((rows + block.y - 1) / block.y, 65535)));
+    launch(grid, block, 0, detail::grid_kernel<Body>, rows, columns, body);
+  }
+  /// body(image, y, x, channel), neighbouring channels in neighbouring threads.
+  template <class Body>
+  void parallel_pixels(Index images, Index height, Index width, Index channels, const Body& body) {
+    unsigned across = 1;
+    while (across < 64 && across < channels) across *= 2;
+    const dim3 block(across, detail::kThreads / across);
+    const dim3 grid(static_cast<unsigned>((width + block.y - 1) / block.y), static_cast<unsigned>(height),
+                    static_cast<unsigned>(images));
+    launch(grid, block, 0, detail::pixel_kernel<Body>, static_cast<int>(width), static_cast<int>(channels), body);
+  }
+  /// body(i, team) for i in [0, count): each by a warp, or by a block where a row is long and rows are few.
+  template <class Body>
+  void parallel_rows(Index count, Index length, const Body& body) {
+    if (count == 0) return;
+    constexpr Index kTeams = detail::kThreads / detail::kWarp;
+    if (length >= 4 * detail::kThreads && count < 64 * static_cast<Index>(multiprocessors()))
+      launch(blocks(count), dim3(detail::kThreads), 0, detail::team_kernel<T, detail::kThreads, Body>, count, body);
+    else
+      launch(blocks((count + kTeams - 1) / kTeams), dim3(detail::kThreads), 0,
+             detail::team_kernel<T, detail::kWarp, Body>, count, body);
+  }
+  /// store(column, Σ_row value(row, column)), in one order whatever the device.
+  template <class Value, class Store>
+  void sum_columns(Index rows, Index columns, const Value& value, const Store& store) {
+    const auto finish = [=] __device__(Index, Index c, T sum) { store(c, sum); };
+    const Index chunks = (rows + kColumnChunk - 1) / kColumnChunk;
+    if (chunks <= 1) return sum_ranges(1, columns, detail::AllRows{rows}, value, finish);
+    const ArenaScope scope(device_);
+    T* partial = kernel_memory<T>(chunks * columns);
+    sum_ranges(
+        chunks, columns,
+        [=] __device__(Index chunk) {
+          const Index begin = chunk * kColumnChunk;
+          return detail::RowRange{begin, begin + kColumnChunk < rows ? begin + kColumnChunk : rows};
+        },
+        value, [=] __device__(Index chunk, Index c, T sum) { partial[chunk * columns + c] = sum; });
+    sum_ranges(
+        1, columns, detail::AllRows{chunks},
+        [=] __device__(Index chunk, Index c) { return partial[chunk * columns + c]; }, finish);
+  }
+  /// store(i, column, Σ value(row, column)) over the rows of ranges(i), for i in [0, count).
+  template <class Ranges, class Value, class Store>
+  void sum_ranges(Index count, Index columns, const Ranges& ranges, const Value& value, const Store& store) {
+    if (columns == 0 || count == 0) return;
+    launch(dim3(static_cast<unsigned>((columns + detail::kWarp - 1) / detail::kWarp), static_cast<unsigned>(count)),
+           dim3(detail::kWarp, detail::kThreads / detail::kWarp), 0, detail::column_kernel<T, Ranges, Value, Store>,
+           columns, ranges, value, store);
+  }
+
+ private:
+  static constexpr std::size_t kWorkspace = std::size_t{32} << 20;
+  struct Largest {
+    std::size_t bytes;
+    const char* after;
+  };
+
+  static constexpr Index kColumnChunk = 512;
+
+  static dim3 blocks(Index count) { return dim3(static_cast<unsigned>(std::min<Index>(count, Index{1} << 20))); }
+
+  /// Throws CudaError where this program holds no machine code that the device can run.
+  void require_kernels() const {
+    cudaFuncAttributes attributes{};
+    const cudaError_t status = cudaFuncGetAttributes(&attributes, detail::next_step<>);
+    (void)cudaGetLastError();
+    if (status != cudaSuccess)
+      fail<CudaError>("Cuda",
+                      "kernels for compute capability " + std::to_string(properties_.major) + "." +
+                          std::to_string(properties_.minor) + " (" + properties_.name + ")",
+                      "a program compiled for others",
+                      "compile with -arch=sm_" + std::to_string(properties_.major) + std::to_string(properties_.minor));
+  }
+  void set_control(double learning_factor) {
+    launch(dim3(1), dim3(1), 0, detail::set_control<>, control_, random_.step, learning_factor);
+  }
+  /// Takes back what the host counted while nothing ran.
+  void end_capture(const RandomState& before) {
+    capturing_ = false;
+    random_ = before;
+    for (Index* counter : counters_) --*counter;
+  }
+  void copy_to_host(void* target, const void* source, std::size_t bytes) {
+    require_cuda(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDefault, stream_), operation_);
+    require_cuda(cudaStreamSynchronize(stream_), operation_);
+  }
+
+  CudaOptions options_;
+  cudaDeviceProp properties_{};
+  cudaStream_t stream_ = nullptr;
+  cublasHandle_t blas_ = nullptr;
+  void* workspace_ = nullptr;
+  CudaControl* control_ = nullptr;
+  Arena<HostMemory> host_;
+  Arena<CudaMemory> device_;
+  RandomState random_;
+  std::uint32_t streams_ = 0;
+  bool capturing_ = false, differs_ = false;
+  std::vector<Index*> counters_;
+  const char* operation_ = "no operation yet";
+  Largest largest_{0, "no operation yet"};
+};
+
+}  // namespace neuroinhib

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <neuroinhib/backend/cuda.cuh>
+#include <neuroinhib/data/image_set.hpp>
+
+namespace neuroinhib::data {
+
+/// An image set in device memory, from which batches are gathered without the host: by a list of numbers that is there
+/// too. May serve several backends of one device at once.
+class CudaImageSet {
+ public:
+  CudaImageSet(const ImageSet& set, const Scaling& scaling) : shape_{set.count(), set.height, set.width, 1} {
+    pixels_.assign(set.pixels.data(), static_cast<Index>(set.pixels.size()));
+    labels_.assign(set.labels.data(), set.count());
+    std::array<double, 256> scaled;
+    for (std::size_t p = 0; p < 256; ++p) scaled[p] = scaling(static_cast<std::uint8_t>(p));
+    scaled_.assign(scaled.data(), 256);
+  }
+
+  /// The images of numbers[number_of(b)] for b < count; `number_of` runs on the device.
+  template <Executor Ex, class NumberOf>
+  [[nodiscard]] Batch<ScalarOf<Ex>> gather(Ex& ex, const int* numbers, Index count, const NumberOf& number_of) const {
+    using T = ScalarOf<Ex>;
+    Batch<T> batch{ex.backend().tensor({count, shape_[1], shape_[2], 1}, false), ex.integers({count})};
+    const Index size = shape_[1] * shape_[2];
+    const std::uint8_t* pixels = pixels_.data();
+    const int* labels = labels_.data();
+    const double* scaled = scaled_.data();
+    T* images = batch.images.data;
+    int* chosen = batch.labels.data;
+    ex.backend().parallel_grid(count, size, [=] __device__(Index b, Index i) {
+      const Index number = numbers[number_of(b)];
+      images[b * size + i] = static_cast<T>(scaled[pixels[number * size + i]]);
+      if (i == 0) chosen[b] = labels[number];
+    });
+    return batch;
+  }
+
+ private:
+  Shape shape_;
+  Storage<std::uint8_t> pixels_{kSpaceOf<CudaMemory>};
+  Storage<int> labels_{kSpaceOf<CudaMemory>};
+  Storage<double> scaled_{kSpaceOf<CudaMemory>};
+};
+
+/// An epoch's order on the device: training step i of the epoch takes the i-th batch of it, also when it is replayed.
+class CudaOrder {
+ public:
+  /// Starts an epoch at the backend's next training step.
+  template <class T>
+  void start(Cuda<T>& cuda, std::span<const Index> order) {
+    host_.assign(order.begin(), order.end());
+    numbers_.resize(static_cast<Index>(order.size()));
+    first_step_.resize(1);
+    cuda.write(View<int>{numbers_.data(), {numbers_.size()}}, host_.data());
+    std::uint64_t* first = first_step_.data();
+    const std::uint64_t next = cuda.random().step + 1;
+    cuda.parallel_for(1, [=] __device__(Index) { *first = next; });
+  }
+  /// The training step's batch: `count` images, batches being `batch` long but for the last.
+  template <Executor Ex>
+  [[nodiscard]] Batch<ScalarOf<Ex>> gather(Ex& ex, const CudaImageSet& set, Index batch, Index count) const {
+    const CudaControl* control = ex.backend().control();
+    const std::uint64_t* first = first_step_.data();
+    return set.gather(ex, numbers_.data(), count,
+                      [=] __device__(Index b) { return static_cast<Index>(control->step - *first) * batch + b; });
+  }
+
+ private:
+  std::vector<int> host_;
+  Storage<int> numbers_{kSpaceOf<CudaMemory>};
+  Storage<std::uint64_t> first_step_{kSpaceOf<CudaMemory>};
+};
+
+}  // namespace neuroinhib::data

@@ -1,0 +1,156 @@
+#pragma once
+
+#include <neuroinhib/backend/cuda.cuh>
+#include <neuroinhib/ops/activation/scalar.hpp>
+#include <neuroinhib/ops/auxiliary/scalar.hpp>
+#include <neuroinhib/ops/softmax/cuda.cuh>
+
+namespace neuroinhib::ops {
+
+template <class T>
+void forward(Cuda<T>& cuda, const Importance<T>& op) {
+  const RoutingPlan plan = op.plan;
+  cuda.parallel_rows(plan.experts, 1, [=] __device__(Index expert, const detail::Team<T>& team) {
+    T sum = 0;
+    for (int r = plan.offsets[expert] + team.lane; r < plan.offsets[expert + 1]; r += team.size)
+      sum += op.gates[plan.order[r]];
+    sum = team.sum(sum);
+    if (team.lane == 0) op.y[expert] = sum;
+  });
+}
+
+template <class T>
+void backward(Cuda<T>& cuda, const Importance<T>& op) {
+  const auto dgates = op.gates.gradient_slot();
+  cuda.parallel_for(op.plan.slots(),
+                    [=] __device__(Index slot) { dgates.put(slot, op.y.gradient[op.plan.expert[slot]]); });
+}
+
+/// visit(i, threshold index, standardised distance) for every token and expert.
+template <class T, class Visit>
+void for_each_load(Cuda<T>& cuda, const SmoothLoad<T>& op, const Visit& visit) {
+  const Index experts = op.clean.cols();
+  cuda.parallel_grid(op.clean.rows(), experts, [=] __device__(Index token, Index k) {
+    const Index first = token * experts, i = first + k;
+    const T* noisy = op.noisy.data + first;
+    const Index at = LoadThresholds<T>(noisy, experts, op.chosen).of(k, noisy);
+    visit(i, at, (op.clean[i] - noisy[at]) / op.scale[i]);
+  });
+}
+
+template <class T>
+void forward(Cuda<T>& cuda, const SmoothLoad<T>& op) {
+  const Index experts = op.clean.cols();
+  const ArenaScope scope(cuda.device_arena());
+  T* shares = cuda.template kernel_memory<T>(op.clean.size());
+  for_each_load(cuda, op, [=] __device__(Index i, Index, T distance) { shares[i] = normal_cdf(distance); });
+  cuda.sum_columns(
+      op.clean.rows(), experts, [=] __device__(Index token, Index k) { return shares[token * experts + k]; },
+      [=] __device__(Index k, T sum) { op.y[k] = sum; });
+}
+
+template <class T>
+void backward(Cuda<T>& cuda, const SmoothLoad<T>& op) {
+  const Index experts = op.clean.cols();
+  const ArenaScope scope(cuda.device_arena());
+  T* slopes = cuda.template kernel_memory<T>(op.clean.size());
+  int* thresholds = cuda.template kernel_memory<int>(op.clean.size());
+  const auto dclean = op.clean.gradient_slot(), dscale = op.scale.gradient_slot();
+  for_each_load(cuda, op, [=] __device__(Index i, Index at, T distance) {
+    const T slope = op.y.gradient[i % experts] * normal_density(distance) / op.scale[i];
+    if (dclean) dclean.put(i, slope);
+    if (dscale) dscale.put(i, -slope * distance);
+    slopes[i] = slope;
+    thresholds[i] = static_cast<int>(at);
+  });
+  if (const auto dnoisy = op.noisy.gradient_slot())
+    cuda.parallel_grid(op.noisy.rows(), experts, [=] __device__(Index token, Index k) {
+      const Index first = token * experts;
+      T sum = 0;
+      for (Index other = first; other < first + experts; ++other)
+        if (thresholds[other] == k) sum -= slopes[other];
+      dnoisy.put(first + k, sum);
+    });
+}
+
+/// Mean and variance of a vector, by one team.
+template <class T>
+struct TeamMoments {
+  T mean, variance;
+
+  __device__ TeamMoments(const View<T>& x, const detail::Team<T>& team) {
+    const Index count = x.size();
+    const T n = static_cast<T>(count);
+    T sum = 0, squares = 0;
+    for (Index i = team.lane; i < count; i += team.size) sum += x[i];
+    mean = team.sum(sum) / n;
+    for (Index i = team.lane; i < count; i += team.size) squares += (x[i] - mean) * (x[i] - mean);
+    variance = team.sum(squares) / n;
+  }
+};
+
+template <class T>
+void forward(Cuda<T>& cuda, const CvSquared<T>& op) {
+  cuda.parallel_rows(1, 1, [=] __device__(Index, const detail::Team<T>& team) {
+    const TeamMoments<T> m(op.x, team);
+    if (team.lane == 0) op.y[0] = m.variance / (m.mean * m.mean + CvSquared<T>::kFloor);
+  });
+}
+
+template <class T>
+void backward(Cuda<T>& cuda, const CvSquared<T>& op) {
+  const auto dx = op.x.gradient_slot();
+  cuda.parallel_rows(1, 1, [=] __device__(Index, const detail::Team<T>& team) {
+    const TeamMoments<T> m(op.x, team);
+    const Index count = op.x.size();
+    const T floor = m.mean * m.mean + CvSquared<T>::kFloor;
+    const T factor = 2 * op.y.gradient[0] / (static_cast<T>(count) * floor);
+    for (Index i = team.lane; i < count; i += team.size) dx.put(i, factor * (op.x[i] - m.mean - op.y[0] * m.mean));
+  });
+}
+
+template <class T>
+void forward(Cuda<T>& cuda, const ZLoss<T>& op) {
+  const Index rows = op.logits.rows(), experts = op.logits.cols();
+  cuda.parallel_rows(rows, experts, [=] __device__(Index row, const detail::Team<T>& team) {
+    const T log_sum = softmax_row(op.logits.data + row * experts, op.probabilities.data + row * experts, experts, team);
+    if (team.lane == 0) op.log_sums[row] = log_sum;
+  });
+  cuda.sum_columns(
+      rows, 1, [=] __device__(Index row, Index) { return op.log_sums[row] * op.log_sums[row]; },
+      [=] __device__(Index, T sum) { op.y[0] = sum / static_cast<T>(rows); });
+}
+
+template <class T>
+void backward(Cuda<T>& cuda, const ZLoss<T>& op) {
+  const auto dlogits = op.logits.gradient_slot();
+  const Index rows = op.logits.rows(), experts = op.logits.cols();
+  cuda.parallel_grid(rows, experts, [=] __device__(Index row, Index k) {
+    const T factor = 2 * op.y.gradient[0] / static_cast<T>(rows);
+    dlogits.put(row * experts + k, factor * op.log_sums[row] * op.probabilities[row * experts + k]);
+  });
+}
+
+template <class T>
+void forward(Cuda<T>& cuda, const BalanceLoss<T>& op) {
+  const Index rows = op.probabilities.rows(), experts = op.plan.experts;
+  cuda.sum_columns(
+      rows, 1,
+      [=] __device__(Index row, Index) {
+        T sum = 0;
+        for (Index k = 0; k < experts; ++k) sum += scaled_share<T>(op.plan, k) * op.probabilities[row * experts + k];
+        return sum;
+      },
+      [=] __device__(Index, T sum) { op.y[0] = sum / static_cast<T>(rows); });
+}
+
+template <class T>
+void backward(Cuda<T>& cuda, const BalanceLoss<T>& op) {
+  const auto slot = op.probabilities.gradient_slot();
+  const Index rows = op.probabilities.rows(), experts = op.plan.experts;
+  cuda.parallel_grid(rows, experts, [=] __device__(Index row, Index k) {
+    slot.put(row * experts + k, op.y.gradient[0] / static_cast<T>(rows) * scaled_share<T>(op.plan, k));
+  });
+}
+
+}  // namespace neuroinhib::ops

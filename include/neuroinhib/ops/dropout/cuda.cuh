@@ -1,0 +1,57 @@
+#pragma once
+
+#include <neuroinhib/backend/cuda.cuh>
+#include <neuroinhib/ops/dropout/op.hpp>
+
+namespace neuroinhib::ops {
+
+/// The stream at the device's own step: a captured step draws new numbers in every replay.
+struct DeviceStream {
+  RandomStream random;
+  const CudaControl* control;
+
+  __device__ RandomStream now() const { return {random.seed, control->step, random.stream}; }
+};
+
+/// visit(i, factor) for every element, factor 0 or 1 / (1 − p); one random block serves four elements.
+template <class T, class Visit>
+void for_each_kept(Cuda<T>& cuda, const Dropout<T>& op, const Visit& visit) {
+  const T kept = 1 / (1 - op.p);
+  const Index count = op.x.size();
+  const DeviceStream stream{op.random, cuda.control()};
+  cuda.parallel_for((count + 3) / 4, [=] __device__(Index block) {
+    const RandomWords words = stream.now().block(block);
+    for (Index i = 4 * block; i < count && i < 4 * block + 4; ++i)
+      visit(i, unit_uniform<T>(words[i - 4 * block]) < op.p ? T{0} : kept);
+  });
+}
+
+template <class T>
+void forward(Cuda<T>& cuda, const Dropout<T>& op) {
+  for_each_kept(cuda, op, [=] __device__(Index i, T factor) { op.y[i] = op.x[i] * factor; });
+}
+
+template <class T>
+void backward(Cuda<T>& cuda, const Dropout<T>& op) {
+  const auto dx = op.x.gradient_slot();
+  for_each_kept(cuda, op, [=] __device__(Index i, T factor) { dx.put(i, op.y.gradient[i] * factor); });
+}
+
+template <class T>
+void forward(Cuda<T>& cuda, const AddNoise<T>& op) {
+  const DeviceStream stream{op.random, cuda.control()};
+  cuda.parallel_for(op.x.size(),
+                    [=] __device__(Index i) { op.y[i] = op.x[i] + op.scale[i] * stream.now().template normal<T>(i); });
+}
+
+template <class T>
+void backward(Cuda<T>& cuda, const AddNoise<T>& op) {
+  const auto dx = op.x.gradient_slot(), dscale = op.scale.gradient_slot();
+  const DeviceStream stream{op.random, cuda.control()};
+  cuda.parallel_for(op.x.size(), [=] __device__(Index i) {
+    if (dx) dx.put(i, op.y.gradient[i]);
+    if (dscale) dscale.put(i, op.y.gradient[i] * stream.now().template normal<T>(i));
+  });
+}
+
+}  // namespace neuroinhib::ops

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <neuroinhib/backend/cuda.cuh>
+#include <neuroinhib/ops/grouped_linear/op.hpp>
+#include <neuroinhib/ops/product/cuda.cuh>
+
+namespace neuroinhib::ops {
+
+/// The rows of x that the plan's places read, as an address map.
+template <class T>
+[[nodiscard]] product::Gathered source_rows(const GroupedLinear<T>& op) {
+  return {op.gathers ? op.plan.order.data : nullptr, product::Divisor(op.plan.chosen()), op.in()};
+}
+
+/// Extents with one group an expert.
+template <class T>
+[[nodiscard]] product::Extents expert_extents(const GroupedLinear<T>& op, product::Groups kind, Index m, Index n,
+                                              Index k) {
+  return {m, n, k, kind, static_cast<int>(op.plan.experts), op.plan.offsets.data};
+}
+
+template <class T>
+void forward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
+  const Index in = op.in(), out = op.out();
+  const T* bias = op.bias.data;
+  T* y = op.y.data;
+  product::multiply<product::Form::experts>(
+      cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), out, in),
+      product::factor<true>(op.x.data, 0, source_rows(op), product::Line{1}),
+      product::factor<true>(op.weight.data, out * in, product::Line{in}, product::Line{1}),
+      product::Alignment{}.pointer(op.x.data).pointer(op.weight.data).multiple(in),
+      [=] __device__(int expert, Index row, Index c, T sum) {
+        y[row * out + c] = sum + (bias != nullptr ? bias[expert * out + c] : T{0});
+      });
+}
+
+/// dy · weight in the plan's order: dx [slots, in].
+template <class T>
+void slot_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const GradientSlot<T>& dx) {
+  const Index in = op.in(), out = op.out();
+  product::multiply<product::Form::experts>(
+      cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), in, out),
+      product::factor<true>(op.y.gradient, 0, product::Line{out}, product::Line{1}),
+      product::factor<false>(op.weight.data, out * in, product::Line{in}, product::Line{1}),
+      product::Alignment{}.pointer(op.y.gradient).pointer(op.weight.data).multiple(in).multiple(out),
+      [=] __device__(int, Index row, Index c, T sum) { dx.put(row * in + c, sum); });
+}
+
+template <class T>
+void backward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
+  const Index in = op.in(), out = op.out(), chosen = op.plan.chosen();
+  const T* dy = op.y.gradient;
+  if (const auto dx = op.x.gradient_slot()) {
+    if (!op.gathers) {
+      slot_gradients(cuda, op, dx);
+    } else {
+      const ArenaScope scope(cuda.device_arena());
+      T* slots = cuda.template kernel_memory<T>(op.plan.slots() * in);
+      slot_gradients(cuda, op, GradientSlot<T>{slots, false});
+      const int* position = op.plan.position.data;
+      cuda.parallel_grid(op.plan.tokens(), in, [=] __device__(Index token, Index c) {
+        T sum = 0;
+        for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot) sum += slots[position[slot] * in + c];
+        dx.put(token * in + c, sum);
+      });
+    }
+  }
+  if (const auto dw = op.weight.gradient_slot())
+    product::multiply<product::Form::experts>(
+        cuda, expert_extents(op, product::Groups::depth, out, in, op.plan.slots()),
+        product::factor<false>(dy, 0, product::Line{out}, product::Line{1}),
+        product::factor<false>(op.x.data, 0, source_rows(op), product::Line{1}),
+        product::Alignment{}.pointer(dy).pointer(op.x.data).multiple(in).multiple(out),
+        [=] __device__(int expert, Index row, Index c, T sum) { dw.put((expert * out + row) * in + c, sum); });
+  if (const auto db = op.bias.gradient_slot()) {
+    const int* offsets = op.plan.offsets.data;
+    cuda.sum_ranges(
+        op.plan.experts, out,
+        [=] __device__(Index expert) {
+          return detail::RowRange{offsets[expert], offsets[expert + 1]};
+        },
+        [=] __device__(Index r, Index c) { return dy[r * out + c]; },
+        [=] __device__(Index expert, Index c, T sum) { db.put(expert * out + c, sum); });
+  }
+}
+
+}  // namespace neuroinhib::ops

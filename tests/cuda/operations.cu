@@ -1,0 +1,67 @@
+// Every operation on the GPU against the CPU in double: results and gradients, small, large and odd.
+
+#include "cuda/support.cuh"
+#include "ops/cases.hpp"
+
+using namespace testing;
+
+namespace {
+
+/// y and the inputs' gradients.
+template <class B, class F>
+std::vector<Numbers> outcome(B& backend, const std::vector<Values<double>>& inputs, const F& f) {
+  using T = typename B::Scalar;
+  std::vector<Kept<B>> kept;
+  kept.reserve(inputs.size());
+  for (const auto& input : inputs) kept.emplace_back(input.shape, input.values);
+  std::vector<Tensor<T>> variables;
+  for (auto& k : kept) variables.push_back(k.variable());
+  Recording ex(backend);
+  const Tensor<T> y = f(ex, variables);
+  Kept<B> row(Shape{y.size()}, weights(y.size()));
+  ex.backward(weighted_total(ex, y, row));
+  std::vector<Numbers> all{numbers(backend, View<T>(y))};
+  for (auto& k : kept) all.push_back(k.gradient());
+  return all;
+}
+
+enum class Cases {
+  all,
+  smooth  ///< none where a rounding decides between two elements: those differ by whole gradients, not by roundings
+};
+
+template <class B>
+void check_all(B& backend, double tolerance, Cases cases = Cases::all) {
+  const auto check = [&](const std::string& name, const std::vector<Drawn>& inputs, const auto& f) {
+    if (cases == Cases::smooth && name.find("pool") != std::string::npos) return;
+    const auto values = draw<double>(inputs, 1);
+    Cpu<double> cpu({.seed = 3});
+    backend.random() = {3, 0};
+    const auto expected = outcome(cpu, values, f), actual = outcome(backend, values, f);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      INFO(name, i == 0 ? std::string(", result") : ", gradient of input " + std::to_string(i - 1));
+      CHECK(distance(actual[i], expected[i]) <= tolerance);
+    }
+    backend.random() = {3, 0};
+    CHECK_MESSAGE(outcome(backend, values, f) == actual, name, ": the second run gave other bits");
+  };
+  for_each_operation(check);
+  for_each_large_operation(check);
+}
+
+}  // namespace
+
+TEST_CASE("operations in double equal the CPU's") {
+  Cuda<double> cuda;
+  check_all(cuda, 1e-13);
+}
+
+TEST_CASE("operations in strict float equal the CPU's in double") {
+  Cuda<float> cuda({.precision = Precision::strict});
+  check_all(cuda, 1e-5);
+}
+
+TEST_CASE("operations with products in tf32 equal the CPU's in double") {
+  Cuda<float> cuda;
+  check_all(cuda, 1e-3, Cases::smooth);
+}
