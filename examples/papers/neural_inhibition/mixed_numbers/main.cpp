@@ -1,7 +1,11 @@
 // Table 1 of the Neural Inhibition paper: does inhibition improve a Mixture of Experts on digits and squares at once?
 
 #include <cstdio>
+#include <exception>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
 
 #include <neuroinhib/data/built_in_digits.hpp>
 #include <neuroinhib/data/idx.hpp>
@@ -36,29 +40,78 @@ data::ImageSet load_data(Settings& settings) {
 
 nlohmann::json run(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set) {
   const auto checkpoint = settings.out / (settings.recipe + "-" + row + "-" + std::to_string(seed) + ".safetensors");
-  const auto train = settings.recipe == "paper" ? train_row<PaperRecipe> : train_row<CleanRecipe>;
+  const auto train = settings.on_cuda()           ? train_row_on_cuda
+                     : settings.recipe == "paper" ? train_row<PaperRecipe>
+                                                  : train_row<CleanRecipe>;
   RunLog log(settings, row, seed);
   auto result = log.result(train(settings, row, seed, set, checkpoint, log), set.count());
   std::filesystem::remove(checkpoint);
   return result;
 }
 
+struct Task {
+  Index seed;
+  std::string row;
+};
+
+/// Works off the runs that the report lacks, several at a time; the first error ends all, after the runs under way.
+class RunQueue {
+ public:
+  RunQueue(const Settings& settings, const data::ImageSet& set, Report& report)
+      : settings_(settings), set_(set), report_(report) {
+    for (Index seed = 0; seed < settings.seeds; ++seed)
+      for (const std::string& row : settings.rows)
+        if (!report.has(row, seed)) tasks_.push_back({seed, row});
+  }
+
+  void work_off(int at_a_time) {
+    std::vector<std::thread> workers;
+    for (int i = 1; i < at_a_time; ++i) workers.emplace_back([this] { work(); });
+    work();
+    for (std::thread& worker : workers) worker.join();
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  void work() {
+    while (const auto task = next()) {
+      try {
+        const auto result = run(settings_, task->row, task->seed, set_);
+        const std::lock_guard lock(mutex_);
+        std::printf("%-9s seed %td: test %.2f %% (digits %.2f, squares %.2f), %.0f s, %.2f ms a step\n",
+                    task->row.c_str(), task->seed, 100 * result["test"].get<double>(),
+                    100 * result["digits"].get<double>(), 100 * result["squares"].get<double>(),
+                    result["seconds"].get<double>(), result["step_ms"].get<double>());
+        report_.add(result);
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        if (!error_) error_ = std::current_exception();
+      }
+    }
+  }
+  std::optional<Task> next() {
+    const std::lock_guard lock(mutex_);
+    if (error_ || next_ == tasks_.size()) return std::nullopt;
+    return tasks_[next_++];
+  }
+
+  const Settings& settings_;
+  const data::ImageSet& set_;
+  Report& report_;
+  std::vector<Task> tasks_;
+  std::size_t next_ = 0;
+  std::mutex mutex_;
+  std::exception_ptr error_;
+};
+
 int run_all(Settings settings) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log shows each run as it ends
+  const std::string machine =
+      settings.on_cuda() ? describe_cuda(settings) : Cpu<float>({.threads = settings.threads}).describe();
   const data::ImageSet set = load_data(settings);
-  const std::string machine = Cpu<float>({.threads = settings.threads}).describe();
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
   Report report(settings, set.source, machine);
-  for (Index seed = 0; seed < settings.seeds; ++seed)
-    for (const std::string& row : settings.rows) {
-      if (report.has(row, seed)) continue;
-      const auto result = run(settings, row, seed, set);
-      std::printf("%-9s seed %td: test %.2f %% (digits %.2f, squares %.2f), %.0f s, %.1f ms a step\n", row.c_str(),
-                  seed, 100 * result["test"].get<double>(), 100 * result["digits"].get<double>(),
-                  100 * result["squares"].get<double>(), result["seconds"].get<double>(),
-                  result["step_ms"].get<double>());
-      report.add(result);
-    }
+  RunQueue(settings, set, report).work_off(settings.on_cuda() ? settings.replicas : 1);
   report.show();
   return 0;
 }

@@ -156,7 +156,7 @@ void Report::draw_curves() const {
   for (const Row& row : kRows) {
     const std::string name(row.name), lines = curve(row.name);
     if (lines.empty()) continue;
-    blocks += "$" + name + " << EOD\n" + lines + "EOD\n";
+    blocks.append("$").append(name).append(" << EOD\n").append(lines).append("EOD\n");
     plots.append(plots.empty() ? "plot $" : ", $").append(name);
     plots.append(" with linespoints linewidth 2 title \"").append(row.title).append("\"");
   }

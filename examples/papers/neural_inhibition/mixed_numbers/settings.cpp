@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 
@@ -17,6 +18,15 @@ std::string Settings::key() const {
   std::snprintf(rate, sizeof rate, "%g", learning_rate);
   return "recipe " + recipe + ", squares " + squares + ", epochs " + std::to_string(epochs) + ", samples " +
          std::to_string(samples) + ", batch " + std::to_string(batch) + ", learning rate " + rate;
+}
+
+int Settings::cuda_device() const {
+  const std::string prefix = "cuda:", number = device.substr(0, prefix.size()) == prefix ? device.substr(5) : "";
+  int value = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
+  if (number.empty() || error != std::errc{} || end != number.data() + number.size())
+    fail<ConfigError>("--device", "cpu or cuda:N", device, "write cuda:0 for the first GPU");
+  return value;
 }
 
 Settings read_settings(int argc, char** argv) {
@@ -50,7 +60,17 @@ Settings read_settings(int argc, char** argv) {
   auto* rate = app.add_option("--lr", s.learning_rate, "Adam's learning rate")
                    ->check(CLI::PositiveNumber)
                    ->capture_default_str();
-  app.add_option("--threads", s.threads, "0: all processors")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--threads", s.threads, "of the CPU; 0: all processors")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--device", s.device, "cpu, or cuda:0 for the first GPU")->capture_default_str();
+  app.add_option("--replicas", s.replicas, "runs at a time on a GPU; each gives the result it gives alone")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--save-seconds", s.save_seconds,
+                 "least time between two checkpoints; 0: after every epoch, which on a GPU takes longer than the epoch")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option(
       "--data", s.data,
       "folder with MNIST's four IDX files, plain or .gz, there or under mnist/; without it: built-in digits");
@@ -69,6 +89,7 @@ Settings read_settings(int argc, char** argv) {
     if (samples->empty()) s.samples = 16000;
     if (rate->empty()) s.learning_rate = 4e-4;
   }
+  if (s.on_cuda()) (void)s.cuda_device();
   if (s.squares == "recipe") s.squares = s.recipe;
   if (std::find(s.rows.begin(), s.rows.end(), "all") != s.rows.end()) {
     s.rows.clear();

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <neuroinhib/data/mixed_numbers.hpp>
 #include <neuroinhib/io/checkpoint.hpp>
@@ -21,83 +22,69 @@ struct Interrupted {};
 /// Set by the signal handler.
 inline volatile std::sig_atomic_t interrupt_wanted = 0;
 
-/// Shares of right answers over the images of the given numbers.
-template <class Network>
-Accuracy evaluate(Network& network, Cpu<typename Network::Scalar>& cpu, const data::ImageSet& set,
-                  const data::Scaling& scaling, std::span<const Index> numbers, Index batch_size) {
-  Index right[2] = {0, 0}, count[2] = {0, 0};
-  for (std::size_t first = 0; first < numbers.size(); first += static_cast<std::size_t>(batch_size)) {
-    const auto part = numbers.subspan(first, std::min(numbers.size() - first, static_cast<std::size_t>(batch_size)));
-    cpu.begin_step();
-    const auto batch = data::gather(cpu, set, scaling, part);
-    const auto logits = network.logits(cpu, batch.images);
-    for (Index row = 0; row < logits.rows(); ++row) {
-      const auto* scores = logits.data + row * kClasses;
-      const auto answer = std::max_element(scores, scores + kClasses) - scores;
-      const auto kind = set.kinds[static_cast<std::size_t>(part[static_cast<std::size_t>(row)])];
-      ++count[kind];
-      right[kind] += answer == batch.labels[row];
-    }
+/// Shares of right answers, from one flag an image.
+inline Accuracy accuracy_of(const data::ImageSet& set, std::span<const Index> numbers, std::span<const int> right) {
+  Index sum[2] = {0, 0}, count[2] = {0, 0};
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const auto kind = set.kinds[static_cast<std::size_t>(numbers[i])];
+    ++count[kind];
+    sum[kind] += right[i];
   }
   const auto share = [](Index r, Index n) { return n > 0 ? static_cast<double>(r) / static_cast<double>(n) : 0.0; };
-  return {share(right[0] + right[1], count[0] + count[1]), share(right[0], count[0]), share(right[1], count[1])};
+  return {share(sum[0] + sum[1], count[0] + count[1]), share(sum[0], count[0]), share(sum[1], count[1])};
 }
 
-/// One pass over the training images in the epoch's order; the mean loss.
-template <class Network, class T>
-double train_epoch(Network& network, Cpu<T>& cpu, Parameters<T>& parameters, Adam<T>& adam, const Settings& settings,
-                   const data::ImageSet& set, const data::Scaling& scaling, std::span<const Index> order, RunLog& log) {
-  const auto batch_size = static_cast<std::size_t>(settings.batch);
-  const std::string where = log.configuration() + ", epoch " + std::to_string(log.epoch());
-  double loss_sum = 0;
-  Index steps = 0;
-  for (std::size_t first = 0; first < order.size(); first += batch_size, ++steps) {
-    if (interrupt_wanted != 0) throw Interrupted{};
-    const auto start = Clock::now();
-    Recording ex(cpu);
-    const auto part = order.subspan(first, std::min(batch_size, order.size() - first));
-    const auto batch = data::gather(ex, set, scaling, part);
-    const auto loss = network.loss(ex, network.logits(ex, batch.images), batch.labels);
-    ex.require_finite(loss, where);
-    ex.backward(loss);
-    adam.step(cpu, parameters);
-    loss_sum += static_cast<double>(loss[0]);
-    log.step(1e3 * seconds_since(start), static_cast<double>(first + part.size()) / static_cast<double>(order.size()),
-             static_cast<Index>(order.size()));
-  }
-  return loss_sum / static_cast<double>(steps);
+/// Calls visit(first, count) for one batch after another.
+template <class Visit>
+void for_each_batch(std::size_t images, Index batch, const Visit& visit) {
+  const auto size = static_cast<std::size_t>(batch);
+  for (std::size_t first = 0; first < images; first += size) visit(first, std::min(images - first, size));
 }
 
-/// Trains one row with one seed; the accuracy on the test images. An interrupted run goes on from its last epoch, to
-/// the same bits.
-template <class Network>
-Accuracy train(Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
+/// What training and evaluating need of a backend: `epoch` passes once over images in an order and returns the mean
+/// loss; `right` flags the right answers. Made anew for each run.
+template <class R>
+concept Runner = requires(R runner) {
+  runner.backend();
+};
+
+/// Trains one row with one seed; the accuracy on the test images. An interrupted run goes on from the last epoch that
+/// was saved, to the same bits.
+template <Runner R, class Network>
+Accuracy train(R& runner, Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
                const std::filesystem::path& checkpoint, RunLog& log) {
   using T = typename Network::Scalar;
   const auto key = static_cast<std::uint64_t>(seed);
-  Cpu<T> cpu({.threads = settings.threads, .seed = key});
-  Parameters<T> parameters(network, key);
+  Parameters<T> parameters(network, key, runner.backend().space());
   Adam<T> adam(parameters, {.learning_rate = settings.learning_rate});
-  const data::Scaling scaling(set);
   const data::Split split = data::split(set.count(), key);
   const auto accuracy = [&](std::span<const Index> numbers) {
-    return evaluate(network, cpu, set, scaling, numbers, settings.evaluation_batch);
+    return accuracy_of(set, numbers, runner.right(network, numbers));
   };
   if (settings.resume && std::filesystem::exists(checkpoint))
-    log.load(io::load_checkpoint(checkpoint, parameters, adam, cpu.random(), log.configuration()));
+    log.load(io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration()));
+  auto saved = Clock::now();
   while (log.epoch() < settings.epochs) {
     std::vector<Index> order = split.training;
     data::shuffle(order, key, static_cast<std::uint32_t>(log.epoch()));
-    const double loss = train_epoch(network, cpu, parameters, adam, settings, set, scaling, order, log);
+    const double loss = runner.epoch(network, parameters, adam, order, log);
     log.end_epoch(loss, accuracy(split.validation).all, static_cast<Index>(order.size()));
-    io::save_checkpoint(checkpoint, parameters, adam, cpu.random(), {log.configuration(), log.save()});
+    if (seconds_since(saved) < settings.save_seconds) continue;
+    io::save_checkpoint(checkpoint, parameters, adam, runner.backend().random(), {log.configuration(), log.save()});
+    saved = Clock::now();
   }
   return accuracy(split.test);
 }
 
-/// The same for a row by its name, one function a recipe, each in a file of its own.
+/// The same for a row by its name, on the CPU: one function a recipe, each in a file of its own.
 template <class Recipe>
 Accuracy train_row(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
                    const std::filesystem::path& checkpoint, RunLog& log);
+
+/// The same on a GPU, where this program was built with CUDA.
+Accuracy train_row_on_cuda(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
+                           const std::filesystem::path& checkpoint, RunLog& log);
+/// What runs there, for people to read. Throws CudaError.
+std::string describe_cuda(const Settings& settings);
 
 }  // namespace mixed_numbers

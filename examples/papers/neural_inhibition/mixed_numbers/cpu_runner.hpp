@@ -1,0 +1,63 @@
+#pragma once
+
+#include "training.hpp"
+
+namespace mixed_numbers {
+
+/// Training and evaluation on the CPU.
+template <class T>
+class CpuRunner {
+ public:
+  CpuRunner(const Settings& settings, Index seed, const data::ImageSet& set)
+      : settings_(settings),
+        set_(set),
+        scaling_(set),
+        cpu_({.threads = settings.threads, .seed = static_cast<std::uint64_t>(seed)}) {}
+
+  [[nodiscard]] Cpu<T>& backend() { return cpu_; }
+
+  template <class Network>
+  double epoch(Network& network, Parameters<T>& parameters, Adam<T>& adam, std::span<const Index> order, RunLog& log) {
+    const std::string where = log.configuration() + ", epoch " + std::to_string(log.epoch());
+    double loss_sum = 0;
+    Index steps = 0;
+    for_each_batch(order.size(), settings_.batch, [&](std::size_t first, std::size_t count) {
+      if (interrupt_wanted != 0) throw Interrupted{};
+      const auto start = Clock::now();
+      Recording ex(cpu_);
+      const auto batch = data::gather(ex, set_, scaling_, order.subspan(first, count));
+      const auto loss = network.loss(ex, network.logits(ex, batch.images), batch.labels);
+      ex.require_finite(loss, where);
+      ex.backward(loss);
+      adam.step(cpu_, parameters);
+      loss_sum += static_cast<double>(loss[0]);
+      ++steps;
+      log.step(1e3 * seconds_since(start), static_cast<double>(first + count) / static_cast<double>(order.size()),
+               static_cast<Index>(order.size()));
+    });
+    return loss_sum / static_cast<double>(steps);
+  }
+
+  template <class Network>
+  [[nodiscard]] std::vector<int> right(Network& network, std::span<const Index> numbers) {
+    std::vector<int> flags;
+    for_each_batch(numbers.size(), settings_.evaluation_batch, [&](std::size_t first, std::size_t count) {
+      cpu_.begin_step();
+      const auto batch = data::gather(cpu_, set_, scaling_, numbers.subspan(first, count));
+      const auto logits = network.logits(cpu_, batch.images);
+      for (Index row = 0; row < logits.rows(); ++row) {
+        const auto* scores = logits.data + row * kClasses;
+        flags.push_back(std::max_element(scores, scores + kClasses) - scores == batch.labels[row]);
+      }
+    });
+    return flags;
+  }
+
+ private:
+  const Settings& settings_;
+  const data::ImageSet& set_;
+  data::Scaling scaling_;
+  Cpu<T> cpu_;
+};
+
+}  // namespace mixed_numbers
