@@ -89,24 +89,44 @@ class Table1(nn.Module):
         return F.cross_entropy(logits.softmax(-1) if self.paper else logits, labels)
 
 
-def time_steps(row, recipe, repeats, batch=128):
+def time_steps(row, recipe, repeats, device="cpu", mode="eager", batch=128):
     torch.manual_seed(0)
-    model = Table1(row, recipe, batch=batch)
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-5)
-    images, labels = torch.rand(batch, 1, 28, 28), torch.randint(0, CLASSES, (batch,))
+    cuda = device != "cpu"
+    model = Table1(row, recipe, batch=batch).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-5, **(dict(fused=True, capturable=True) if cuda else {}))
+    images = torch.rand(batch, 1, 28, 28, device=device)
+    labels = torch.randint(0, CLASSES, (batch,), device=device)
 
-    def step():
+    def eager():
         optimizer.zero_grad(set_to_none=True)
         model.loss(model.logits(images), labels).backward()
         optimizer.step()
 
-    for _ in range(3):
+    step, steps_a_time = eager, 1
+    if cuda:
+        steps_a_time = 50  # between two looks at the clock
+        if mode == "graph":
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(3):
+                    eager()
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                eager()
+            step = graph.replay
+    synchronize = torch.cuda.synchronize if cuda else lambda: None
+    for _ in range(10 if cuda else 3):
         step()
     times = []
     for _ in range(repeats):
+        synchronize()
         start = time.perf_counter()
-        step()
-        times.append(1e3 * (time.perf_counter() - start))
+        for _ in range(steps_a_time):
+            step()
+        synchronize()
+        times.append(1e3 * (time.perf_counter() - start) / steps_a_time)
     times.sort()
     return times[len(times) // 2], times[0], times[-1]
 
@@ -117,14 +137,23 @@ def main():
     parser.add_argument("--recipe", default="paper", choices=["paper", "clean"])
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--mode", default="eager", choices=["eager", "graph"], help="of a GPU's steps")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    print(f"# PyTorch {torch.__version__}, {torch.get_num_threads()} threads, eager")
+    if args.device != "cpu":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+    print(f"# PyTorch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads, {args.mode}")
     for row in args.rows.split(","):
-        median, least, most = time_steps(row, args.recipe, args.repeats)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"steps {args.recipe} {row:9s} ms/step median {median:.2f} min {least:.2f} max {most:.2f} peak {peak:.0f} MiB", flush=True)
+        median, least, most = time_steps(row, args.recipe, args.repeats, args.device, args.mode)
+        if args.device == "cpu":
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        else:
+            peak = torch.cuda.max_memory_allocated() / 2**20
+            torch.cuda.reset_peak_memory_stats()
+        print(f"steps {args.recipe} {row:9s} ms/step median {median:.4f} min {least:.4f} max {most:.4f} peak {peak:.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":

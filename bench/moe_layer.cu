@@ -1,0 +1,108 @@
+// One MoE layer with SwiGLU experts at the shapes of known models: forward, and forward with backward, in TFLOP/s and
+// memory beside the parameters. To be set against bench/peers/moe_layer_torch.py.
+//   moe_layer [--shapes a,b]
+
+#include <neuroinhib/cuda.cuh>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace neuroinhib;
+
+struct Shapes {
+  const char* name;
+  Index tokens, width, hidden, experts, chosen;
+};
+constexpr Shapes kShapes[] = {{"mixtral", 8192, 4096, 14336, 8, 2},
+                              {"qwen3-a3b", 16384, 2048, 768, 128, 8},
+                              {"olmoe", 16384, 2048, 1024, 64, 8},
+                              {"mi-medium", 12288, 352, 1408, 16, 2}};
+
+/// Random numbers of the given deviation, on the device.
+void fill_randomly(Cuda<float>& cuda, const View<float>& target, std::uint32_t stream, float deviation) {
+  const RandomStream random{1, 0, stream};
+  const View<float> values = target;
+  cuda.parallel_for(values.size(), [=] __device__(Index i) { values[i] = deviation * random.normal<float>(i); });
+}
+
+/// Median milliseconds of a call.
+template <class Call>
+double median(Cuda<float>& cuda, const Call& call) {
+  constexpr int kRepeats = 9;
+  cudaEvent_t begin, end;
+  require_cuda(cudaEventCreate(&begin), "timing");
+  require_cuda(cudaEventCreate(&end), "timing");
+  for (int i = 0; i < 3; ++i) call();
+  std::vector<float> times(kRepeats);
+  for (float& time : times) {
+    require_cuda(cudaEventRecord(begin, cuda.cuda_stream()), "timing");
+    call();
+    require_cuda(cudaEventRecord(end, cuda.cuda_stream()), "timing");
+    require_cuda(cudaEventSynchronize(end), "timing");
+    require_cuda(cudaEventElapsedTime(&time, begin, end), "timing");
+  }
+  std::nth_element(times.begin(), times.begin() + kRepeats / 2, times.end());
+  return static_cast<double>(times[kRepeats / 2]);
+}
+
+template <Index M>
+void measure(const Shapes& s) {
+  using Layer = MoeLayer<LinearRouter, NoInhibition, SoftmaxOfTopM<M>, SwiGlu>;
+  Layer layer({.width = s.width, .experts = s.experts, .hidden = {s.hidden}});
+  detail::for_each_leaf(layer, [](const std::string&, auto& leaf) {
+    if constexpr (requires { leaf.initializer; }) leaf.initializer = init::zeros();
+  });
+  Cuda<float> cuda;
+  Parameters<float> parameters(layer, 1, cuda.space());
+  fill_randomly(cuda, parameters.values(), 1, .02f);
+  Storage<float> x(cuda.space()), dx(cuda.space()), weights(cuda.space());
+  for (auto* storage : {&x, &dx, &weights}) storage->resize(s.tokens * s.width);
+  const Shape shape{s.tokens, s.width};
+  fill_randomly(cuda, {x.data(), shape}, 2, 1);
+  fill_randomly(cuda, {weights.data(), shape}, 3, 1e-4f);
+  bool written = false;
+  Tensor<float> tokens, head;
+  tokens.data = x.data();
+  head.data = weights.data();
+  tokens.shape = head.shape = shape;
+  const double forward = median(cuda, [&] {
+    cuda.begin_step();
+    (void)layer.forward(cuda, tokens);
+  });
+  tokens.gradient = dx.data();
+  tokens.gradient_written = &written;
+  const double both = median(cuda, [&] {
+    written = false;
+    parameters.zero_gradients();
+    Recording ex(cuda);
+    const auto y = layer.forward(ex, tokens).y;
+    ex.backward(linear(ex, y.reshaped({1, y.size()}), head.reshaped({1, y.size()})));
+  });
+  const double flops = 2.0 * 3 * static_cast<double>(s.tokens * s.chosen) * static_cast<double>(s.width * s.hidden);
+  std::printf(
+      "layer %-10s tf32 forward %8.3f ms %6.1f TFLOP/s, with backward %8.3f ms %6.1f TFLOP/s, step memory %zu MiB\n",
+      s.name, forward, flops / forward / 1e9, both, 3 * flops / both / 1e9, cuda.device_arena().peak_bytes() >> 20);
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("MoE layers at the shapes of known models");
+  std::vector<std::string> names;
+  app.add_option("--shapes", names, "default: all")->delimiter(',');
+  CLI11_PARSE(app, argc, argv);
+  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>().describe().c_str());
+  for (const Shapes& s : kShapes) {
+    if (!names.empty() && std::find(names.begin(), names.end(), s.name) == names.end()) continue;
+    if (s.chosen == 2)
+      measure<2>(s);
+    else
+      measure<8>(s);
+  }
+}
