@@ -1,8 +1,7 @@
 #pragma once
 
-#include <neuroinhib/backend/cuda.cuh>
 #include <neuroinhib/ops/activation/scalar.hpp>
-#include <neuroinhib/ops/conv2d/op.hpp>
+#include <neuroinhib/ops/conv2d/cuda_extents.cuh>
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>
 #include <neuroinhib/ops/product/cuda.cuh>
 
@@ -11,36 +10,17 @@
 /// never leaves it.
 namespace neuroinhib::ops {
 
-/// Extents of such a convolution, in the kernels' integers, and how it is cut into bands of pooled rows.
-struct GreyWindows {
+/// Extents of such a convolution, and how it is cut into bands of pooled rows.
+struct GreyWindows : KernelExtents {
   static constexpr int kMostNumbers = 16, kChannels = 64, kLanes = detail::kThreads / kChannels;
   static constexpr std::size_t kMostShared = 64 * 1024;
 
-  int images, in_height, in_width, kernel_height, kernel_width, stride, padding, out;
-  int height, width;  ///< before pooling
-  int pool, pool_stride, pooled_height, pooled_width;
   int band;  ///< pooled rows of a block; 0: none fits
   std::size_t number_bytes;
 
   template <class T>
-  GreyWindows(const Conv2d<T>& op, const ConvExtents& e)
-      : images(static_cast<int>(e.images)),
-        in_height(static_cast<int>(e.in_height)),
-        in_width(static_cast<int>(e.in_width)),
-        kernel_height(static_cast<int>(e.kernel_height)),
-        kernel_width(static_cast<int>(e.kernel_width)),
-        stride(static_cast<int>(e.stride)),
-        padding(static_cast<int>(e.padding)),
-        out(static_cast<int>(e.out)),
-        height(static_cast<int>(e.height)),
-        width(static_cast<int>(e.width)),
-        pool(static_cast<int>(e.pool.kernel)),
-        pool_stride(static_cast<int>(e.pool.stride)),
-        pooled_height(static_cast<int>(e.pool.height)),
-        pooled_width(static_cast<int>(e.pool.width)),
-        band(4),
-        number_bytes(sizeof(T)) {
-    if (e.in != 1 || !op.pools() || numbers() > kMostNumbers) band = 0;
+  GreyWindows(const Conv2d<T>& op, const ConvExtents& e) : KernelExtents(e), band(4), number_bytes(sizeof(T)) {
+    if (in != 1 || !op.pools() || numbers() > kMostNumbers) band = 0;
     while (band > 0 && shared_bytes() > kMostShared) --band;
   }
 
@@ -50,9 +30,8 @@ struct GreyWindows {
   /// Rows before pooling, and of the padded image, that a band reads.
   NEUROINHIB_DEVICE [[nodiscard]] int rows() const { return (band - 1) * pool_stride + pool; }
   NEUROINHIB_DEVICE [[nodiscard]] int image_rows() const { return (rows() - 1) * stride + kernel_height; }
-  NEUROINHIB_DEVICE [[nodiscard]] int image_width() const { return in_width + 2 * padding; }
   [[nodiscard]] std::size_t image_bytes() const {
-    return number_bytes * static_cast<std::size_t>(image_rows() * image_width());
+    return number_bytes * static_cast<std::size_t>(image_rows() * padded_width());
   }
   [[nodiscard]] std::size_t shared_bytes() const {
     return image_bytes() + number_bytes * static_cast<std::size_t>(rows() * width * kChannels);
@@ -79,7 +58,7 @@ struct GreyThread {
 template <class T>
 __device__ void load_band(const GreyWindows& g, const GreyThread& t, const T* images, T* band) {
   const T* image = images + static_cast<Index>(t.image) * g.in_height * g.in_width;
-  const int first = t.first_row * g.pool_stride * g.stride - g.padding, width = g.image_width();
+  const int first = t.first_row * g.pool_stride * g.stride - g.padding, width = g.padded_width();
   for (int i = static_cast<int>(threadIdx.x); i < g.image_rows() * width; i += detail::kThreads) {
     const int row = first + i / width, column = i % width - g.padding;
     const bool inside = row >= 0 && row < g.in_height && column >= 0 && column < g.in_width;
@@ -104,7 +83,7 @@ struct GreyOffsets {
   __device__ explicit GreyOffsets(const GreyWindows& g) {
 #pragma unroll
     for (int k = 0; k < GreyWindows::kMostNumbers; ++k)
-      at[k] = k < g.numbers() ? k / g.kernel_width * g.image_width() + k % g.kernel_width : 0;
+      at[k] = k < g.numbers() ? k / g.kernel_width * g.padded_width() + k % g.kernel_width : 0;
   }
 };
 
@@ -114,7 +93,7 @@ __global__ void __launch_bounds__(detail::kThreads)
                         std::uint16_t* winner) {
   extern __shared__ __align__(16) unsigned char shared[];
   T* const band = reinterpret_cast<T*>(shared);
-  T* const results = band + g.image_rows() * g.image_width();
+  T* const results = band + g.image_rows() * g.padded_width();
   const GreyThread t(g);
   const GreyCounts<Known> counts(g);
   const GreyOffsets offsets(g);
@@ -129,7 +108,7 @@ __global__ void __launch_bounds__(detail::kThreads)
   const int channel = t.channel % GreyWindows::kChannels;
   for (int row = 0; row < g.rows(); ++row)
     for (int column = t.lane; column < g.width; column += GreyWindows::kLanes) {
-      const T* window = band + row * g.stride * g.image_width() + column * g.stride;
+      const T* window = band + row * g.stride * g.padded_width() + column * g.stride;
       T sum = start;
 #pragma unroll
       for (int k = 0; k < GreyWindows::kMostNumbers; ++k)
@@ -184,7 +163,7 @@ __global__ void __launch_bounds__(detail::kThreads)
           t.channel;
       const T gradient = dy[at] * slope_from_output(activation, y[at]);
       const unsigned number = winner[at], down = pool.divide(number), right = number - down * pool.value;
-      const T* window = band + (row * g.pool_stride + static_cast<int>(down)) * g.stride * g.image_width() +
+      const T* window = band + (row * g.pool_stride + static_cast<int>(down)) * g.stride * g.padded_width() +
                         (column * g.pool_stride + static_cast<int>(right)) * g.stride;
       bias += gradient;
 #pragma unroll

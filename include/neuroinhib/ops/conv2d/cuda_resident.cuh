@@ -1,8 +1,7 @@
 #pragma once
 
-#include <neuroinhib/backend/cuda.cuh>
 #include <neuroinhib/ops/activation/scalar.hpp>
-#include <neuroinhib/ops/conv2d/op.hpp>
+#include <neuroinhib/ops/conv2d/cuda_extents.cuh>
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>
 #include <neuroinhib/ops/product/cuda.cuh>
 
@@ -11,36 +10,15 @@
 /// from the second-level cache; activation, pooling and their gradients happen on the way in or out.
 namespace neuroinhib::ops {
 
-/// Extents of such a convolution, in the kernels' integers.
-struct Resident {
+/// Extents of such a convolution, and what its kernels need.
+struct Resident : KernelExtents {
   static constexpr int kRows = 48;  ///< output pixels of a warp: what its registers hold with three warps a scheduler
   static constexpr int kDepth = 64, kStages = 3, kMostWarps = 12;
 
-  int images, in_height, in_width, in, kernel_height, kernel_width, out, stride, padding;
-  int height, width;  ///< before pooling
-  int pool, pool_stride, pooled_height, pooled_width;
   bool pools;
 
-  explicit Resident(const Conv2d<float>& op, const ConvExtents& e)
-      : images(static_cast<int>(e.images)),
-        in_height(static_cast<int>(e.in_height)),
-        in_width(static_cast<int>(e.in_width)),
-        in(static_cast<int>(e.in)),
-        kernel_height(static_cast<int>(e.kernel_height)),
-        kernel_width(static_cast<int>(e.kernel_width)),
-        out(static_cast<int>(e.out)),
-        stride(static_cast<int>(e.stride)),
-        padding(static_cast<int>(e.padding)),
-        height(static_cast<int>(e.height)),
-        width(static_cast<int>(e.width)),
-        pool(static_cast<int>(e.pool.kernel)),
-        pool_stride(static_cast<int>(e.pool.stride)),
-        pooled_height(static_cast<int>(e.pool.height)),
-        pooled_width(static_cast<int>(e.pool.width)),
-        pools(op.pools()) {}
+  Resident(const Conv2d<float>& op, const ConvExtents& e) : KernelExtents(e), pools(op.pools()) {}
 
-  NEUROINHIB_DEVICE [[nodiscard]] int padded_height() const { return in_height + 2 * padding; }
-  NEUROINHIB_DEVICE [[nodiscard]] int padded_width() const { return in_width + 2 * padding; }
   NEUROINHIB_DEVICE [[nodiscard]] int pixels() const { return height * width; }
   NEUROINHIB_DEVICE [[nodiscard]] int in_pixels() const { return in_height * in_width; }
   NEUROINHIB_DEVICE [[nodiscard]] int window() const { return kernel_height * kernel_width * in; }
