@@ -32,9 +32,7 @@ struct PoolExtents {
   NEUROINHIB_DEVICE [[nodiscard]] Index in_size() const { return in_height * in_width * channels; }
   NEUROINHIB_DEVICE [[nodiscard]] Index out_size() const { return height * width * channels; }
   /// The first of the windows that hold the pixel at `at`, along one axis.
-  [[nodiscard]] Index first_window(Index at) const {
-    return at < kernel ? 0 : (at - kernel + stride) / stride;
-  }
+  [[nodiscard]] Index first_window(Index at) const { return at < kernel ? 0 : (at - kernel + stride) / stride; }
 };
 
 template <class T>
