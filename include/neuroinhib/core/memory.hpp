@@ -11,6 +11,7 @@
 
 namespace neuroinhib {
 
+/// Memory of the host, for Arena and Storage.
 struct HostMemory {
   static constexpr std::size_t kAlignment = 64;
   static void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{kAlignment}); }
@@ -57,7 +58,7 @@ class Storage {
   void resize(Index size) {
     if (size > capacity_) {
       if (data_ != nullptr) space_->release(std::exchange(data_, nullptr));
-      capacity_ = 0;
+      size_ = capacity_ = 0;
       data_ = static_cast<T*>(space_->allocate(bytes(size)));
       capacity_ = size;
     }

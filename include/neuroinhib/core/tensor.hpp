@@ -82,9 +82,8 @@ struct View {
   NEUROINHIB_DEVICE T& operator()(Index row, Index col) const { return data[row * cols() + col]; }
   [[nodiscard]] T* begin() const { return data; }
   [[nodiscard]] T* end() const { return data + size(); }
-  template <class U>
-  requires(std::is_same_v<U, const T> && !std::is_const_v<T>) operator View<U>()
-      const {  // NOLINT(google-explicit-constructor)
+  template <class U, std::enable_if_t<std::is_same_v<U, const T> && !std::is_const_v<T>, int> = 0>
+  operator View<U>() const {  // NOLINT(google-explicit-constructor)
     return {data, shape};
   }
 };
