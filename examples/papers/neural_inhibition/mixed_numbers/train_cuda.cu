@@ -15,8 +15,8 @@ CudaOptions options(const Settings& settings, Index seed) {
 /// Training and evaluation on a GPU: images, order and losses stay there, and the host launches captured steps.
 class CudaRunner {
  public:
-  CudaRunner(const Settings& settings, Index seed, const data::ImageSet& set, const data::CudaImageSet& images)
-      : settings_(settings), set_(set), images_(images), cuda_(options(settings, seed)) {
+  CudaRunner(const Settings& settings, Index seed, const data::CudaImageSet& images)
+      : settings_(settings), images_(images), cuda_(options(settings, seed)) {
     loss_sum_.assign_zeros(1);
   }
 
@@ -89,7 +89,6 @@ class CudaRunner {
   static constexpr Index kWarmUp = 3;  ///< steps one by one, in which memory takes its final size
 
   const Settings& settings_;
-  const data::ImageSet& set_;
   const data::CudaImageSet& images_;
   Cuda<float> cuda_;
   data::CudaOrder order_;
@@ -110,7 +109,7 @@ const data::CudaImageSet& device_images(const Settings& settings, const data::Im
 
 Accuracy train_row_on_cuda(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
                            const std::filesystem::path& checkpoint, RunLog& log) {
-  CudaRunner runner(settings, seed, set, device_images(settings, set));
+  CudaRunner runner(settings, seed, device_images(settings, set));
   const auto use = [&](auto& network) { return train(runner, network, settings, seed, set, checkpoint, log); };
   return settings.recipe == "paper" ? with_network<PaperRecipe, float>(row, Sizes{}, use)
                                     : with_network<CleanRecipe, float>(row, Sizes{}, use);

@@ -41,17 +41,11 @@ void for_each_batch(std::size_t images, Index batch, const Visit& visit) {
   for (std::size_t first = 0; first < images; first += size) visit(first, std::min(images - first, size));
 }
 
-/// What training and evaluating need of a backend: `epoch` passes once over images in an order and returns the mean
-/// loss; `right` flags the right answers. Made anew for each run.
-template <class R>
-concept Runner = requires(R runner) {
-  runner.backend();
-};
-
 /// Trains one row with one seed; the accuracy on the test images. An interrupted run goes on from the last epoch that
-/// was saved, to the same bits.
-template <Runner R, class Network>
-Accuracy train(R& runner, Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
+/// was saved, to the same bits. The runner, made anew for each run, is what this needs of a backend: epoch() passes
+/// once over images in an order and returns the mean loss, right() flags the right answers.
+template <class Runner, class Network>
+Accuracy train(Runner& runner, Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
                const std::filesystem::path& checkpoint, RunLog& log) {
   using T = typename Network::Scalar;
   const auto key = static_cast<std::uint64_t>(seed);
