@@ -51,8 +51,8 @@ void unpool_image(const PoolExtents& e, const T* dy, const std::uint16_t* winner
   using Value = typename Vec::Value;
   for (Index pixel = 0; pixel < e.in_height * e.in_width; ++pixel) {
     const Index y = pixel / e.in_width, x = pixel % e.in_width;
-    const Index first_row = e.first_window(y), last_row = std::min(e.height - 1, y / e.stride);
-    const Index first_column = e.first_window(x), last_column = std::min(e.width - 1, x / e.stride);
+    const Index first_row = first_window(y, e.kernel, e.stride), last_row = std::min(e.height - 1, y / e.stride);
+    const Index first_column = first_window(x, e.kernel, e.stride), last_column = std::min(e.width - 1, x / e.stride);
     for_each_lane_block<T>(e.channels, [&](Index c, auto lanes) {
       T* target = dx + pixel * e.channels + c;
       Value sum = add ? Vec::load(target, lanes) : Value{};

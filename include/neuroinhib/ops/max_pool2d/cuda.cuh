@@ -43,9 +43,8 @@ __device__ T sum_won(const PoolExtents& e, const std::uint16_t* winner, int y, i
   const int stride = static_cast<int>(e.stride), kernel = static_cast<int>(e.kernel);
   const int height = static_cast<int>(e.height), width = static_cast<int>(e.width);
   T sum = 0;
-  for (int row = y < kernel ? 0 : (y - kernel + stride) / stride; row < height && row * stride <= y; ++row)
-    for (int column = x < kernel ? 0 : (x - kernel + stride) / stride; column < width && column * stride <= x;
-         ++column) {
+  for (int row = first_window(y, kernel, stride); row < height && row * stride <= y; ++row)
+    for (int column = first_window(x, kernel, stride); column < width && column * stride <= x; ++column) {
       const int at = (row * width + column) * static_cast<int>(e.channels) + c;
       if (winner[at] == (y - row * stride) * kernel + x - column * stride) sum += value(at);
     }

@@ -25,14 +25,18 @@ struct MaxPool2d {
   PoolOptions options;
 };
 
+/// The first of the windows that hold the pixel at `at`, along one axis.
+template <class Integer>
+NEUROINHIB_DEVICE [[nodiscard]] constexpr Integer first_window(Integer at, Integer kernel, Integer stride) {
+  return at < kernel ? 0 : (at - kernel + stride) / stride;
+}
+
 /// Extents of the pooling of one image.
 struct PoolExtents {
   Index in_height, in_width, height, width, channels, kernel, stride;
 
   NEUROINHIB_DEVICE [[nodiscard]] Index in_size() const { return in_height * in_width * channels; }
   NEUROINHIB_DEVICE [[nodiscard]] Index out_size() const { return height * width * channels; }
-  /// The first of the windows that hold the pixel at `at`, along one axis.
-  [[nodiscard]] Index first_window(Index at) const { return at < kernel ? 0 : (at - kernel + stride) / stride; }
 };
 
 template <class T>
