@@ -13,7 +13,7 @@ namespace neuroinhib::ops {
 /// Extents of such a convolution, and how it is cut into bands of pooled rows.
 struct GreyWindows : KernelExtents {
   static constexpr int kMostNumbers = 16, kChannels = 64, kLanes = detail::kThreads / kChannels;
-  static constexpr std::size_t kMostShared = 64 * 1024;
+  static constexpr std::size_t kMostShared = 64 * 1024, kMostWithSums = 48 * 1024;
 
   int band;  ///< pooled rows of a block; 0: none fits
   std::size_t number_bytes;
@@ -21,7 +21,7 @@ struct GreyWindows : KernelExtents {
   template <class T>
   GreyWindows(const Conv2d<T>& op, const ConvExtents& e) : KernelExtents(e), band(4), number_bytes(sizeof(T)) {
     if (in != 1 || !op.pools() || numbers() > kMostNumbers) band = 0;
-    while (band > 0 && shared_bytes() > kMostShared) --band;
+    while (band > 0 && (shared_bytes() > kMostShared || image_bytes() + sums_bytes() > kMostWithSums)) --band;
   }
 
   [[nodiscard]] bool fit() const { return band > 0; }
@@ -36,6 +36,8 @@ struct GreyWindows : KernelExtents {
   [[nodiscard]] std::size_t shared_bytes() const {
     return image_bytes() + number_bytes * static_cast<std::size_t>(rows() * width * kChannels);
   }
+  /// The backward kernel's sums of weight and bias, beside the image.
+  [[nodiscard]] std::size_t sums_bytes() const { return number_bytes * kLanes * (kMostNumbers + 1) * kChannels; }
   /// Blocks: bands of images, and channels.
   [[nodiscard]] dim3 grid() const {
     return dim3(static_cast<unsigned>(images * bands()), static_cast<unsigned>((out + kChannels - 1) / kChannels));
