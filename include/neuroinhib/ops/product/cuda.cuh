@@ -5,6 +5,10 @@
 
 #include <neuroinhib/backend/cuda.cuh>
 
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#error "neuroinhib's kernels need compute capability 8.0 or later; compile with -arch=sm_80 or above"
+#endif
+
 /// Products C[m, n] = Σ_k A[m, k] B[k, n] whose factors are read through address maps: rows gathered, windows of
 /// images, parts of an expert. One pipeline of asynchronous copies into shared memory, and two ways to multiply: the
 /// matrix units (tf32) and plain multiply-adds (float, double). Sums have one order for given extents.
