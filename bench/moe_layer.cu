@@ -1,14 +1,13 @@
 // One MoE layer with SwiGLU experts at the shapes of known models: forward, and forward with backward, in TFLOP/s and
 // memory beside the parameters. To be set against bench/peers/moe_layer_torch.py.
-//   moe_layer [--shapes a,b]
+//   moe_layer [--shapes a,b] [--precision tf32|bf16|strict]
 
-#include <neuroinhib/cuda.cuh>
-
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
+
+#include "options.cuh"
 
 namespace {
 
@@ -51,13 +50,13 @@ double median(Cuda<float>& cuda, const Call& call) {
 }
 
 template <Index M>
-void measure(const Shapes& s) {
+void measure(const Shapes& s, Precision precision) {
   using Layer = MoeLayer<LinearRouter, NoInhibition, SoftmaxOfTopM<M>, SwiGlu>;
   Layer layer({.width = s.width, .experts = s.experts, .hidden = {s.hidden}});
   detail::for_each_leaf(layer, [](const std::string&, auto& leaf) {
     if constexpr (requires { leaf.initializer; }) leaf.initializer = init::zeros();
   });
-  Cuda<float> cuda;
+  Cuda<float> cuda({.precision = precision});
   Parameters<float> parameters(layer, 1, cuda.space());
   fill_randomly(cuda, parameters.values(), 1, .02f);
   Storage<float> x(cuda.space()), dx(cuda.space()), weights(cuda.space());
@@ -84,9 +83,9 @@ void measure(const Shapes& s) {
     ex.backward(linear(ex, y.reshaped({1, y.size()}), head.reshaped({1, y.size()})));
   });
   const double flops = 2.0 * 3 * static_cast<double>(s.tokens * s.chosen) * static_cast<double>(s.width * s.hidden);
-  std::printf(
-      "layer %-10s tf32 forward %8.3f ms %6.1f TFLOP/s, with backward %8.3f ms %6.1f TFLOP/s, step memory %zu MiB\n",
-      s.name, forward, flops / forward / 1e9, both, 3 * flops / both / 1e9, cuda.device_arena().peak_bytes() >> 20);
+  std::printf("layer %-10s forward %8.3f ms %6.1f TFLOP/s, with backward %8.3f ms %6.1f TFLOP/s, step memory %zu MiB\n",
+              s.name, forward, flops / forward / 1e9, both, 3 * flops / both / 1e9,
+              cuda.device_arena().peak_bytes() >> 20);
   std::fflush(stdout);
 }
 
@@ -95,14 +94,16 @@ void measure(const Shapes& s) {
 int main(int argc, char** argv) {
   CLI::App app("MoE layers at the shapes of known models");
   std::vector<std::string> names;
+  Precision precision = Precision::tf32;
   app.add_option("--shapes", names, "default: all")->delimiter(',');
+  add_precision(app, precision);
   CLI11_PARSE(app, argc, argv);
-  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>().describe().c_str());
+  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>({.precision = precision}).describe().c_str());
   for (const Shapes& s : kShapes) {
     if (!names.empty() && std::find(names.begin(), names.end(), s.name) == names.end()) continue;
     if (s.chosen == 2)
-      measure<2>(s);
+      measure<2>(s, precision);
     else
-      measure<8>(s);
+      measure<8>(s, precision);
   }
 }

@@ -1,16 +1,14 @@
 // Milliseconds per training step of Table 1's rows (batch 128) on a GPU, one by one and captured, to be set against
 // PyTorch by bench/gpu_all.
-//   steps_cuda [--rows a,b] [--recipe paper|clean] [--strict] [--once]
+//   steps_cuda [--rows a,b] [--recipe paper|clean] [--precision tf32|bf16|strict] [--once]
 
-#include <neuroinhib/cuda.cuh>
-
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <vector>
 
 #include "network.hpp"
+#include "options.cuh"
 
 namespace {
 
@@ -83,14 +81,12 @@ int main(int argc, char** argv) {
   CLI::App app("Milliseconds per training step of Table 1's rows on a GPU");
   std::vector<std::string> rows;
   std::string recipe = "paper";
-  bool strict = false;
   Options options;
   app.add_option("--rows", rows, "rows (default: all)")->delimiter(',');
   app.add_option("--recipe", recipe)->check(CLI::IsMember({"paper", "clean"}));
-  app.add_flag("--strict", strict, "products in float instead of tf32");
+  add_precision(app, options.precision);
   app.add_flag("--once", options.once, "a few steps and no times, for a profiler");
   CLI11_PARSE(app, argc, argv);
-  if (strict) options.precision = Precision::strict;
   if (rows.empty())
     for (const Row& row : kRows) rows.emplace_back(row.name);
 

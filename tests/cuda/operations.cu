@@ -27,14 +27,22 @@ std::vector<Numbers> outcome(B& backend, const std::vector<Values<double>>& inpu
 
 enum class Cases {
   all,
-  smooth  ///< none where a rounding decides between two elements: those differ by whole gradients, not by roundings
+  smooth,  ///< none where a rounding decides between two elements: those differ by whole gradients, not by roundings
+  whole,   ///< those, on small whole numbers: products in tf32 are exact then, and so is every choice
+  experts  ///< those with grouped products
 };
 
 template <class B>
 void check_all(B& backend, double tolerance, Cases cases = Cases::all) {
   const auto check = [&](const std::string& name, const std::vector<Drawn>& inputs, const auto& f) {
-    if (cases == Cases::smooth && name.find("pool") != std::string::npos) return;
-    const auto values = draw<double>(inputs, 1);
+    const auto has = [&](const char* word) { return name.find(word) != std::string::npos; };
+    if (cases == Cases::smooth && has("pool")) return;
+    if (cases == Cases::whole && !has("pool")) return;
+    if (cases == Cases::experts && !has("grouped") && !has("experts")) return;
+    auto values = draw<double>(inputs, 1);
+    if (cases == Cases::whole)
+      for (auto& input : values)
+        for (double& v : input.values) v = std::round(2 * v);
     Cpu<double> cpu({.seed = 3});
     backend.random() = {3, 0};
     const auto expected = outcome(cpu, values, f), actual = outcome(backend, values, f);
@@ -64,4 +72,14 @@ TEST_CASE("operations in strict float equal the CPU's in double") {
 TEST_CASE("operations with products in tf32 equal the CPU's in double") {
   Cuda<float> cuda;
   check_all(cuda, 1e-3, Cases::smooth);
+}
+
+TEST_CASE("experts with factors in bf16 equal the CPU's in double, to bf16's roundings") {
+  Cuda<float> cuda({.precision = Precision::bf16});
+  check_all(cuda, 5e-3, Cases::experts);
+}
+
+TEST_CASE("pools after products in tf32 choose as the CPU's do, on whole numbers") {
+  Cuda<float> cuda;
+  check_all(cuda, 1e-3, Cases::whole);
 }

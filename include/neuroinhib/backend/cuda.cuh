@@ -94,10 +94,12 @@ struct CudaMemory {
   }
 };
 
-/// How float products are computed; double is always exact.
+/// How float products are computed; double is always exact. Tensors, parameters (the master weights) and sums are in
+/// float whatever it is.
 enum class Precision {
-  tf32,   ///< on the matrix units: factors rounded to 10 bits of mantissa, sums in float
-  strict  ///< in float throughout
+  tf32,    ///< on the matrix units: factors rounded to 10 bits of mantissa
+  bf16,    ///< experts' factors rounded to 7 bits; all other products, routers' among them, as in tf32
+  strict,  ///< in float throughout
 };
 
 struct CudaOptions {
@@ -318,6 +320,7 @@ class Cuda {
     return "cuda:" + std::to_string(options_.device) + ", " + properties_.name + ", " +
            (sizeof(T) == 8                          ? "double"
             : options_.precision == Precision::tf32 ? "float, products in tf32"
+            : options_.precision == Precision::bf16 ? "float, products in tf32, experts' in bf16"
                                                     : "float");
   }
 

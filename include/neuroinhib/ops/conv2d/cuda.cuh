@@ -43,7 +43,7 @@ template <class T>
 
 /// Whether the kernels that keep a whole image in shared memory serve.
 [[nodiscard]] inline bool serves_resident(const Cuda<float>& cuda, const Conv2d<float>& op, const ConvExtents& e) {
-  return cuda.precision() == Precision::tf32 && Resident(op, e).fits(cuda.shared_bytes());
+  return cuda.precision() != Precision::strict && Resident(op, e).fits(cuda.shared_bytes());
 }
 
 template <class T>

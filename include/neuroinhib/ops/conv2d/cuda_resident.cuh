@@ -117,7 +117,7 @@ __device__ void scatter_gradient(const Resident& r, const ResultGradient& g, con
 template <int N>
 struct ResidentProduct {
   static constexpr int kM = Resident::kRows / 16, kN = N / 8, kDepth = Resident::kDepth;
-  using Panel = product::Panel<float, true, N, kDepth, 32, 4, true>;
+  using Panel = product::Panel<float, true, N, kDepth, 32, 4, product::Layout::fours>;
 
   float sums[kM][kN][4] = {};
 
@@ -127,7 +127,7 @@ struct ResidentProduct {
       for (int i = static_cast<int>(threadIdx.x); i < N * kDepth / 4; i += static_cast<int>(blockDim.x)) {
         const int line = i / (kDepth / 4), piece = i % (kDepth / 4) * 4;
         const bool valid = k + piece < depth;
-        product::copy_async<4>(panels + step % Resident::kStages * Panel::kSize + Panel::four_at(line, piece),
+        product::copy_async<4>(panels + step % Resident::kStages * Panel::kSize + Panel::at(line, piece),
                                weight + static_cast<Index>(line) * depth + (valid ? k + piece : 0), valid);
       }
     product::commit_copies();
@@ -189,7 +189,7 @@ struct ResidentProduct {
       }
 #pragma unroll
     for (int j = 0; j < kN; ++j) {
-      const float4 four = *reinterpret_cast<const float4*>(panel + Panel::four_at(8 * j + group, k + 4 * member));
+      const float4 four = *reinterpret_cast<const float4*>(panel + Panel::at(8 * j + group, k + 4 * member));
       fb[0][j][0] = product::to_tf32(four.x);
       fb[0][j][1] = product::to_tf32(four.y);
       fb[1][j][0] = product::to_tf32(four.z);

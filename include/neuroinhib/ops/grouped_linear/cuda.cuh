@@ -6,10 +6,23 @@
 
 namespace neuroinhib::ops {
 
-/// The rows of x that the plan's places read, as an address map.
+/// The rows of x, `stride` apart, that the plan's places read, as an address map.
 template <class T>
-[[nodiscard]] product::Gathered source_rows(const GroupedLinear<T>& op) {
-  return {op.gathers ? op.plan.order.data : nullptr, product::Divisor(op.plan.chosen()), op.in()};
+[[nodiscard]] product::Gathered source_rows(const GroupedLinear<T>& op, Index stride) {
+  return {op.gathers ? op.plan.order.data : nullptr, product::Divisor(op.plan.chosen()), stride};
+}
+
+template <class T>
+[[nodiscard]] product::Rows<T> inputs(const GroupedLinear<T>& op) {
+  return {op.x.data, op.x.rows(), op.in()};
+}
+template <class T>
+[[nodiscard]] product::Rows<T> weights(const GroupedLinear<T>& op) {
+  return {op.weight.data, op.plan.experts * op.out(), op.in()};
+}
+template <class T>
+[[nodiscard]] product::Rows<T> output_gradients(const GroupedLinear<T>& op) {
+  return {op.y.gradient, op.plan.slots(), op.out()};
 }
 
 /// Extents with one group an expert.
@@ -24,26 +37,46 @@ void forward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
   const Index in = op.in(), out = op.out();
   const T* bias = op.bias.data;
   T* y = op.y.data;
-  product::multiply<product::Form::experts>(
-      cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), out, in),
-      product::factor<true>(op.x.data, 0, source_rows(op), product::Line{1}),
-      product::factor<true>(op.weight.data, out * in, product::Line{in}, product::Line{1}),
-      product::Alignment{}.pointer(op.x.data).pointer(op.weight.data).multiple(in),
-      [=] __device__(int expert, Index row, Index c, T sum) {
-        y[row * out + c] = sum + (bias != nullptr ? bias[expert * out + c] : T{0});
-      });
+  const auto store = [=] __device__(int expert, Index row, Index c, T sum) {
+    y[row * out + c] = sum + (bias != nullptr ? bias[expert * out + c] : T{0});
+  };
+  product::with_factors(cuda, inputs(op), weights(op), [&](const auto& x, const auto& w) {
+    product::multiply<product::Form::experts>(
+        cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), out, in),
+        product::factor<true>(x.data, 0, source_rows(op, x.stride), product::Line{1}),
+        product::factor<true>(w.data, out * w.stride, product::Line{w.stride}, product::Line{1}),
+        product::Alignment{}.rows(x).rows(w), store);
+  });
 }
 
 /// dy · weight in the plan's order: dx [slots, in].
 template <class T>
 void slot_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const GradientSlot<T>& dx) {
   const Index in = op.in(), out = op.out();
-  product::multiply<product::Form::experts>(
-      cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), in, out),
-      product::factor<true>(op.y.gradient, 0, product::Line{out}, product::Line{1}),
-      product::factor<false>(op.weight.data, out * in, product::Line{in}, product::Line{1}),
-      product::Alignment{}.pointer(op.y.gradient).pointer(op.weight.data).multiple(in).multiple(out),
-      [=] __device__(int, Index row, Index c, T sum) { dx.put(row * in + c, sum); });
+  const auto store = [=] __device__(int, Index row, Index c, T sum) { dx.put(row * in + c, sum); };
+  product::with_factors(cuda, output_gradients(op), weights(op), [&](const auto& dy, const auto& w) {
+    product::multiply<product::Form::experts>(
+        cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), in, out),
+        product::factor<true>(dy.data, 0, product::Line{dy.stride}, product::Line{1}),
+        product::factor<false>(w.data, out * w.stride, product::Line{w.stride}, product::Line{1}),
+        product::Alignment{}.rows(dy).rows(w), store);
+  });
+}
+
+/// dw [experts, out, in].
+template <class T>
+void weight_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const GradientSlot<T>& dw) {
+  const Index in = op.in(), out = op.out();
+  const auto store = [=] __device__(int expert, Index row, Index c, T sum) {
+    dw.put((expert * out + row) * in + c, sum);
+  };
+  product::with_factors(cuda, output_gradients(op), inputs(op), [&](const auto& dy, const auto& x) {
+    product::multiply<product::Form::experts>(
+        cuda, expert_extents(op, product::Groups::depth, out, in, op.plan.slots()),
+        product::factor<false>(dy.data, 0, product::Line{dy.stride}, product::Line{1}),
+        product::factor<false>(x.data, 0, source_rows(op, x.stride), product::Line{1}),
+        product::Alignment{}.rows(dy).rows(x), store);
+  });
 }
 
 template <class T>
@@ -65,13 +98,7 @@ void backward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
       });
     }
   }
-  if (const auto dw = op.weight.gradient_slot())
-    product::multiply<product::Form::experts>(
-        cuda, expert_extents(op, product::Groups::depth, out, in, op.plan.slots()),
-        product::factor<false>(dy, 0, product::Line{out}, product::Line{1}),
-        product::factor<false>(op.x.data, 0, source_rows(op), product::Line{1}),
-        product::Alignment{}.pointer(dy).pointer(op.x.data).multiple(in).multiple(out),
-        [=] __device__(int expert, Index row, Index c, T sum) { dw.put((expert * out + row) * in + c, sum); });
+  if (const auto dw = op.weight.gradient_slot()) weight_gradients(cuda, op, dw);
   if (const auto db = op.bias.gradient_slot()) {
     const int* offsets = op.plan.offsets.data;
     cuda.sum_ranges(

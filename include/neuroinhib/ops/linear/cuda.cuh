@@ -11,9 +11,9 @@ void blas_product(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, In
                   T* c, bool add) {
   constexpr bool kDouble = sizeof(T) == 8;
   constexpr cudaDataType kType = kDouble ? CUDA_R_64F : CUDA_R_32F;
-  const cublasComputeType_t compute = kDouble                               ? CUBLAS_COMPUTE_64F
-                                      : cuda.precision() == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                                                            : CUBLAS_COMPUTE_32F_PEDANTIC;
+  const cublasComputeType_t compute = kDouble                                 ? CUBLAS_COMPUTE_64F
+                                      : cuda.precision() == Precision::strict ? CUBLAS_COMPUTE_32F_PEDANTIC
+                                                                              : CUBLAS_COMPUTE_32F_FAST_TF32;
   const T one = 1, beta = add ? T{1} : T{0};
   // Column-major, the library sees the transposes: Cᵀ = op(B)ᵀ op(A)ᵀ.
   const auto lead = [](Index extent) { return static_cast<int>(extent); };

@@ -1,83 +1,18 @@
 #pragma once
 
-#include <cstdint>
 #include <type_traits>
 
 #include <neuroinhib/backend/cuda.cuh>
+#include <neuroinhib/ops/product/cuda_math.cuh>
 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 #error "neuroinhib's kernels need compute capability 8.0 or later; compile with -arch=sm_80 or above"
 #endif
 
 /// Products C[m, n] = Σ_k A[m, k] B[k, n] whose factors are read through address maps: rows gathered, windows of
-/// images, parts of an expert. One pipeline of asynchronous copies into shared memory, and two ways to multiply: the
-/// matrix units (tf32) and plain multiply-adds (float, double). Sums have one order for given extents.
+/// images, parts of an expert. One pipeline of asynchronous copies into shared memory, and three ways to multiply: the
+/// matrix units (tf32, bf16) and plain multiply-adds (float, double). Sums have one order for given extents.
 namespace neuroinhib::ops::product {
-
-/// Unsigned division by a number that is fixed for a kernel; numerators below 2^31 (Granlund and Montgomery 1994).
-struct Divisor {
-  unsigned value = 1, multiplier = 0, shift = 0;
-
-  Divisor() = default;
-  explicit Divisor(Index divisor) : value(static_cast<unsigned>(divisor)) {
-    if (value <= 1) return;
-    unsigned bits = 0;
-    while ((std::uint64_t{1} << bits) < value) ++bits;
-    multiplier = static_cast<unsigned>(((std::uint64_t{1} << (31 + bits)) + value - 1) / value);
-    shift = bits - 1;
-  }
-  __device__ unsigned divide(unsigned number) const {
-    return value == 1 ? number : __umulhi(number, multiplier) >> shift;
-  }
-};
-
-/// i ↦ i · stride.
-struct Line {
-  Index stride;
-  __device__ Index operator()(Index i) const { return i * stride; }
-};
-
-/// i ↦ digits of i in the mixed base (…, middle, inner), each times its stride: an address in an image.
-struct Digits {
-  Divisor inner, middle;
-  Index inner_stride, middle_stride, outer_stride;
-
-  __device__ Index operator()(Index i) const {
-    const auto number = static_cast<unsigned>(i);
-    const unsigned upper = inner.divide(number), lowest = number - upper * inner.value;
-    const unsigned top = middle.divide(upper), next = upper - top * middle.value;
-    return lowest * inner_stride + next * middle_stride + top * outer_stride;
-  }
-};
-
-/// i ↦ the row of the token whose slot stands at place i of a plan; i itself where `order` is null.
-struct Gathered {
-  const int* order;
-  Divisor chosen;
-  Index stride;
-  __device__ Index operator()(Index i) const {
-    if (order == nullptr) return i * stride;
-    return static_cast<Index>(chosen.divide(static_cast<unsigned>(order[i]))) * stride;
-  }
-};
-
-/// One factor in memory: base + group · group_stride + outer(o) + inner(i). With kDepthInner the inner axis, along
-/// which numbers lie side by side, is the depth k; else it is m (or n).
-template <class T, bool DepthInner, class Outer, class Inner>
-struct Factor {
-  static constexpr bool kDepthInner = DepthInner;
-  using Scalar = T;
-
-  const T* base;
-  Index group_stride;
-  Outer outer;
-  Inner inner;
-};
-template <bool DepthInner, class T, class Outer, class Inner>
-[[nodiscard]] Factor<T, DepthInner, Outer, Inner> factor(const T* base, Index group_stride, const Outer& outer,
-                                                         const Inner& inner) {
-  return {base, group_stride, outer, inner};
-}
 
 /// What the groups of a product divide.
 enum class Groups {
@@ -100,26 +35,32 @@ struct Tile {
   int group, split;
 };
 
-/// Deals tiles out to blocks: x walks over the rows' tiles, y over the columns', z over groups (of depth) and splits.
+/// Deals tiles out to blocks: x walks over them in bands of rows, so that blocks that run together share factors in the
+/// cache; y walks over groups (of depth) and splits.
 struct Deal {
+  static constexpr int kBand = 16;
+
   Extents extents;
+  int rows, columns;  ///< tiles
   int splits;
   Index split_depth;  ///< a multiple of the tile's depth
 
   template <int M, int N, int K>
   __device__ bool tile(Tile& t) const {
-    t.n = static_cast<Index>(blockIdx.y) * N;
+    const int number = static_cast<int>(blockIdx.x), band = number / (kBand * columns), first = band * kBand;
+    const int height = rows - first < kBand ? rows - first : kBand, within = number - first * columns;
+    const int wanted = first + within % height;
+    t.n = static_cast<Index>(within / height) * N;
     t.n_end = extents.n;
-    t.m = static_cast<Index>(blockIdx.x) * M;
+    t.m = static_cast<Index>(wanted) * M;
     t.m_end = extents.m;
     t.k = 0;
     t.k_end = extents.k;
     t.group = 0;
-    t.split = static_cast<int>(blockIdx.z);
+    t.split = static_cast<int>(blockIdx.y);
     Index depth = split_depth;
     if (extents.kind == Groups::rows) {
       int before = 0, begin = extents.offsets[0], end = begin, tiles = 0;
-      const int wanted = static_cast<int>(blockIdx.x);
       int group = 0;
       for (; group < extents.groups; ++group) {
         begin = end;
@@ -146,239 +87,19 @@ struct Deal {
   }
 };
 
-/// Copies `Count` numbers to shared memory while the program goes on; zeros where `valid` is false.
-template <int Count, class T>
-__device__ void copy_async(T* target, const T* source, bool valid) {
-  constexpr int kBytes = Count * static_cast<int>(sizeof(T));
-  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(target));
-  const int bytes = valid ? kBytes : 0;
-  if constexpr (kBytes == 16)
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(source), "r"(bytes));
-  else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(address), "l"(source), "n"(kBytes), "r"(bytes));
-}
-__device__ inline void commit_copies() {
-  asm volatile("cp.async.commit_group;");
-}
-template <int Pending>
-__device__ void wait_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(Pending));
-}
-
-/// A block's part of one factor in shared memory: `Lines` along the outer axis where depth is inner, else `Depth` of
-/// them, so laid out that a warp's reads of one fragment fall into different banks: rows are padded, or (`Swizzled`, to
-/// be read four numbers at a time) the pieces of every other row change their halves.
-template <class T, bool DepthInner, int Lines, int Depth, int Threads, int Vector, bool Swizzled>
-struct Panel {
-  static constexpr bool kSwizzled = Swizzled;
-  static constexpr int kOuter = DepthInner ? Lines : Depth, kInner = DepthInner ? Depth : Lines;
-  static constexpr int kStride = kInner + (Swizzled ? 0 : DepthInner ? 4 : 8), kSize = kOuter * kStride;
-  static_assert(!Swizzled || (DepthInner && Depth % 32 == 0 && Vector == 4));
-  static constexpr int kPieces = kInner / Vector, kPass = Threads / kPieces, kPasses = (kOuter + kPass - 1) / kPass;
-  static_assert(Threads % kPieces == 0, "a thread keeps its place along the inner axis");
-
-  __device__ static int at(int line, int depth) { return DepthInner ? line * kStride + depth : depth * kStride + line; }
-  /// Where four numbers from `depth` on stand, in a swizzled panel.
-  __device__ static int four_at(int line, int depth) { return line * kStride + (depth ^ (line % 2 * 16)); }
-
-  template <class Factor>
-  struct Reader {
-    const T* base;
-    Index inner, outer_at[DepthInner ? kPasses : 1];
-    bool inner_valid, outer_valid[DepthInner ? kPasses : 1];
-    int piece, first;
-
-    /// Lines [begin, end) of the factor's m or n axis.
-    __device__ Reader(const Factor& f, int group, Index begin, Index end)
-        : base(f.base + group * f.group_stride), piece(threadIdx.x % kPieces * Vector), first(threadIdx.x / kPieces) {
-      if constexpr (DepthInner) {
-#pragma unroll
-        for (int pass = 0; pass < kPasses; ++pass) {
-          const int line = first + pass * kPass;
-          outer_valid[pass] = line < kOuter && begin + line < end;
-          outer_at[pass] = outer_valid[pass] ? f.outer(begin + line) : 0;
-        }
-      } else {
-        inner_valid = begin + piece < end;
-        inner = inner_valid ? f.inner(begin + piece) : 0;
-      }
-    }
-    /// Starts the copies of depth [k, k + Depth), zeros from k_end on.
-    __device__ void load(const Factor& f, T* panel, Index k, Index k_end) {
-      if constexpr (DepthInner) {
-        inner_valid = k + piece < k_end;
-        inner = inner_valid ? f.inner(k + piece) : 0;
-      }
-#pragma unroll
-      for (int pass = 0; pass < kPasses; ++pass) {
-        const int line = first + pass * kPass;
-        if (kOuter % kPass != 0 && line >= kOuter) break;
-        bool valid = inner_valid;
-        Index at = inner;
-        if constexpr (DepthInner) {
-          valid = valid && outer_valid[pass];
-          at += outer_at[pass];
-        } else {
-          valid = valid && k + line < k_end;
-          if (valid) at += f.outer(k + line);
-        }
-        copy_async<Vector>(panel + (Swizzled ? four_at(line, piece) : line * kStride + piece), base + (valid ? at : 0),
-                           valid);
-      }
-    }
-  };
-};
-
-/// Rounds to tf32, to nearest. The bits below are left to the matrix unit, which ignores them.
-__device__ inline std::uint32_t to_tf32(float value) {
-  std::uint32_t bits;
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
-  return bits;
-}
-
-/// sum += a b on the matrix unit, 16 × 8 × 8: the fragments of one warp, as PTX lays them out.
-__device__ inline void multiply_tf32(float (&sum)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
-  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
-/// A warp's part of a tile on the matrix units: m16n8k8, tf32 in, float sums.
-template <int WarpM, int WarpN>
-struct Tf32 {
-  using Scalar = float;
-  static constexpr int kWarpM = WarpM, kWarpN = WarpN, kM = WarpM / 16, kN = WarpN / 8;
-  static constexpr bool kReadsFour = true;
-
-  float sums[kM][kN][4] = {};
-
-  template <class PanelA, class PanelB, int Depth>
-  __device__ void multiply(const float* a, const float* b, int m, int n) {
-    if constexpr (PanelA::kSwizzled)
-      multiply_swizzled<PanelA, PanelB, Depth>(a, b, m, n);
-    else
-      multiply_plain<PanelA, PanelB, Depth>(a, b, m, n);
-  }
-  /// visit(m, n, sum) for this thread's results, within the warp's part.
-  template <class Visit>
-  __device__ void each(const Visit& visit) const {
-    const int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int i = 0; i < kM; ++i)
-#pragma unroll
-      for (int j = 0; j < kN; ++j)
-#pragma unroll
-        for (int r = 0; r < 4; ++r) visit(16 * i + lane / 4 + 8 * (r / 2), 8 * j + lane % 4 * 2 + r % 2, sums[i][j][r]);
-  }
-
- private:
-  /// Which depth a thread's registers stand for is free, if A and B agree: here k and k + 4.
-  template <class PanelA, class PanelB, int Depth>
-  __device__ void multiply_plain(const float* a, const float* b, int m, int n) {
-    const int lane = threadIdx.x % 32, group = lane / 4, member = lane % 4;
-#pragma unroll
-    for (int k = 0; k < Depth; k += 8) {
-      std::uint32_t fa[kM][4], fb[kN][2];
-#pragma unroll
-      for (int i = 0; i < kM; ++i)
-#pragma unroll
-        for (int r = 0; r < 4; ++r)
-          fa[i][r] = to_tf32(a[PanelA::at(m + 16 * i + group + 8 * (r % 2), k + member + 4 * (r / 2))]);
-#pragma unroll
-      for (int j = 0; j < kN; ++j)
-#pragma unroll
-        for (int r = 0; r < 2; ++r) fb[j][r] = to_tf32(b[PanelB::at(n + 8 * j + group, k + member + 4 * r)]);
-      multiply_fragments(fa, fb);
-    }
-  }
-  /// Here four neighbours, which one read brings: two for a first product, two for a second.
-  template <class PanelA, class PanelB, int Depth>
-  __device__ void multiply_swizzled(const float* a, const float* b, int m, int n) {
-    const int lane = threadIdx.x % 32, group = lane / 4, member = lane % 4;
-    std::uint32_t fa[2][kM][4], fb[2][kN][2];
-#pragma unroll
-    for (int k = 0; k < Depth; k += 16) {
-#pragma unroll
-      for (int i = 0; i < kM; ++i)
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          const float4 four = read_four(a + PanelA::four_at(m + 16 * i + group + 8 * half, k + 4 * member));
-          fa[0][i][half] = to_tf32(four.x);
-          fa[0][i][half + 2] = to_tf32(four.y);
-          fa[1][i][half] = to_tf32(four.z);
-          fa[1][i][half + 2] = to_tf32(four.w);
-        }
-#pragma unroll
-      for (int j = 0; j < kN; ++j) {
-        const float4 four = read_four(b + PanelB::four_at(n + 8 * j + group, k + 4 * member));
-        fb[0][j][0] = to_tf32(four.x);
-        fb[0][j][1] = to_tf32(four.y);
-        fb[1][j][0] = to_tf32(four.z);
-        fb[1][j][1] = to_tf32(four.w);
-      }
-      multiply_fragments(fa[0], fb[0]);
-      multiply_fragments(fa[1], fb[1]);
-    }
-  }
-  __device__ static float4 read_four(const float* numbers) {
-    return *reinterpret_cast<const float4*>(numbers);
-  }
-  __device__ void multiply_fragments(const std::uint32_t (&a)[kM][4], const std::uint32_t (&b)[kN][2]) {
-#pragma unroll
-    for (int i = 0; i < kM; ++i)
-#pragma unroll
-      for (int j = 0; j < kN; ++j) multiply_tf32(sums[i][j], a[i], b[j]);
-  }
-};
-
-/// The same with plain multiply-adds: a warp computes 32 × 32, each lane 8 rows of 4 columns.
-template <class T>
-struct MultiplyAdd {
-  using Scalar = T;
-  static constexpr int kWarpM = 32, kWarpN = 32;
-  static constexpr bool kReadsFour = false;
-
-  T sums[8][4] = {};
-
-  template <class PanelA, class PanelB, int Depth>
-  __device__ void multiply(const T* a, const T* b, int m, int n) {
-    const int lane = threadIdx.x % 32, row = lane / 8, column = lane % 8;
-#pragma unroll 4
-    for (int k = 0; k < Depth; ++k) {
-      T fa[8], fb[4];
-#pragma unroll
-      for (int i = 0; i < 8; ++i) fa[i] = a[PanelA::at(m + row + 4 * i, k)];
-#pragma unroll
-      for (int j = 0; j < 4; ++j) fb[j] = b[PanelB::at(n + column + 8 * j, k)];
-#pragma unroll
-      for (int i = 0; i < 8; ++i)
-#pragma unroll
-        for (int j = 0; j < 4; ++j) sums[i][j] += fa[i] * fb[j];
-    }
-  }
-  template <class Visit>
-  __device__ void each(const Visit& visit) const {
-    const int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int i = 0; i < 8; ++i)
-#pragma unroll
-      for (int j = 0; j < 4; ++j) visit(lane / 8 + 4 * i, lane % 8 + 8 * j, sums[i][j]);
-  }
-};
-
 /// How a block computes its tile: M × N results by a grid of warps, K deep at a time, `Stages` panels in flight.
 template <class MathType, int M, int N, int K, int Stages, int Vector>
 struct Plan {
   using Math = MathType;
-  using T = typename Math::Scalar;
+  using T = typename Math::Scalar;  ///< of the factors
   static constexpr int kM = M, kN = N, kK = K, kStages = Stages, kVector = Vector;
   static constexpr int kWarpsN = N / Math::kWarpN, kThreads = M / Math::kWarpM * kWarpsN * 32;
   template <class A, class B>
-  static constexpr bool kSwizzled = Math::kReadsFour&& Vector == 4 && A::kDepthInner&& B::kDepthInner;
+  static constexpr Layout kLayout = Math::layout(A::kDepthInner&& B::kDepthInner, Vector);
   template <class A, class B>
-  using PanelA = Panel<T, A::kDepthInner, M, K, kThreads, Vector, kSwizzled<A, B>>;
+  using PanelA = Panel<T, A::kDepthInner, M, K, kThreads, Vector, kLayout<A, B>>;
   template <class A, class B>
-  using PanelB = Panel<T, B::kDepthInner, N, K, kThreads, Vector, kSwizzled<A, B>>;
+  using PanelB = Panel<T, B::kDepthInner, N, K, kThreads, Vector, kLayout<A, B>>;
   template <class A, class B>
   static constexpr std::size_t kSharedBytes = sizeof(T) * Stages*(PanelA<A, B>::kSize + PanelB<A, B>::kSize);
 };
@@ -390,9 +111,8 @@ struct Parts {
   Index split_size = 0, group_size = 0, columns = 0;
 };
 
-template <class Plan, class A, class B, class Store>
-__global__ void __launch_bounds__(Plan::kThreads)
-    product_kernel(Deal deal, A a, B b, Store store, Parts<typename Plan::T> parts) {
+template <class Plan, class Sum, class A, class B, class Store>
+__global__ void __launch_bounds__(Plan::kThreads) product_kernel(Deal deal, A a, B b, Store store, Parts<Sum> parts) {
   using T = typename Plan::T;
   using PanelA = typename Plan::template PanelA<A, B>;
   using PanelB = typename Plan::template PanelB<A, B>;
@@ -427,8 +147,8 @@ __global__ void __launch_bounds__(Plan::kThreads)
     math.template multiply<PanelA, PanelB, Plan::kK>(panels_a + stage * PanelA::kSize, panels_b + stage * PanelB::kSize,
                                                      m, n);
   }
-  T* const part = parts.data + t.split * parts.split_size + t.group * parts.group_size;
-  math.each([&](int i, int j, T sum) {
+  Sum* const part = parts.data + t.split * parts.split_size + t.group * parts.group_size;
+  math.each([&](int i, int j, Sum sum) {
     const Index row = t.m + m + i, column = t.n + n + j;
     if (row >= t.m_end || column >= t.n_end) return;
     if (parts.data == nullptr)
@@ -455,20 +175,20 @@ void run(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Store& s
   const Index blocks_m = tiles(e.m, Plan::kM) + (by_rows ? e.groups : 0), blocks_n = tiles(e.n, Plan::kN);
   const Index groups = by_depth ? e.groups : 1;
   const int splits = useful_splits(blocks_m * blocks_n * groups, e.k / groups, Plan::kK, cuda.multiprocessors());
-  const Deal deal{e, splits, tiles(tiles(e.k, splits), Plan::kK) * Plan::kK};
+  const Deal deal{e, static_cast<int>(blocks_m), static_cast<int>(blocks_n), splits,
+                  tiles(tiles(e.k, splits), Plan::kK) * Plan::kK};
   const ArenaScope scope(cuda.device_arena());
   const Index m = e.m, n = e.n;
   Parts<T> parts;
   if (splits > 1)
     parts = {cuda.template kernel_memory<T>(splits * groups * m * n), groups * m * n, by_depth ? m * n : 0, n};
 
-  auto* kernel = product_kernel<Plan, A, B, Store>;
+  auto* kernel = product_kernel<Plan, T, A, B, Store>;
   constexpr std::size_t kShared = Plan::template kSharedBytes<A, B>;
   if constexpr (kShared > 48 * 1024)
     require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared), "product");
-  cuda.launch(
-      dim3(static_cast<unsigned>(blocks_m), static_cast<unsigned>(blocks_n), static_cast<unsigned>(groups * splits)),
-      dim3(Plan::kThreads), kShared, kernel, deal, a, b, store, parts);
+  cuda.launch(dim3(static_cast<unsigned>(blocks_m * blocks_n), static_cast<unsigned>(groups * splits)),
+              dim3(Plan::kThreads), kShared, kernel, deal, a, b, store, parts);
   if (splits == 1) return;
   cuda.parallel_grid(groups * m, n, [=] __device__(Index row, Index column) {
     T sum = 0;
@@ -479,6 +199,11 @@ void run(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Store& s
       while (row >= e.offsets[group + 1]) ++group;
     store(group, by_depth ? row % m : row, column, sum);
   });
+}
+
+/// Tiles of 128 × 128 results: those that have one for every multiprocessor use them.
+[[nodiscard]] inline Index large_tiles(const Extents& e) {
+  return tiles(e.m, 128) * tiles(e.n, 128) * (e.kind == Groups::depth ? e.groups : 1);
 }
 
 /// What is known of a product before its extents are, so that only plans that may serve are compiled.
@@ -501,27 +226,88 @@ struct Alignment {
     four = four && number % 4 == 0;
     return *this;
   }
+  template <class Rows>
+  Alignment& rows(const Rows& m) {
+    return pointer(m.data).multiple(m.stride);
+  }
 };
 
-/// C = A B; store(group, m, n, sum) takes each result. `alignment` must cover all strides and inner extents.
+/// The same for factors in float or double. `alignment` must cover all strides and inner extents.
 template <Form Kind, class T, class A, class B, class Store>
-void multiply(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Alignment& alignment, const Store& store) {
+void multiply_floats(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Alignment& alignment,
+                     const Store& store) {
   if constexpr (std::is_same_v<T, float>) {
-    if (cuda.precision() == Precision::tf32) {
+    if (cuda.precision() != Precision::strict) {
       if (!alignment.four) return run<Plan<Tf32<32, 32>, 64, 64, 32, 3, 1>>(cuda, e, a, b, store);
       if constexpr (Kind == Form::pixels) {
         if (e.n <= 32) return run<Plan<Tf32<32, 32>, 128, 32, 32, 3, 4>>(cuda, e, a, b, store);
         return run<Plan<Tf32<64, 32>, 128, 64, 32, 3, 4>>(cuda, e, a, b, store);
       } else if constexpr (Kind == Form::weights) {
         if (e.m <= 32) return run<Plan<Tf32<32, 32>, 32, 128, 32, 3, 4>>(cuda, e, a, b, store);
-      } else {
-        const Index blocks = tiles(e.m, 128) * tiles(e.n, 128) * (e.kind == Groups::depth ? e.groups : 1);
-        if (blocks >= cuda.multiprocessors()) return run<Plan<Tf32<64, 32>, 128, 128, 32, 3, 4>>(cuda, e, a, b, store);
+      } else if (large_tiles(e) >= cuda.multiprocessors()) {
+        return run<Plan<Tf32<64, 32>, 128, 128, 32, 3, 4>>(cuda, e, a, b, store);
       }
       return run<Plan<Tf32<32, 32>, 64, 64, 32, 3, 4>>(cuda, e, a, b, store);
     }
   }
   run<Plan<MultiplyAdd<T>, 64, 64, 16, 3, 1>>(cuda, e, a, b, store);
+}
+
+/// C = A B; store(group, m, n, sum) takes each result. Factors in bf16 come from rounded().
+template <Form Kind, class T, class A, class B, class Store>
+void multiply(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Alignment& alignment, const Store& store) {
+  if constexpr (!std::is_same_v<typename A::Scalar, __nv_bfloat16>)
+    multiply_floats<Kind>(cuda, e, a, b, alignment, store);
+  else if (large_tiles(e) >= cuda.multiprocessors())
+    run<Plan<Bf16<64, 64>, 128, 128, 64, 3, 8>>(cuda, e, a, b, store);
+  else
+    run<Plan<Bf16<32, 32>, 64, 64, 64, 3, 8>>(cuda, e, a, b, store);
+}
+
+/// A matrix whose rows lie `stride` numbers apart.
+template <class T>
+struct Rows {
+  const T* data;
+  Index rows, columns, stride;
+
+  Rows(const T* data, Index rows, Index columns) : Rows(data, rows, columns, columns) {}
+  Rows(const T* data, Index rows, Index columns, Index stride)
+      : data(data), rows(rows), columns(columns), stride(stride) {}
+};
+
+/// The same numbers in bf16, in step memory, rows filled up with zeros to whole pieces of eight.
+[[nodiscard]] inline Rows<__nv_bfloat16> rounded(Cuda<float>& cuda, const Rows<float>& m) {
+  constexpr Index kPiece = 8;
+  const Index pieces = tiles(m.columns, kPiece), stride = pieces * kPiece;
+  auto* numbers = cuda.kernel_memory<__nv_bfloat16>(m.rows * stride);
+  const bool whole = Alignment{}.rows(m).four && m.columns == stride;
+  cuda.parallel_grid(m.rows, pieces, [=] __device__(Index row, Index piece) {
+    __align__(16) __nv_bfloat162 pairs[kPiece / 2];
+    const float* source = m.data + row * m.stride + piece * kPiece;
+    if (whole) {
+      const float4 low = reinterpret_cast<const float4*>(source)[0], high = reinterpret_cast<const float4*>(source)[1];
+      pairs[0] = __floats2bfloat162_rn(low.x, low.y);
+      pairs[1] = __floats2bfloat162_rn(low.z, low.w);
+      pairs[2] = __floats2bfloat162_rn(high.x, high.y);
+      pairs[3] = __floats2bfloat162_rn(high.z, high.w);
+    } else {
+      const auto number = [&](Index i) { return piece * kPiece + i < m.columns ? source[i] : 0.f; };
+      for (int i = 0; i < kPiece / 2; ++i) pairs[i] = __floats2bfloat162_rn(number(2 * i), number(2 * i + 1));
+    }
+    *reinterpret_cast<uint4*>(numbers + row * stride + piece * kPiece) = *reinterpret_cast<const uint4*>(pairs);
+  });
+  return {numbers, m.rows, m.columns, stride};
+}
+
+/// Calls use(a, b) with two factors in the numbers that the backend multiplies experts' factors in.
+template <class T, class Use>
+void with_factors(Cuda<T>& cuda, const Rows<T>& a, const Rows<T>& b, const Use& use) {
+  if constexpr (std::is_same_v<T, float>)
+    if (cuda.precision() == Precision::bf16) {
+      const ArenaScope scope(cuda.device_arena());
+      return use(rounded(cuda, a), rounded(cuda, b));
+    }
+  use(a, b);
 }
 
 }  // namespace neuroinhib::ops::product
