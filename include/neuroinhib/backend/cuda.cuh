@@ -225,7 +225,17 @@ __global__ void __launch_bounds__(kThreads) column_kernel(Index columns, Ranges 
   store(static_cast<Index>(blockIdx.y), column, total);
 }
 
+/// Never launched: its bound on threads tells the host what the device's machine code was compiled for.
 template <int = 0>  // a template, so that many units may hold it
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+__global__ void __launch_bounds__(2 * kThreads) features() {
+}
+#else
+__global__ void __launch_bounds__(kThreads) features() {
+}
+#endif
+
+template <int = 0>
 __global__ void set_control(CudaControl* control, std::uint64_t step, double learning_factor) {
   control->step = step;
   control->learning_factor = learning_factor;
@@ -312,16 +322,19 @@ class Cuda {
   [[nodiscard]] cudaStream_t cuda_stream() const { return stream_; }
   [[nodiscard]] cublasHandle_t blas() const { return blas_; }
   [[nodiscard]] CudaControl* control() const { return control_; }
+  /// Whether Hopper's warpgroup products can be used: on such a GPU, in a program compiled for sm_90a.
+  [[nodiscard]] bool has_wgmma() const { return has_wgmma_; }
   [[nodiscard]] int multiprocessors() const { return properties_.multiProcessorCount; }
   /// Shared memory that a block can have.
   [[nodiscard]] std::size_t shared_bytes() const { return properties_.sharedMemPerBlockOptin; }
 
+  /// The device, how it computes, and which matrix units this program's machine code uses.
   [[nodiscard]] std::string describe() const {
-    return "cuda:" + std::to_string(options_.device) + ", " + properties_.name + ", " +
-           (sizeof(T) == 8                          ? "double"
-            : options_.precision == Precision::tf32 ? "float, products in tf32"
-            : options_.precision == Precision::bf16 ? "float, products in tf32, experts' in bf16"
-                                                    : "float");
+    const bool hopper = properties_.major == 9;
+    return "cuda:" + std::to_string(options_.device) + ", " + properties_.name + ", " + describe_precision() +
+           (has_wgmma_ ? ", wgmma"
+            : hopper   ? ", no wgmma: compile for sm_90a"
+                       : "");
   }
 
   void begin_step() {
@@ -542,9 +555,10 @@ class Cuda {
   static dim3 blocks(Index count) { return dim3(static_cast<unsigned>(std::min<Index>(count, Index{1} << 20))); }
 
   /// Throws CudaError where this program holds no machine code that the device can run.
-  void require_kernels() const {
+  void require_kernels() {
     cudaFuncAttributes attributes{};
-    const cudaError_t status = cudaFuncGetAttributes(&attributes, detail::next_step<>);
+    const cudaError_t status = cudaFuncGetAttributes(&attributes, detail::features<>);
+    has_wgmma_ = status == cudaSuccess && attributes.maxThreadsPerBlock > detail::kThreads;
     (void)cudaGetLastError();
     if (status != cudaSuccess)
       fail<CudaError>("Cuda",
@@ -552,6 +566,15 @@ class Cuda {
                           std::to_string(properties_.minor) + " (" + properties_.name + ")",
                       "a program compiled for others",
                       "compile with -arch=sm_" + std::to_string(properties_.major) + std::to_string(properties_.minor));
+  }
+  [[nodiscard]] std::string describe_precision() const {
+    if (sizeof(T) == 8) return "double";
+    switch (options_.precision) {
+      case Precision::tf32: return "float, products in tf32";
+      case Precision::bf16: return "float, products in tf32, experts' in bf16";
+      case Precision::strict: break;
+    }
+    return "float";
   }
   void set_control(double learning_factor) {
     launch(dim3(1), dim3(1), 0, detail::set_control<>, control_, random_.step, learning_factor);
@@ -577,7 +600,7 @@ class Cuda {
   Arena<CudaMemory> device_;
   RandomState random_;
   std::uint32_t streams_ = 0;
-  bool capturing_ = false, differs_ = false;
+  bool capturing_ = false, differs_ = false, has_wgmma_ = false;
   std::vector<Index*> counters_;
   const char* operation_ = "no operation yet";
   Largest largest_{0, "no operation yet"};

@@ -43,7 +43,7 @@ template <class T>
 
 /// Whether the kernels that keep a whole image in shared memory serve.
 [[nodiscard]] inline bool serves_resident(const Cuda<float>& cuda, const Conv2d<float>& op, const ConvExtents& e) {
-  return cuda.precision() != Precision::strict && Resident(op, e).fits(cuda.shared_bytes());
+  return cuda.has_wgmma() && cuda.precision() != Precision::strict && Resident(op, e).fits(cuda.shared_bytes());
 }
 
 template <class T>
@@ -150,11 +150,9 @@ template <class T>
 void backward(Cuda<T>& cuda, const Conv2d<T>& op) {
   const ConvExtents e(op);
   if (const GreyWindows g(op, e); g.fit() && !op.x.wants_gradient()) return grey_backward(cuda, op, g);
-  const ArenaScope scope(cuda.device_arena());
   if constexpr (std::is_same_v<T, float>)
-    if (serves_resident(cuda, op, e))
-      return resident_backward(cuda, op, Resident(op, e),
-                               op.x.wants_gradient() ? reversed_kernel(cuda, op, e) : nullptr);
+    if (serves_resident(cuda, op, e)) return resident_backward(cuda, op, Resident(op, e));
+  const ArenaScope scope(cuda.device_arena());
   const SpreadGradient<T> s = spread_gradient(cuda, op, e, op.x.wants_gradient());
   if (op.x.wants_gradient()) input_gradient(cuda, op, e, s);
   if (const auto dw = op.weight.gradient_slot()) {

@@ -1,409 +1,437 @@
 #pragma once
 
+#include <cuda_fp16.h>
+
 #include <neuroinhib/ops/activation/scalar.hpp>
 #include <neuroinhib/ops/conv2d/cuda_extents.cuh>
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>
-#include <neuroinhib/ops/product/cuda.cuh>
+#include <neuroinhib/ops/product/cuda_wgmma.cuh>
 
-/// Convolution on the matrix units (tf32) where a whole image fits into shared memory: one block an image. A window's
-/// numbers are read there by every output pixel that shares them, sixteen times over with a 4 × 4 kernel, instead of
-/// from the second-level cache; activation, pooling and their gradients happen on the way in or out.
+/// Convolution on Hopper's matrix units where a whole image fits into shared memory: one block an image. All pixels of
+/// a window position are the image moved by a few rows of 16 bytes, so the products read the image itself, and columns
+/// of windows never exist; activation, pooling and their gradients happen on the way in or out.
+///
+/// Factors are two-byte floats, which have the ten bits of mantissa of tf32: a power of two scales an image's numbers
+/// to a largest of 2¹⁴ to 2¹⁵, so that what is lost lies 2²⁹ below it, beyond a float sum's last bit.
 namespace neuroinhib::ops {
 
-/// Extents of such a convolution, and what its kernels need.
+/// Extents of such a convolution, and what its kernels need. A raster is an image with its borders as one line of
+/// pixels; results between two rows of it are computed and not kept.
 struct Resident : KernelExtents {
-  static constexpr int kRows = 48;  ///< output pixels of a warp: what its registers hold with three warps a scheduler
-  static constexpr int kDepth = 64, kStages = 3, kMostWarps = 12;
+  static constexpr int kThreads = 512, kGroups = kThreads / wgmma::kWarpgroup;
+  static constexpr int kTile = 64;      ///< pixels of a raster that a warpgroup multiplies at once
+  static constexpr int kMostTiles = 2;  ///< of a forward pass, a warpgroup
 
   bool pools;
 
   Resident(const Conv2d<float>& op, const ConvExtents& e) : KernelExtents(e), pools(op.pools()) {}
 
-  NEUROINHIB_DEVICE [[nodiscard]] int pixels() const { return height * width; }
-  NEUROINHIB_DEVICE [[nodiscard]] int in_pixels() const { return in_height * in_width; }
-  NEUROINHIB_DEVICE [[nodiscard]] int window() const { return kernel_height * kernel_width * in; }
-  NEUROINHIB_DEVICE [[nodiscard]] int image_size() const { return padded_height() * padded_width() * in; }
-  /// The frame in which the result's gradient is laid out for the input gradient, its pixels `stride` apart.
-  NEUROINHIB_DEVICE [[nodiscard]] int frame_width() const { return padded_width() + kernel_width - 1; }
-  NEUROINHIB_DEVICE [[nodiscard]] int frame_size() const {
-    return (padded_height() + kernel_height - 1) * frame_width() * out;
-  }
-  /// Results of a forward pass, or the gradient of one without a frame: rounded up to whole steps of the sum.
-  NEUROINHIB_DEVICE [[nodiscard]] int result_size() const { return (pixels() + 7) / 8 * 8 * out; }
+  NEUROINHIB_DEVICE [[nodiscard]] int positions() const { return kernel_height * kernel_width; }
+  NEUROINHIB_DEVICE [[nodiscard]] int window() const { return positions() * in; }
+  NEUROINHIB_DEVICE [[nodiscard]] int cells() const { return pooled_height * pooled_width; }
 
-  [[nodiscard]] static int warps(int rows) { return (rows + kRows - 1) / kRows; }
-  [[nodiscard]] static std::size_t weight_bytes(int columns) {
-    return sizeof(float) * static_cast<std::size_t>(kStages * columns * kDepth);
+  /// Pixels of the forward pass's raster, as wide as the padded image.
+  NEUROINHIB_DEVICE [[nodiscard]] int forward_pixels() const { return (height - 1) * padded_width() + width; }
+  NEUROINHIB_DEVICE [[nodiscard]] int forward_tiles() const { return (forward_pixels() + kTile - 1) / kTile; }
+
+  /// The gradient kernel's raster: the result's gradient with zeros on all sides, so that the input's gradient is a
+  /// correlation with the kernel reversed.
+  NEUROINHIB_DEVICE [[nodiscard]] int frame_width() const { return padded_width() + kernel_width - 1; }
+  NEUROINHIB_DEVICE [[nodiscard]] int frame_pixels() const {
+    return (padded_height() + kernel_height - 1) * frame_width();
+  }
+  NEUROINHIB_DEVICE [[nodiscard]] int input_pixels() const { return padded_height() * frame_width(); }
+  NEUROINHIB_DEVICE [[nodiscard]] int input_tiles() const { return (input_pixels() + kTile - 1) / kTile; }
+  /// Depth of the weight gradient: the result's pixels in the frame's raster, in whole tiles.
+  NEUROINHIB_DEVICE [[nodiscard]] int gradient_depth() const {
+    return ((height - 1) * frame_width() + width + kTile - 1) / kTile * kTile;
+  }
+
+  /// Pieces of an image's column, whose number is odd: neighbouring channels fall into different banks. A tile may read
+  /// past the last pixel; what it finds there adds to results that are not kept, or is multiplied by zero.
+  NEUROINHIB_DEVICE [[nodiscard]] int forward_stride() const { return padded_height() * padded_width() | 1; }
+  NEUROINHIB_DEVICE [[nodiscard]] int frame_stride() const { return frame_pixels() | 1; }
+  NEUROINHIB_DEVICE [[nodiscard]] int image_stride() const {
+    return gradient_depth() + (kernel_height - 1) * frame_width() + kernel_width | 1;
+  }
+  NEUROINHIB_DEVICE [[nodiscard]] static constexpr int weight_stride(int lines) { return lines | 1; }
+  /// Rows of results in shared memory begin eight banks apart.
+  NEUROINHIB_DEVICE [[nodiscard]] static int result_stride(int channels) { return channels + 8; }
+
+  NEUROINHIB_DEVICE [[nodiscard]] int image_pieces(int stride) const { return in / wgmma::kPiece * stride; }
+  NEUROINHIB_DEVICE [[nodiscard]] int frame_pieces() const { return out / wgmma::kPiece * frame_stride(); }
+
+  [[nodiscard]] static std::size_t bytes(int pieces) { return sizeof(uint4) * static_cast<std::size_t>(pieces); }
+  [[nodiscard]] static std::size_t overread() { return bytes(2 * kTile); }
+  /// The image, which makes room for the results, and the weights.
+  NEUROINHIB_DEVICE [[nodiscard]] int forward_weights_at() const {
+    const int results = forward_tiles() * kTile * result_stride(out) / 4, image = image_pieces(forward_stride());
+    return image > results ? image : results;
   }
   [[nodiscard]] std::size_t forward_bytes() const {
-    return sizeof(float) * static_cast<std::size_t>(std::max(image_size(), result_size())) + weight_bytes(out);
+    return bytes(forward_weights_at() + window() / wgmma::kPiece * weight_stride(out)) + overread();
   }
-  [[nodiscard]] std::size_t input_gradient_bytes() const {
-    return sizeof(float) * static_cast<std::size_t>(frame_size()) + weight_bytes(in);
+  /// The gradient of the pooled results, before activation: one row of floats a cell, then the winners.
+  NEUROINHIB_DEVICE [[nodiscard]] int cell_stride() const { return out + 1; }
+  [[nodiscard]] std::size_t cell_bytes() const {
+    return static_cast<std::size_t>(cells() * cell_stride()) * (sizeof(float) + (pools ? sizeof(std::uint16_t) : 0));
   }
-  [[nodiscard]] std::size_t weight_gradient_bytes() const {
-    return sizeof(float) * static_cast<std::size_t>(image_size() + result_size()) +
-           sizeof(int) * static_cast<std::size_t>(result_size() / out) + sizeof(float) * 512;
+  /// Frame, image, and the reversed weights in the place of the pooled gradient.
+  [[nodiscard]] std::size_t gradient_bytes() const {
+    return bytes(frame_pieces() + image_pieces(image_stride())) +
+           std::max(cell_bytes(), bytes(positions() * out / wgmma::kPiece * weight_stride(in))) + overread();
   }
   /// Whether the kernels below can do it on a device with so much shared memory a block.
   [[nodiscard]] bool fits(std::size_t shared) const {
     const auto is_width = [](int channels) { return channels == 32 || channels == 64; };
-    return is_width(in) && is_width(out) && warps(pixels()) <= kMostWarps && warps(in_pixels()) <= kMostWarps &&
-           forward_bytes() <= shared && input_gradient_bytes() <= shared && weight_gradient_bytes() <= shared;
+    constexpr std::size_t kStatic = 4096;
+    return stride == 1 && is_width(in) && is_width(out) && forward_tiles() <= kMostTiles * kGroups &&
+           std::max(forward_bytes(), gradient_bytes()) + kStatic <= shared;
   }
 };
 
-/// Where number c of a pixel stands in shared memory. Four neighbours stay together, and the halves of a bank row
-/// change places from pixel to pixel: two pixels' four pieces are read at once.
-__device__ inline int by_fours(int pixel, int c, int channels) {
-  return pixel * channels + (c ^ (pixel % 2 * 16));
-}
-/// The same for reads of one number of four pixels at once.
-__device__ inline int by_ones(int pixel, int c, int channels) {
-  return pixel * channels + (c ^ (pixel % 4 * 8));
-}
+#ifdef NEUROINHIB_WGMMA
 
-/// Starts copying an image with its border of zeros into shared memory; place(pixel, c, channels) says where.
-template <class Place>
-__device__ void load_image(const Resident& r, const float* images, float* shared, const Place& place) {
-  const float* image = images + static_cast<Index>(blockIdx.x) * r.in_pixels() * r.in;
-  const int shift = r.in == 32 ? 3 : 4, width = r.padded_width(), count = r.padded_height() * width << shift;
-  for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) {
-    const int pixel = i >> shift, c = (i & ((1 << shift) - 1)) * 4;
-    float* const target = shared + place(pixel, c, r.in);
-    if (r.padding == 0) {
-      product::copy_async<4>(target, image + 4 * i, true);
-      continue;
-    }
-    const int y = pixel / width - r.padding, x = pixel % width - r.padding;
-    const bool inside = y >= 0 && y < r.in_height && x >= 0 && x < r.in_width;
-    product::copy_async<4>(target, inside ? image + (y * r.in_width + x) * r.in + c : image, inside);
-  }
+/// The largest of the block's values.
+__device__ inline float block_largest(float value) {
+  __shared__ float scratch[Resident::kThreads / detail::kWarp];
+  value = detail::warp_max(value);
+  __syncthreads();
+  if (threadIdx.x % detail::kWarp == 0) scratch[threadIdx.x / detail::kWarp] = value;
+  __syncthreads();
+  float largest = scratch[0];
+#pragma unroll
+  for (int i = 1; i < Resident::kThreads / detail::kWarp; ++i) largest = fmaxf(largest, scratch[i]);
+  return largest;
 }
 
-/// What the gradient kernels know of the result.
-struct ResultGradient {
-  const float *y, *dy;
-  const std::uint16_t* winner;
-  Activation activation;
-};
-
-/// Lays the image's gradient before pooling and activation into cleared shared memory; put(y, x, c) gives the place.
-/// Windows overlap: they are taken in turns of windows that do not, so that every sum has one order.
-template <class Put>
-__device__ void scatter_gradient(const Resident& r, const ResultGradient& g, const Put& put) {
-  const Index first = static_cast<Index>(blockIdx.x) * r.pooled_height * r.pooled_width * r.out;
-  const int shift = r.out == 32 ? 5 : 6;
-  const int turns = r.pools ? (r.pool + r.pool_stride - 1) / r.pool_stride : 1;
-  for (int turn = 0; turn < turns * turns; ++turn) {
-    const int row0 = turn / turns, column0 = turn % turns;
-    const int rows = (r.pooled_height - row0 + turns - 1) / turns,
-              columns = (r.pooled_width - column0 + turns - 1) / turns;
-    for (int i = static_cast<int>(threadIdx.x); i < rows * columns * r.out; i += static_cast<int>(blockDim.x)) {
-      const int c = i & (r.out - 1), window = i >> shift;
-      const int row = window / columns * turns + row0, column = window % columns * turns + column0;
-      const Index at = first + (row * r.pooled_width + column) * r.out + c;
-      const int number = r.pools ? g.winner[at] : 0;
-      *put(row * r.pool_stride + number / r.pool, column * r.pool_stride + number % r.pool, c) +=
-          g.dy[at] * slope_from_output(g.activation, g.y[at]);
-    }
-    __syncthreads();
-  }
+/// The power of two that brings numbers up to `largest` below 2¹⁵; 1 where that is zero or not finite.
+__device__ inline float scale_for(float largest) {
+  const int exponent = static_cast<int>(__float_as_uint(largest) >> 23) - 127;
+  if (largest == 0 || exponent > 127) return 1;
+  return exp2f(static_cast<float>(min(14 - exponent, 126)));
 }
 
-/// A warp's 48 pixels × N results. The left factor's windows lie in shared memory: row_at[i] is the pixel at which that
-/// of the warp's row i begins, and a window's positions follow kernel row by kernel row. The right factor, [N][depth]
-/// in memory, is streamed past by all warps together.
-template <int N>
-struct ResidentProduct {
-  static constexpr int kM = Resident::kRows / 16, kN = N / 8, kDepth = Resident::kDepth;
-  using Panel = product::Panel<float, true, N, kDepth, 32, 4, product::Layout::fours>;
+__device__ inline uint4 packed(const float (&numbers)[wgmma::kPiece], float scale) {
+  uint4 piece;
+  auto* pairs = reinterpret_cast<__half2*>(&piece);
+#pragma unroll
+  for (int i = 0; i < wgmma::kPiece / 2; ++i)
+    pairs[i] = __floats2half2_rn(scale * numbers[2 * i], scale * numbers[2 * i + 1]);
+  return piece;
+}
 
-  float sums[kM][kN][4] = {};
-
-  __device__ static void load_weights(const float* weight, int depth, int step, float* panels) {
-    const int k = step * kDepth;
-    if (k < depth)
-      for (int i = static_cast<int>(threadIdx.x); i < N * kDepth / 4; i += static_cast<int>(blockDim.x)) {
-        const int line = i / (kDepth / 4), piece = i % (kDepth / 4) * 4;
-        const bool valid = k + piece < depth;
-        product::copy_async<4>(panels + step % Resident::kStages * Panel::kSize + Panel::at(line, piece),
-                               weight + static_cast<Index>(line) * depth + (valid ? k + piece : 0), valid);
-      }
-    product::commit_copies();
+/// Rounds `count` pieces, whose numbers read(i, numbers) brings, to scaled two-byte floats at place(i). Returns what
+/// their products are to be multiplied by.
+template <class Read, class Place>
+__device__ float put_scaled(int count, const Read& read, const Place& place) {
+  float largest = 0;
+#pragma unroll 2
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += Resident::kThreads) {
+    float numbers[wgmma::kPiece];
+    read(i, numbers);
+#pragma unroll
+    for (const float number : numbers) largest = fmaxf(largest, fabsf(number));
   }
-
-  /// `channels`, a multiple of 32, numbers a position; `width` pixels from kernel row to kernel row.
-  __device__ void multiply(const float* image, const int (&row_at)[kM][2], int channels, int kernel_width, int width,
-                           const float* weight, int depth, float* panels) {
-    int shift = 0, column = 0, c = 0;  // of the position, its place in the kernel row, and its number
-    for (int step = 0; step * kDepth < depth; ++step) {
-      product::wait_copies<Resident::kStages - 2>();
-      __syncthreads();
-      load_weights(weight, depth, step + Resident::kStages - 1, panels);
-      const float* panel = panels + step % Resident::kStages * Panel::kSize;
-#pragma unroll
-      for (int k = 0; k < kDepth; k += 32) {
-        if (step * kDepth + k >= depth) break;
-        multiply_part(image, row_at, channels, shift, c, panel, k);
-        multiply_part(image, row_at, channels, shift, c + 16, panel, k + 16);
-        c += 32;
-        if (c < channels) continue;
-        c = 0;
-        ++shift;
-        if (++column < kernel_width) continue;
-        column = 0;
-        shift += width - kernel_width;
-      }
-    }
+  const float scale = scale_for(block_largest(largest));
+#pragma unroll 2
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += Resident::kThreads) {
+    float numbers[wgmma::kPiece];
+    read(i, numbers);
+    *place(i) = packed(numbers, scale);
   }
-  /// visit(row of the warp, column, sum, next column's sum).
-  template <class Visit>
-  __device__ void each(const Visit& visit) const {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-#pragma unroll
-    for (int i = 0; i < kM; ++i)
-#pragma unroll
-      for (int j = 0; j < kN; ++j)
-#pragma unroll
-        for (int half = 0; half < 2; ++half)
-          visit(16 * i + lane / 4 + 8 * half, 8 * j + lane % 4 * 2, sums[i][j][2 * half], sums[i][j][2 * half + 1]);
-  }
+  return 1 / scale;
+}
 
- private:
-  /// Sixteen numbers deep: from number c of the position `shift` on, and from k in the panel.
-  __device__ void multiply_part(const float* image, const int (&row_at)[kM][2], int channels, int shift, int c,
-                                const float* panel, int k) {
-    const int lane = static_cast<int>(threadIdx.x) % 32, group = lane / 4, member = lane % 4;
-    std::uint32_t fa[2][kM][4], fb[2][kN][2];
-#pragma unroll
-    for (int i = 0; i < kM; ++i)
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const float4 four =
-            *reinterpret_cast<const float4*>(image + by_fours(row_at[i][half] + shift, c + 4 * member, channels));
-        fa[0][i][half] = product::to_tf32(four.x);
-        fa[0][i][half + 2] = product::to_tf32(four.y);
-        fa[1][i][half] = product::to_tf32(four.z);
-        fa[1][i][half + 2] = product::to_tf32(four.w);
-      }
-#pragma unroll
-    for (int j = 0; j < kN; ++j) {
-      const float4 four = *reinterpret_cast<const float4*>(panel + Panel::at(8 * j + group, k + 4 * member));
-      fb[0][j][0] = product::to_tf32(four.x);
-      fb[0][j][1] = product::to_tf32(four.y);
-      fb[1][j][0] = product::to_tf32(four.z);
-      fb[1][j][1] = product::to_tf32(four.w);
-    }
-#pragma unroll
-    for (int part = 0; part < 2; ++part)
-#pragma unroll
-      for (int i = 0; i < kM; ++i)
-#pragma unroll
-        for (int j = 0; j < kN; ++j) product::multiply_tf32(sums[i][j], fa[part][i], fb[part][j]);
-  }
-};
+/// The block's image as a raster `width` wide, `pixels` long, zeros outside; columns of pieces `stride` apart.
+__device__ inline float put_image(const Resident& r, const float* images, int width, int stride, uint4* target) {
+  const float* image = images + static_cast<Index>(blockIdx.x) * r.in_height * r.in_width * r.in;
+  const int columns = r.in / wgmma::kPiece;
+  return put_scaled(
+      stride * columns,
+      [&](int i, float(&numbers)[wgmma::kPiece]) {
+        const int pixel = i / columns, row = pixel / width;
+        const int y = row - r.padding, x = pixel - row * width - r.padding;
+        float4 low{}, high{};
+        if (y >= 0 && y < r.in_height && x >= 0 && x < r.in_width) {
+          const auto* source = reinterpret_cast<const float4*>(image + (y * r.in_width + x) * r.in) + i % columns * 2;
+          low = source[0];
+          high = source[1];
+        }
+        numbers[0] = low.x, numbers[1] = low.y, numbers[2] = low.z, numbers[3] = low.w;
+        numbers[4] = high.x, numbers[5] = high.y, numbers[6] = high.z, numbers[7] = high.w;
+      },
+      [&](int i) { return target + i % columns * stride + i / columns; });
+}
 
-/// The pixels at which the windows of a warp's rows begin; row_pixel(row) for rows below `rows`, else the first.
-template <int M, class RowPixel>
-__device__ void find_rows(int (&row_at)[M][2], int first, int rows, const RowPixel& row_pixel) {
-  const int group = static_cast<int>(threadIdx.x) % 32 / 4;
+/// The kernel [out, window]: rows are results, pieces go along the window.
+__device__ inline float put_weights(const Resident& r, const float* weight, uint4* target) {
+  const int columns = r.window() / wgmma::kPiece, stride = Resident::weight_stride(r.out);
+  return put_scaled(
+      columns * r.out,
+      [&](int i, float(&numbers)[wgmma::kPiece]) {
+        const auto* source = reinterpret_cast<const float4*>(weight) + 2 * i;
+        const float4 low = source[0], high = source[1];
+        numbers[0] = low.x, numbers[1] = low.y, numbers[2] = low.z, numbers[3] = low.w;
+        numbers[4] = high.x, numbers[5] = high.y, numbers[6] = high.z, numbers[7] = high.w;
+      },
+      [&](int i) { return target + i % columns * stride + i / columns; });
+}
+
+/// The kernel walked backwards, [in, positions, out]: rows are the input's channels, pieces go along the results.
+__device__ inline float put_reversed_weights(const Resident& r, const float* weight, uint4* target) {
+  const int columns = r.out / wgmma::kPiece, stride = Resident::weight_stride(r.in);
+  return put_scaled(
+      r.positions() * columns * r.in,
+      [&](int i, float(&numbers)[wgmma::kPiece]) {
+        const int c = i % r.in, piece = i / r.in, position = r.positions() - 1 - piece / columns;
+        const float* source = weight + (piece % columns * wgmma::kPiece * r.positions() + position) * r.in + c;
 #pragma unroll
-  for (int i = 0; i < M; ++i)
+        for (int j = 0; j < wgmma::kPiece; ++j) numbers[j] = source[j * r.window()];
+      },
+      [&](int i) { return target + i / r.in * stride + i % r.in; });
+}
+
+/// sums += windows of a raster times weights: the tile's pixels from `image` on, positions row by row.
+template <int Channels, int Lines>
+__device__ void multiply_windows(float (&sums)[Lines / 2], const Resident& r, const uint4* image, int width, int stride,
+                                 const uint4* weights) {
+  using wgmma::Pieces;
+  constexpr int kWeightStride = Resident::weight_stride(Lines), kColumns = Channels / wgmma::kPiece;
+  for (int row = 0; row < r.kernel_height; ++row)
+    for (int column = 0; column < r.kernel_width; ++column, weights += kColumns * kWeightStride) {
+      const uint4* moved = image + row * width + column;
+      wgmma::begin(sums);
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int row = first + 16 * i + 8 * half + group;
-      row_at[i][half] = row < rows ? row_pixel(row) : 0;
+      for (int c = 0; c < kColumns; c += 2)
+        wgmma::multiply<Pieces::along_depth, Pieces::along_depth>(
+            sums, wgmma::factor<Pieces::along_depth>(moved + c * stride, stride),
+            wgmma::factor<Pieces::along_depth>(weights + c * kWeightStride, kWeightStride));
+      wgmma::finish(sums);
     }
 }
 
-template <int Out>
-__global__ void __launch_bounds__(Resident::kMostWarps * 32, 1)
+/// sums [In, Out] += the image moved by one position of the window, times the gradient in the frame.
+template <int Count>
+__device__ void multiply_gradient(float (&sums)[Count], const Resident& r, const uint4* moved, int image_stride,
+                                  const uint4* gradient, int stride) {
+  using wgmma::Pieces;
+  for (int pixel = 0; pixel < r.gradient_depth(); pixel += Resident::kTile) {
+    wgmma::begin(sums);
+#pragma unroll
+    for (int k = pixel; k < pixel + Resident::kTile; k += 2 * wgmma::kPiece)
+      wgmma::multiply<Pieces::along_lines, Pieces::along_lines>(
+          sums, wgmma::factor<Pieces::along_lines>(moved + k, image_stride),
+          wgmma::factor<Pieces::along_lines>(gradient + k, stride));
+    wgmma::finish(sums);
+  }
+}
+
+#endif
+
+/// y and winner of an image.
+template <int In, int Out>
+__global__ void __launch_bounds__(Resident::kThreads, 1)
     resident_forward_kernel(Resident r, Activation activation, const float* x, const float* weight, const float* bias,
                             float* y, std::uint16_t* winner) {
-  extern __shared__ __align__(16) float numbers[];
-  float* const panels = numbers;
-  float* const image = panels + Resident::kStages * Out * Resident::kDepth;
-  using Product = ResidentProduct<Out>;
-  load_image(r, x, image, by_fours);
-  for (int step = 0; step < Resident::kStages - 1; ++step) Product::load_weights(weight, r.window(), step, panels);
-  const int first = static_cast<int>(threadIdx.x) / 32 * Resident::kRows;
-  int row_at[Product::kM][2];
-  find_rows(row_at, first, r.pixels(),
-            [&](int pixel) { return pixel / r.width * r.stride * r.padded_width() + pixel % r.width * r.stride; });
-  Product product;
-  product.multiply(image, row_at, r.in, r.kernel_width, r.padded_width(), weight, r.window(), panels);
-  __syncthreads();  // the image makes room for the results
-  product.each([&](int row, int c, float sum, float next) {
-    const int pixel = first + row;
-    if (pixel >= r.pixels()) return;
-    image[pixel * Out + c] = sum + (bias != nullptr ? bias[c] : 0.f);
-    image[pixel * Out + c + 1] = next + (bias != nullptr ? bias[c + 1] : 0.f);
-  });
+#ifdef NEUROINHIB_WGMMA
+  extern __shared__ __align__(128) uint4 pieces[];
+  uint4 *const image = pieces, *const weights = pieces + r.forward_weights_at();
+  const int width = r.padded_width(), stride = r.forward_stride();
+  const float scale = put_image(r, x, width, stride, image) * put_weights(r, weight, weights);
+  wgmma::publish();
   __syncthreads();
-  const int pooled = r.pooled_height * r.pooled_width;
-  for (int i = static_cast<int>(threadIdx.x); i < pooled * Out; i += static_cast<int>(blockDim.x)) {
-    const int c = i % Out, pixel = i / Out, row = pixel / r.pooled_width, column = pixel % r.pooled_width;
-    const Index at = static_cast<Index>(blockIdx.x) * pooled * Out + i;
+  const int group = static_cast<int>(threadIdx.x) / wgmma::kWarpgroup;
+  float sums[Resident::kMostTiles][Out / 2] = {};
+#pragma unroll
+  for (int i = 0; i < Resident::kMostTiles; ++i)
+    if (const int tile = group + i * Resident::kGroups; tile < r.forward_tiles())
+      multiply_windows<In, Out>(sums[i], r, image + tile * Resident::kTile, width, stride, weights);
+  __syncthreads();  // the image makes room for the results
+  float* const results = reinterpret_cast<float*>(image);
+  constexpr int kStride = Out + 8;
+#pragma unroll
+  for (int i = 0; i < Resident::kMostTiles; ++i)
+    if (const int tile = group + i * Resident::kGroups; tile < r.forward_tiles())
+      wgmma::each(sums[i], [&](int row, int c, float sum, float next) {
+        const float2 start = bias != nullptr ? make_float2(bias[c], bias[c + 1]) : make_float2(0, 0);
+        *reinterpret_cast<float2*>(results + (tile * Resident::kTile + row) * kStride + c) =
+            make_float2(sum * scale + start.x, next * scale + start.y);
+      });
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < r.cells() * Out; i += Resident::kThreads) {
+    const int c = i % Out, cell = i / Out, row = cell / r.pooled_width, column = cell % r.pooled_width;
+    const Index at = static_cast<Index>(blockIdx.x) * r.cells() * Out + i;
     int chosen;
-    const float best =
-        largest_of(image + (row * r.width + column) * r.pool_stride * Out + c, r.pool, r.width * Out, Out, chosen);
+    const float best = largest_of(results + (row * width + column) * r.pool_stride * kStride + c, r.pool,
+                                  width * kStride, kStride, chosen);
     y[at] = activation_of(activation, best);
     if (winner != nullptr) winner[at] = static_cast<std::uint16_t>(chosen);
   }
+#endif
 }
 
-template <int In>
-__global__ void __launch_bounds__(Resident::kMostWarps * 32, 1)
-    resident_input_gradient_kernel(Resident r, ResultGradient g, const float* reversed, GradientSlot<float> dx) {
-  extern __shared__ __align__(16) float numbers[];
-  float* const panels = numbers;
-  float* const frame = panels + Resident::kStages * In * Resident::kDepth;
-  using Product = ResidentProduct<In>;
-  const int depth = r.kernel_height * r.kernel_width * r.out, width = r.frame_width();
-  for (int step = 0; step < Resident::kStages - 1; ++step) Product::load_weights(reversed, depth, step, panels);
-  for (int i = static_cast<int>(threadIdx.x); i < r.frame_size(); i += static_cast<int>(blockDim.x)) frame[i] = 0;
-  __syncthreads();
-  scatter_gradient(r, g, [&](int y, int x, int c) {
-    const int pixel = (y * r.stride + r.kernel_height - 1) * width + x * r.stride + r.kernel_width - 1;
-    return frame + by_fours(pixel, c, r.out);
-  });
-  const int first = static_cast<int>(threadIdx.x) / 32 * Resident::kRows;
-  int row_at[Product::kM][2];
-  find_rows(row_at, first, r.in_pixels(),
-            [&](int pixel) { return (pixel / r.in_width + r.padding) * width + pixel % r.in_width + r.padding; });
-  Product product;
-  product.multiply(frame, row_at, r.out, r.kernel_width, width, reversed, depth, panels);
-  product.each([&](int row, int c, float sum, float next) {
-    if (first + row >= r.in_pixels()) return;
-    const Index at = (static_cast<Index>(blockIdx.x) * r.in_pixels() + first + row) * In + c;
-    dx.put(at, sum);
-    dx.put(at + 1, next);
-  });
-}
+/// What the gradient kernel reads and writes. Undefined parts are not computed.
+struct ResidentGradients {
+  const float *x, *weight, *y, *dy;
+  const std::uint16_t* winner;
+  Activation activation;
+  GradientSlot<float> dx;
+  float* weight_parts;  ///< [images, out, window]: each image's share
+  float* bias_parts;    ///< [images, out]
+};
 
-/// An image's share of the weight's gradient, parts [images, out, window], and of the bias's, [images, out].
-/// 16 warps, each Columns of the window's numbers at a time.
+#ifdef NEUROINHIB_WGMMA
+
+/// The pooled results' gradient before activation, into `cells`, and the winners behind it. Returns a bound on the size
+/// of a pixel's gradient.
 template <int Out>
-__global__ void __launch_bounds__(512, 1)
-    resident_weight_gradient_kernel(Resident r, ResultGradient g, const float* x, float* parts, float* bias_parts) {
-  constexpr int kM = Out / 16, kN = 2048 / Out / 8;
-  __shared__ float bias_sums[512 / Out][Out];
-  extern __shared__ __align__(16) float numbers[];
-  float* const image = numbers;
-  float* const gradient = image + r.image_size();
-  int* const starts = reinterpret_cast<int*>(gradient + r.result_size());
-  load_image(r, x, image, by_ones);
-  product::commit_copies();
-  for (int i = static_cast<int>(threadIdx.x); i < r.result_size(); i += 512) gradient[i] = 0;
-  const int rows = r.result_size() / Out;
-  for (int pixel = static_cast<int>(threadIdx.x); pixel < rows; pixel += 512)
-    starts[pixel] = pixel < r.pixels() ? pixel / r.width * r.stride * r.padded_width() + pixel % r.width * r.stride : 0;
-  __syncthreads();
-  scatter_gradient(r, g, [&](int y, int x_at, int c) { return gradient + by_ones(y * r.width + x_at, c, Out); });
-  if (bias_parts != nullptr) {
-    constexpr int kLanes = 512 / Out;
-    const int c = static_cast<int>(threadIdx.x) % Out, first = static_cast<int>(threadIdx.x) / Out;
-    float sum = 0;
-    for (int pixel = first; pixel < r.pixels(); pixel += kLanes) sum += gradient[by_ones(pixel, c, Out)];
-    bias_sums[first][c] = sum;
-    __syncthreads();
-    if (first == 0) {
-      sum = 0;
-      for (int other = 0; other < kLanes; ++other) sum += bias_sums[other][c];
-      bias_parts[static_cast<Index>(blockIdx.x) * Out + c] = sum;
-    }
+__device__ float put_cells(const Resident& r, const ResidentGradients& g, float* cells, std::uint16_t* winners) {
+  const Index first = static_cast<Index>(blockIdx.x) * r.cells() * Out;
+  float largest = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < r.cells() * Out; i += Resident::kThreads) {
+    const float gradient = g.dy[first + i] * slope_from_output(g.activation, g.y[first + i]);
+    const int at = i / Out * (Out + 1) + i % Out;
+    cells[at] = gradient;
+    if (r.pools) winners[at] = g.winner[first + i];
+    largest = fmaxf(largest, fabsf(gradient));
   }
-  product::wait_copies<0>();
-  __syncthreads();
+  const int across = r.pools ? (r.pool + r.pool_stride - 1) / r.pool_stride : 1;
+  return block_largest(largest) * static_cast<float>(across * across);  // windows over one pixel
+}
 
-  const int lane = static_cast<int>(threadIdx.x) % 32, group = lane / 4, member = lane % 4;
-  for (int first = static_cast<int>(threadIdx.x) / 32 * kN * 8; first < r.window(); first += 16 * kN * 8) {
-    int shift[kN], channel[kN];
+/// Lays the gradient of the unpooled results into the frame; returns what products with it are to be multiplied by.
+template <int Out>
+__device__ float put_frame(const Resident& r, const float* cells, const std::uint16_t* winners, float bound,
+                           uint4* frame) {
+  const float scale = scale_for(bound);
+  const int width = r.frame_width(), stride = r.frame_stride();
+  for (int i = static_cast<int>(threadIdx.x); i < stride * (Out / wgmma::kPiece); i += Resident::kThreads) {
+    const int pixel = i % stride, first = i / stride * wgmma::kPiece;
+    const int y = pixel / width - r.kernel_height + 1, x = pixel % width - r.kernel_width + 1;
+    float numbers[wgmma::kPiece] = {};
+    if (y >= 0 && y < r.height && x >= 0 && x < r.width) {
+      const int last_row = min(r.pooled_height - 1, y / r.pool_stride);
+      const int last_column = min(r.pooled_width - 1, x / r.pool_stride);
+      for (int row = first_window(y, r.pool, r.pool_stride); row <= last_row; ++row)
+        for (int column = first_window(x, r.pool, r.pool_stride); column <= last_column; ++column) {
+          const int at = (row * r.pooled_width + column) * (Out + 1) + first;
+          const int number = (y - row * r.pool_stride) * r.pool + x - column * r.pool_stride;
 #pragma unroll
-    for (int j = 0; j < kN; ++j) {
-      const int number = first + 8 * j < r.window() ? first + 8 * j : 0, position = number / r.in;
-      shift[j] = position / r.kernel_width * r.padded_width() + position % r.kernel_width;
-      channel[j] = number % r.in + group;
-    }
-    float sums[kM][kN][4] = {};
-    for (int k = 0; k < rows; k += 8) {
-      std::uint32_t fa[kM][4], fb[kN][2];
-#pragma unroll
-      for (int i = 0; i < kM; ++i)
-#pragma unroll
-        for (int part = 0; part < 4; ++part)
-          fa[i][part] =
-              product::to_tf32(gradient[by_ones(k + member + 4 * (part / 2), 16 * i + group + 8 * (part % 2), Out)]);
-      const int start[2] = {starts[k + member], starts[k + member + 4]};
-#pragma unroll
-      for (int j = 0; j < kN; ++j)
-#pragma unroll
-        for (int part = 0; part < 2; ++part)
-          fb[j][part] = product::to_tf32(image[by_ones(start[part] + shift[j], channel[j], r.in)]);
-#pragma unroll
-      for (int i = 0; i < kM; ++i)
-#pragma unroll
-        for (int j = 0; j < kN; ++j) product::multiply_tf32(sums[i][j], fa[i], fb[j]);
-    }
-#pragma unroll
-    for (int i = 0; i < kM; ++i)
-#pragma unroll
-      for (int j = 0; j < kN; ++j)
-#pragma unroll
-        for (int part = 0; part < 4; ++part) {
-          const int c = 16 * i + group + 8 * (part / 2), number = first + 8 * j + 2 * member + part % 2;
-          if (number < r.window())
-            parts[(static_cast<Index>(blockIdx.x) * Out + c) * r.window() + number] = sums[i][j][part];
+          for (int j = 0; j < wgmma::kPiece; ++j)
+            if (!r.pools || winners[at + j] == number) numbers[j] += cells[at + j];
         }
+    }
+    frame[i] = packed(numbers, scale);
   }
+  return 1 / scale;
 }
 
-/// Calls use(width) with 32 or 64 as a constant.
+/// The image's share of the bias's gradient.
+template <int Out>
+__device__ void sum_cells(const Resident& r, const float* cells, float* bias_part) {
+  constexpr int kLanes = Resident::kThreads / Out;
+  __shared__ float lanes[kLanes][Out];
+  const int c = static_cast<int>(threadIdx.x) % Out, lane = static_cast<int>(threadIdx.x) / Out;
+  float sum = 0;
+  for (int cell = lane; cell < r.cells(); cell += kLanes) sum += cells[cell * (Out + 1) + c];
+  lanes[lane][c] = sum;
+  __syncthreads();
+  if (lane != 0) return;
+  for (int other = 1; other < kLanes; ++other) sum += lanes[other][c];
+  bias_part[c] = sum;
+}
+
+#endif
+
+/// All gradients of an image.
+template <int In, int Out>
+__global__ void __launch_bounds__(Resident::kThreads, 1) resident_gradient_kernel(Resident r, ResidentGradients g) {
+#ifdef NEUROINHIB_WGMMA
+  extern __shared__ __align__(128) uint4 pieces[];
+  uint4 *const frame = pieces, *const image = frame + r.frame_pieces();
+  uint4* const weights = image + r.image_pieces(r.image_stride());
+  float* const cells = reinterpret_cast<float*>(weights);
+  auto* const winners = reinterpret_cast<std::uint16_t*>(cells + r.cells() * (Out + 1));
+  const int width = r.frame_width(), stride = r.frame_stride(), image_stride = r.image_stride();
+  const int group = static_cast<int>(threadIdx.x) / wgmma::kWarpgroup;
+
+  const float bound = put_cells<Out>(r, g, cells, winners);
+  const float scale = put_frame<Out>(r, cells, winners, bound, frame);
+  if (g.bias_parts != nullptr) sum_cells<Out>(r, cells, g.bias_parts + static_cast<Index>(blockIdx.x) * Out);
+  __syncthreads();  // the pooled gradient makes room for the weights
+  const float weight_scale = g.dx ? scale * put_reversed_weights(r, g.weight, weights) : 0;
+  const float image_scale = g.weight_parts != nullptr ? scale * put_image(r, g.x, width, image_stride, image) : 0;
+  wgmma::publish();
+  __syncthreads();
+
+  if (g.weight_parts != nullptr)
+    for (int position = group; position < r.positions(); position += Resident::kGroups) {
+      float sums[Out / 2] = {};
+      const uint4* moved = image + position / r.kernel_width * width + position % r.kernel_width;
+      const uint4* gradient = frame + (r.kernel_height - 1) * width + r.kernel_width - 1;
+      multiply_gradient(sums, r, moved, image_stride, gradient, stride);
+      float* part = g.weight_parts + static_cast<Index>(blockIdx.x) * Out * r.window() + position * In;
+      wgmma::each(sums, [&](int c, int o, float sum, float next) {
+        if (c >= In) return;
+        part[o * r.window() + c] = sum * image_scale;
+        part[(o + 1) * r.window() + c] = next * image_scale;
+      });
+    }
+  if (g.dx)
+    for (int tile = group; tile < r.input_tiles(); tile += Resident::kGroups) {
+      float sums[In / 2] = {};
+      multiply_windows<Out, In>(sums, r, frame + tile * Resident::kTile, width, stride, weights);
+      wgmma::each(sums, [&](int row, int c, float sum, float next) {
+        const int pixel = tile * Resident::kTile + row, y = pixel / width - r.padding, x = pixel % width - r.padding;
+        if (y < 0 || y >= r.in_height || x < 0 || x >= r.in_width) return;
+        const Index at = ((static_cast<Index>(blockIdx.x) * r.in_height + y) * r.in_width + x) * In + c;
+        g.dx.put(at, sum * weight_scale);
+        g.dx.put(at + 1, next * weight_scale);
+      });
+    }
+#endif
+}
+
+/// Calls use(in, out) with the numbers of channels, 32 or 64, as constants.
 template <class Use>
-void with_width(int width, const Use& use) {
-  if (width == 32)
-    use(std::integral_constant<int, 32>{});
-  else
-    use(std::integral_constant<int, 64>{});
+void with_channels(const Resident& r, const Use& use) {
+  const auto with = [](int channels, const auto& then) {
+    if (channels == 32)
+      then(std::integral_constant<int, 32>{});
+    else
+      then(std::integral_constant<int, 64>{});
+  };
+  with(r.in, [&](auto in) { with(r.out, [&](auto out) { use(in, out); }); });
 }
 
-inline void allow_shared(const void* kernel, std::size_t bytes) {
-  require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+template <class... Parameters, class... Arguments>
+void launch_resident(Cuda<float>& cuda, const Resident& r, std::size_t shared, void (*kernel)(Parameters...),
+                     Arguments&&... arguments) {
+  require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
                "conv2d");
+  cuda.launch(dim3(static_cast<unsigned>(r.images)), dim3(Resident::kThreads), shared, kernel, r,
+              std::forward<Arguments>(arguments)...);
 }
 
 inline void resident_forward(Cuda<float>& cuda, const Conv2d<float>& op, const Resident& r) {
-  with_width(r.out, [&](auto out) {
-    auto* kernel = resident_forward_kernel<decltype(out)::value>;
-    allow_shared(reinterpret_cast<const void*>(kernel), r.forward_bytes());
-    cuda.launch(dim3(static_cast<unsigned>(r.images)), dim3(static_cast<unsigned>(Resident::warps(r.pixels()) * 32)),
-                r.forward_bytes(), kernel, r, op.options.activation, op.x.data, op.weight.data, op.bias.data, op.y.data,
-                op.winner);
+  with_channels(r, [&](auto in, auto out) {
+    launch_resident(cuda, r, r.forward_bytes(), resident_forward_kernel<decltype(in)::value, decltype(out)::value>,
+                    op.options.activation, op.x.data, op.weight.data, op.bias.data, op.y.data, op.winner);
   });
 }
 
-/// `reversed`: the kernel walked backwards, [in, kernel_height, kernel_width, out]; undefined where no input gradient
-/// is wanted.
-inline void resident_backward(Cuda<float>& cuda, const Conv2d<float>& op, const Resident& r, const float* reversed) {
-  const ResultGradient g{op.y.data, op.y.gradient, op.winner, op.options.activation};
-  const auto grid = dim3(static_cast<unsigned>(r.images));
-  if (const auto dx = op.x.gradient_slot())
-    with_width(r.in, [&](auto in) {
-      auto* kernel = resident_input_gradient_kernel<decltype(in)::value>;
-      allow_shared(reinterpret_cast<const void*>(kernel), r.input_gradient_bytes());
-      cuda.launch(grid, dim3(static_cast<unsigned>(Resident::warps(r.in_pixels()) * 32)), r.input_gradient_bytes(),
-                  kernel, r, g, reversed, dx);
-    });
-  const auto dw = op.weight.gradient_slot(), db = op.bias.gradient_slot();
-  if (!dw && !db) return;
+inline void resident_backward(Cuda<float>& cuda, const Conv2d<float>& op, const Resident& r) {
+  const auto dx = op.x.gradient_slot(), dw = op.weight.gradient_slot(), db = op.bias.gradient_slot();
+  const ArenaScope scope(cuda.device_arena());
   const Index size = op.weight.size(), out = r.out;
-  float* parts = cuda.kernel_memory<float>(r.images * size);
+  float* parts = dw ? cuda.kernel_memory<float>(r.images * size) : nullptr;
   float* bias_parts = db ? cuda.kernel_memory<float>(r.images * out) : nullptr;
-  with_width(r.out, [&](auto width) {
-    auto* kernel = resident_weight_gradient_kernel<decltype(width)::value>;
-    allow_shared(reinterpret_cast<const void*>(kernel), r.weight_gradient_bytes());
-    cuda.launch(grid, dim3(512), r.weight_gradient_bytes(), kernel, r, g, op.x.data, parts, bias_parts);
+  const ResidentGradients g{op.x.data, op.weight.data, op.y.data, op.y.gradient, op.winner, op.options.activation,
+                            dx,        parts,          bias_parts};
+  with_channels(r, [&](auto in, auto out_channels) {
+    launch_resident(cuda, r, r.gradient_bytes(),
+                    resident_gradient_kernel<decltype(in)::value, decltype(out_channels)::value>, g);
   });
   if (dw)
     cuda.sum_columns(
