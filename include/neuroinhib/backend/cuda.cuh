@@ -123,13 +123,24 @@ namespace detail {
 
 inline constexpr int kWarp = 32, kThreads = 256;
 
+/// The first statement of every kernel that Cuda::launch_early starts: lets the next one come onto the device, and
+/// waits until the one before has ended and its results are there.
+__device__ inline void take_turn() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 template <class Body>
 __global__ void __launch_bounds__(kThreads) each_kernel(Index count, Body body) {
+  take_turn();
   const Index stride = static_cast<Index>(gridDim.x) * blockDim.x;
   for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) body(i);
 }
 template <class Body>
 __global__ void __launch_bounds__(kThreads) grid_kernel(Index rows, Index columns, Body body) {
+  take_turn();
   const Index column = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (column >= columns) return;
   for (Index row = static_cast<Index>(blockIdx.y) * blockDim.y + threadIdx.y; row < rows;
@@ -138,6 +149,7 @@ __global__ void __launch_bounds__(kThreads) grid_kernel(Index rows, Index column
 }
 template <class Body>
 __global__ void __launch_bounds__(kThreads) pixel_kernel(int width, int channels, Body body) {
+  take_turn();
   const int x = static_cast<int>(blockIdx.x * blockDim.y + threadIdx.y);
   if (x >= width) return;
   for (int c = static_cast<int>(threadIdx.x); c < channels; c += static_cast<int>(blockDim.x))
@@ -191,6 +203,7 @@ struct Team {
 
 template <class T, int Size, class Body>
 __global__ void __launch_bounds__(kThreads) team_kernel(Index count, Body body) {
+  take_turn();
   __shared__ T scratch[kThreads / kWarp];
   constexpr int kTeams = kThreads / Size;
   const Index stride = static_cast<Index>(gridDim.x) * kTeams;
@@ -210,6 +223,7 @@ struct AllRows {
 /// turn; the order of every sum is fixed by the range alone.
 template <class T, class Ranges, class Value, class Store>
 __global__ void __launch_bounds__(kThreads) column_kernel(Index columns, Ranges ranges, Value value, Store store) {
+  take_turn();
   constexpr int kRows = kThreads / kWarp;
   __shared__ T partial[kRows][kWarp];
   const Index column = static_cast<Index>(blockIdx.x) * kWarp + threadIdx.x;
@@ -237,11 +251,13 @@ __global__ void __launch_bounds__(kThreads) features() {
 
 template <int = 0>
 __global__ void set_control(CudaControl* control, std::uint64_t step, double learning_factor) {
+  take_turn();
   control->step = step;
   control->learning_factor = learning_factor;
 }
 template <int = 0>
 __global__ void next_step(CudaControl* control) {
+  take_turn();
   ++control->step;
 }
 
@@ -346,7 +362,7 @@ class Cuda {
     begin_step();
     ++random_.step;
     if (capturing_)
-      launch(dim3(1), dim3(1), 0, detail::next_step<>, control_);
+      launch_early(dim3(1), dim3(1), 0, detail::next_step<>, control_);
     else
       set_control(1);
     differs_ = false;
@@ -472,16 +488,21 @@ class Cuda {
   }
   template <class... Parameters, class... Arguments>
   void launch(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...), Arguments&&... arguments) {
-    const detail::DriverLock lock(detail::driver());
-    kernel<<<grid, block, shared, stream_>>>(std::forward<Arguments>(arguments)...);
-    require_cuda(cudaGetLastError(), operation_);
+    launch_as(false, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
+  }
+  /// For kernels that begin with detail::take_turn(): their blocks come onto the device while the kernel before still
+  /// runs, where it has room for them.
+  template <class... Parameters, class... Arguments>
+  void launch_early(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...),
+                    Arguments&&... arguments) {
+    launch_as(takes_turns_, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
   }
   /// body(i) for i in [0, count), on the device.
   template <class Body>
   void parallel_for(Index count, const Body& body) {
     if (count > 0)
-      launch(blocks((count + detail::kThreads - 1) / detail::kThreads), dim3(detail::kThreads), 0,
-             detail::each_kernel<Body>, count, body);
+      launch_early(blocks((count + detail::kThreads - 1) / detail::kThreads), dim3(detail::kThreads), 0,
+                   detail::each_kernel<Body>, count, body);
   }
   /// body(row, column), neighbouring columns in neighbouring threads.
   template <class Body>
@@ -492,7 +513,7 @@ class Cuda {
     const dim3 block(width, detail::kThreads / width);
     const dim3 grid(static_cast<unsigned>((columns + width - 1) / width),
                     static_cast<unsigned>(std::min<Index>((rows + block.y - 1) / block.y, 65535)));
-    launch(grid, block, 0, detail::grid_kernel<Body>, rows, columns, body);
+    launch_early(grid, block, 0, detail::grid_kernel<Body>, rows, columns, body);
   }
   /// body(image, y, x, channel), neighbouring channels in neighbouring threads.
   template <class Body>
@@ -502,7 +523,7 @@ class Cuda {
     const dim3 block(across, detail::kThreads / across);
     const dim3 grid(static_cast<unsigned>((width + block.y - 1) / block.y), static_cast<unsigned>(height),
                     static_cast<unsigned>(images));
-    launch(grid, block, 0, detail::pixel_kernel<Body>, static_cast<int>(width), static_cast<int>(channels), body);
+    launch_early(grid, block, 0, detail::pixel_kernel<Body>, static_cast<int>(width), static_cast<int>(channels), body);
   }
   /// body(i, team) for i in [0, count): each by a warp, or by a block where a row is long and rows are few.
   template <class Body>
@@ -510,10 +531,11 @@ class Cuda {
     if (count == 0) return;
     constexpr Index kTeams = detail::kThreads / detail::kWarp;
     if (length >= 4 * detail::kThreads && count < 64 * static_cast<Index>(multiprocessors()))
-      launch(blocks(count), dim3(detail::kThreads), 0, detail::team_kernel<T, detail::kThreads, Body>, count, body);
+      launch_early(blocks(count), dim3(detail::kThreads), 0, detail::team_kernel<T, detail::kThreads, Body>, count,
+                   body);
     else
-      launch(blocks((count + kTeams - 1) / kTeams), dim3(detail::kThreads), 0,
-             detail::team_kernel<T, detail::kWarp, Body>, count, body);
+      launch_early(blocks((count + kTeams - 1) / kTeams), dim3(detail::kThreads), 0,
+                   detail::team_kernel<T, detail::kWarp, Body>, count, body);
   }
   /// store(column, Σ_row value(row, column)), in one order whatever the device.
   template <class Value, class Store>
@@ -538,9 +560,10 @@ class Cuda {
   template <class Ranges, class Value, class Store>
   void sum_ranges(Index count, Index columns, const Ranges& ranges, const Value& value, const Store& store) {
     if (columns == 0 || count == 0) return;
-    launch(dim3(static_cast<unsigned>((columns + detail::kWarp - 1) / detail::kWarp), static_cast<unsigned>(count)),
-           dim3(detail::kWarp, detail::kThreads / detail::kWarp), 0, detail::column_kernel<T, Ranges, Value, Store>,
-           columns, ranges, value, store);
+    launch_early(
+        dim3(static_cast<unsigned>((columns + detail::kWarp - 1) / detail::kWarp), static_cast<unsigned>(count)),
+        dim3(detail::kWarp, detail::kThreads / detail::kWarp), 0, detail::column_kernel<T, Ranges, Value, Store>,
+        columns, ranges, value, store);
   }
 
  private:
@@ -552,6 +575,23 @@ class Cuda {
 
   static constexpr Index kColumnChunk = 512;
 
+  template <class... Parameters, class... Arguments>
+  void launch_as(bool early, dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...),
+                 Arguments&&... arguments) {
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = grid;
+    config.blockDim = block;
+    config.dynamicSmemBytes = shared;
+    config.stream = stream_;
+    config.attrs = &attribute;
+    config.numAttrs = early ? 1 : 0;
+    const detail::DriverLock lock(detail::driver());
+    require_cuda(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...), operation_);
+  }
+
   static dim3 blocks(Index count) { return dim3(static_cast<unsigned>(std::min<Index>(count, Index{1} << 20))); }
 
   /// Throws CudaError where this program holds no machine code that the device can run.
@@ -559,6 +599,7 @@ class Cuda {
     cudaFuncAttributes attributes{};
     const cudaError_t status = cudaFuncGetAttributes(&attributes, detail::features<>);
     has_wgmma_ = status == cudaSuccess && attributes.maxThreadsPerBlock > detail::kThreads;
+    takes_turns_ = status == cudaSuccess && attributes.ptxVersion >= 90;
     (void)cudaGetLastError();
     if (status != cudaSuccess)
       fail<CudaError>("Cuda",
@@ -577,7 +618,7 @@ class Cuda {
     return "float";
   }
   void set_control(double learning_factor) {
-    launch(dim3(1), dim3(1), 0, detail::set_control<>, control_, random_.step, learning_factor);
+    launch_early(dim3(1), dim3(1), 0, detail::set_control<>, control_, random_.step, learning_factor);
   }
   /// Takes back what the host counted while nothing ran.
   void end_capture(const RandomState& before) {
@@ -600,7 +641,7 @@ class Cuda {
   Arena<CudaMemory> device_;
   RandomState random_;
   std::uint32_t streams_ = 0;
-  bool capturing_ = false, differs_ = false, has_wgmma_ = false;
+  bool capturing_ = false, differs_ = false, has_wgmma_ = false, takes_turns_ = false;
   std::vector<Index*> counters_;
   const char* operation_ = "no operation yet";
   Largest largest_{0, "no operation yet"};

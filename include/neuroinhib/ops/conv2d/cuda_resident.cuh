@@ -5,6 +5,7 @@
 #include <neuroinhib/ops/activation/scalar.hpp>
 #include <neuroinhib/ops/conv2d/cuda_extents.cuh>
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>
+#include <neuroinhib/ops/product/cuda_maps.cuh>
 #include <neuroinhib/ops/product/cuda_wgmma.cuh>
 
 /// Convolution on Hopper's matrix units where a whole image fits into shared memory: one block an image. All pixels of
@@ -21,10 +22,26 @@ struct Resident : KernelExtents {
   static constexpr int kThreads = 512, kGroups = kThreads / wgmma::kWarpgroup;
   static constexpr int kTile = 64;      ///< pixels of a raster that a warpgroup multiplies at once
   static constexpr int kMostTiles = 2;  ///< of a forward pass, a warpgroup
+  static constexpr int kHeld = 9;       ///< pieces of image or weights that a thread holds between reading and rounding
+  static constexpr int kHeldCells = 8;  ///< the same of the pooled gradient, numbers
+  static constexpr int kHeldPixels = 4;  ///< the same of the result's gradient
 
   bool pools;
+  product::Divisor by_in_width, by_width, by_frame_width, by_pooled_width, by_pool, by_turns, by_columns;
 
-  Resident(const Conv2d<float>& op, const ConvExtents& e) : KernelExtents(e), pools(op.pools()) {}
+  Resident(const Conv2d<float>& op, const ConvExtents& e)
+      : KernelExtents(e),
+        pools(op.pools()),
+        by_in_width(in_width),
+        by_width(width),
+        by_frame_width(frame_width()),
+        by_pooled_width(pooled_width),
+        by_pool(pool),
+        by_turns(turns()),
+        by_columns(window() / wgmma::kPiece) {}
+
+  /// Windows that lie over one pixel, along one axis.
+  NEUROINHIB_DEVICE [[nodiscard]] int turns() const { return pools ? (pool + pool_stride - 1) / pool_stride : 1; }
 
   NEUROINHIB_DEVICE [[nodiscard]] int positions() const { return kernel_height * kernel_width; }
   NEUROINHIB_DEVICE [[nodiscard]] int window() const { return positions() * in; }
@@ -71,23 +88,30 @@ struct Resident : KernelExtents {
   [[nodiscard]] std::size_t forward_bytes() const {
     return bytes(forward_weights_at() + window() / wgmma::kPiece * weight_stride(out)) + overread();
   }
-  /// The gradient of the pooled results, before activation: one row of floats a cell, then the winners.
-  NEUROINHIB_DEVICE [[nodiscard]] int cell_stride() const { return out + 1; }
-  [[nodiscard]] std::size_t cell_bytes() const {
-    return static_cast<std::size_t>(cells() * cell_stride()) * (sizeof(float) + (pools ? sizeof(std::uint16_t) : 0));
-  }
-  /// Frame, image, and the reversed weights in the place of the pooled gradient.
+  /// Frame, image and reversed weights; before these two come, the gradient in floats.
   [[nodiscard]] std::size_t gradient_bytes() const {
-    return bytes(frame_pieces() + image_pieces(image_stride())) +
-           std::max(cell_bytes(), bytes(positions() * out / wgmma::kPiece * weight_stride(in))) + overread();
+    const std::size_t weights = bytes(positions() * out / wgmma::kPiece * weight_stride(in));
+    const std::size_t pixels = sizeof(float) * static_cast<std::size_t>(height * width * out);
+    return bytes(frame_pieces()) + std::max(bytes(image_pieces(image_stride())) + weights, pixels) + overread();
   }
   /// Whether the kernels below can do it on a device with so much shared memory a block.
   [[nodiscard]] bool fits(std::size_t shared) const {
     const auto is_width = [](int channels) { return channels == 32 || channels == 64; };
     constexpr std::size_t kStatic = 4096;
-    return stride == 1 && is_width(in) && is_width(out) && forward_tiles() <= kMostTiles * kGroups &&
+    const int most = kHeld * kThreads * wgmma::kPiece;
+    const bool held = in_height * in_width * in <= most && window() * out <= most &&
+                      height * width * out <= kHeldPixels * kThreads * wgmma::kPiece;
+    return held && stride == 1 && is_width(in) && is_width(out) && forward_tiles() <= kMostTiles * kGroups &&
            std::max(forward_bytes(), gradient_bytes()) + kStatic <= shared;
   }
+};
+
+/// Where number i stands in rows that are as long as the divisor.
+struct Place {
+  int row, column;
+  __device__ Place(int i, const product::Divisor& length)
+      : row(static_cast<int>(length.divide(static_cast<unsigned>(i)))),
+        column(i - row * static_cast<int>(length.value)) {}
 };
 
 #ifdef NEUROINHIB_WGMMA
@@ -121,75 +145,89 @@ __device__ inline uint4 packed(const float (&numbers)[wgmma::kPiece], float scal
   return piece;
 }
 
-/// Rounds `count` pieces, whose numbers read(i, numbers) brings, to scaled two-byte floats at place(i). Returns what
-/// their products are to be multiplied by.
-template <class Read, class Place>
+/// Rounds `count` pieces, at most kHeld a thread, whose numbers read(i, numbers) brings, to scaled two-byte floats at
+/// place(i). Returns what their products are to be multiplied by.
+template <int Held, class Read, class Place>
 __device__ float put_scaled(int count, const Read& read, const Place& place) {
+  float numbers[Held][wgmma::kPiece] = {};
   float largest = 0;
-#pragma unroll 2
-  for (int i = static_cast<int>(threadIdx.x); i < count; i += Resident::kThreads) {
-    float numbers[wgmma::kPiece];
-    read(i, numbers);
+  // Blocks begin at different pieces: where all read the same ones, they do not read them at the same time.
+  const auto piece = [](int k) { return static_cast<int>(threadIdx.x + (k + blockIdx.x) % Held * Resident::kThreads); };
 #pragma unroll
-    for (const float number : numbers) largest = fmaxf(largest, fabsf(number));
-  }
+  for (int k = 0; k < Held; ++k)
+    if (const int i = piece(k); i < count) read(i, numbers[k]);
+#pragma unroll
+  for (const auto& eight : numbers)
+#pragma unroll
+    for (const float number : eight) largest = fmaxf(largest, fabsf(number));
   const float scale = scale_for(block_largest(largest));
-#pragma unroll 2
-  for (int i = static_cast<int>(threadIdx.x); i < count; i += Resident::kThreads) {
-    float numbers[wgmma::kPiece];
-    read(i, numbers);
-    *place(i) = packed(numbers, scale);
-  }
+#pragma unroll
+  for (int k = 0; k < Held; ++k)
+    if (const int i = piece(k); i < count) *place(i) = packed(numbers[k], scale);
   return 1 / scale;
 }
 
-/// The block's image as a raster `width` wide, `pixels` long, zeros outside; columns of pieces `stride` apart.
-__device__ inline float put_image(const Resident& r, const float* images, int width, int stride, uint4* target) {
-  const float* image = images + static_cast<Index>(blockIdx.x) * r.in_height * r.in_width * r.in;
-  const int columns = r.in / wgmma::kPiece;
-  return put_scaled(
-      stride * columns,
-      [&](int i, float(&numbers)[wgmma::kPiece]) {
-        const int pixel = i / columns, row = pixel / width;
-        const int y = row - r.padding, x = pixel - row * width - r.padding;
-        float4 low{}, high{};
-        if (y >= 0 && y < r.in_height && x >= 0 && x < r.in_width) {
-          const auto* source = reinterpret_cast<const float4*>(image + (y * r.in_width + x) * r.in) + i % columns * 2;
-          low = source[0];
-          high = source[1];
-        }
-        numbers[0] = low.x, numbers[1] = low.y, numbers[2] = low.z, numbers[3] = low.w;
-        numbers[4] = high.x, numbers[5] = high.y, numbers[6] = high.z, numbers[7] = high.w;
-      },
-      [&](int i) { return target + i % columns * stride + i / columns; });
+__device__ inline void read_eight(const float* source, float (&numbers)[wgmma::kPiece]) {
+  const float4 low = reinterpret_cast<const float4*>(source)[0], high = reinterpret_cast<const float4*>(source)[1];
+  numbers[0] = low.x, numbers[1] = low.y, numbers[2] = low.z, numbers[3] = low.w;
+  numbers[4] = high.x, numbers[5] = high.y, numbers[6] = high.z, numbers[7] = high.w;
+}
+
+__device__ inline void clear(uint4* target, int count) {
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += Resident::kThreads) target[i] = {};
+}
+
+/// Has the block's image brought to the cache while the block does something else.
+template <int In>
+__device__ void prefetch_image(const Resident& r, const float* images) {
+  constexpr int kLine = 32;  // numbers
+  const int size = r.in_height * r.in_width * In;
+  const float* image = images + static_cast<Index>(blockIdx.x) * size;
+  for (int i = static_cast<int>(threadIdx.x) * kLine; i < size; i += Resident::kThreads * kLine)
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(image + i));
+}
+
+/// The block's image as a raster `width` wide with zeros outside; columns of pieces `stride` apart.
+template <int In>
+__device__ float put_image(const Resident& r, const float* images, int width, int stride, uint4* target) {
+  constexpr int kColumns = In / wgmma::kPiece;
+  const float* image = images + static_cast<Index>(blockIdx.x) * r.in_height * r.in_width * In;
+  clear(target, kColumns * stride);
+  return put_scaled<Resident::kHeld>(
+      r.in_height * r.in_width * kColumns,
+      [&](int i, float(&numbers)[wgmma::kPiece]) { read_eight(image + i * wgmma::kPiece, numbers); },
+      [&](int i) {
+        const Place at(i / kColumns, r.by_in_width);
+        return target + i % kColumns * stride + (at.row + r.padding) * width + at.column + r.padding;
+      });
 }
 
 /// The kernel [out, window]: rows are results, pieces go along the window.
-__device__ inline float put_weights(const Resident& r, const float* weight, uint4* target) {
-  const int columns = r.window() / wgmma::kPiece, stride = Resident::weight_stride(r.out);
-  return put_scaled(
-      columns * r.out,
-      [&](int i, float(&numbers)[wgmma::kPiece]) {
-        const auto* source = reinterpret_cast<const float4*>(weight) + 2 * i;
-        const float4 low = source[0], high = source[1];
-        numbers[0] = low.x, numbers[1] = low.y, numbers[2] = low.z, numbers[3] = low.w;
-        numbers[4] = high.x, numbers[5] = high.y, numbers[6] = high.z, numbers[7] = high.w;
-      },
-      [&](int i) { return target + i % columns * stride + i / columns; });
+template <int Out>
+__device__ float put_weights(const Resident& r, const float* weight, uint4* target) {
+  constexpr int kStride = Resident::weight_stride(Out);
+  return put_scaled<Resident::kHeld>(
+      r.window() / wgmma::kPiece * Out,
+      [&](int i, float(&numbers)[wgmma::kPiece]) { read_eight(weight + i * wgmma::kPiece, numbers); },
+      [&](int i) {
+        const Place at(i, r.by_columns);
+        return target + at.column * kStride + at.row;
+      });
 }
 
 /// The kernel walked backwards, [in, positions, out]: rows are the input's channels, pieces go along the results.
-__device__ inline float put_reversed_weights(const Resident& r, const float* weight, uint4* target) {
-  const int columns = r.out / wgmma::kPiece, stride = Resident::weight_stride(r.in);
-  return put_scaled(
-      r.positions() * columns * r.in,
+template <int In, int Out>
+__device__ float put_reversed_weights(const Resident& r, const float* weight, uint4* target) {
+  constexpr int kColumns = Out / wgmma::kPiece, kStride = Resident::weight_stride(In);
+  return put_scaled<Resident::kHeld>(
+      r.positions() * kColumns * In,
       [&](int i, float(&numbers)[wgmma::kPiece]) {
-        const int c = i % r.in, piece = i / r.in, position = r.positions() - 1 - piece / columns;
-        const float* source = weight + (piece % columns * wgmma::kPiece * r.positions() + position) * r.in + c;
+        const int c = i % In, piece = i / In, position = r.positions() - 1 - piece / kColumns;
+        const float* source = weight + (piece % kColumns * wgmma::kPiece * r.positions() + position) * In + c;
 #pragma unroll
         for (int j = 0; j < wgmma::kPiece; ++j) numbers[j] = source[j * r.window()];
       },
-      [&](int i) { return target + i / r.in * stride + i % r.in; });
+      [&](int i) { return target + i / In * kStride + i % In; });
 }
 
 /// sums += windows of a raster times weights: the tile's pixels from `image` on, positions row by row.
@@ -198,17 +236,22 @@ __device__ void multiply_windows(float (&sums)[Lines / 2], const Resident& r, co
                                  const uint4* weights) {
   using wgmma::Pieces;
   constexpr int kWeightStride = Resident::weight_stride(Lines), kColumns = Channels / wgmma::kPiece;
-  for (int row = 0; row < r.kernel_height; ++row)
-    for (int column = 0; column < r.kernel_width; ++column, weights += kColumns * kWeightStride) {
-      const uint4* moved = image + row * width + column;
-      wgmma::begin(sums);
+  wgmma::begin(sums);
+  int column = 0;
+#pragma unroll 1
+  for (int position = 0; position < r.positions(); ++position, weights += kColumns * kWeightStride) {
+    wgmma::order();
 #pragma unroll
-      for (int c = 0; c < kColumns; c += 2)
-        wgmma::multiply<Pieces::along_depth, Pieces::along_depth>(
-            sums, wgmma::factor<Pieces::along_depth>(moved + c * stride, stride),
-            wgmma::factor<Pieces::along_depth>(weights + c * kWeightStride, kWeightStride));
-      wgmma::finish(sums);
-    }
+    for (int c = 0; c < kColumns; c += 2)
+      wgmma::multiply<Pieces::along_depth, Pieces::along_depth>(
+          sums, wgmma::factor<Pieces::along_depth>(image + c * stride, stride),
+          wgmma::factor<Pieces::along_depth>(weights + c * kWeightStride, kWeightStride));
+    ++image;
+    if (++column < r.kernel_width) continue;
+    column = 0;
+    image += width - r.kernel_width;
+  }
+  wgmma::finish(sums);
 }
 
 /// sums [In, Out] += the image moved by one position of the window, times the gradient in the frame.
@@ -216,15 +259,17 @@ template <int Count>
 __device__ void multiply_gradient(float (&sums)[Count], const Resident& r, const uint4* moved, int image_stride,
                                   const uint4* gradient, int stride) {
   using wgmma::Pieces;
+  wgmma::begin(sums);
+#pragma unroll 1
   for (int pixel = 0; pixel < r.gradient_depth(); pixel += Resident::kTile) {
-    wgmma::begin(sums);
+    wgmma::order();
 #pragma unroll
     for (int k = pixel; k < pixel + Resident::kTile; k += 2 * wgmma::kPiece)
       wgmma::multiply<Pieces::along_lines, Pieces::along_lines>(
           sums, wgmma::factor<Pieces::along_lines>(moved + k, image_stride),
           wgmma::factor<Pieces::along_lines>(gradient + k, stride));
-    wgmma::finish(sums);
   }
+  wgmma::finish(sums);
 }
 
 #endif
@@ -234,11 +279,12 @@ template <int In, int Out>
 __global__ void __launch_bounds__(Resident::kThreads, 1)
     resident_forward_kernel(Resident r, Activation activation, const float* x, const float* weight, const float* bias,
                             float* y, std::uint16_t* winner) {
+  detail::take_turn();
 #ifdef NEUROINHIB_WGMMA
   extern __shared__ __align__(128) uint4 pieces[];
   uint4 *const image = pieces, *const weights = pieces + r.forward_weights_at();
   const int width = r.padded_width(), stride = r.forward_stride();
-  const float scale = put_image(r, x, width, stride, image) * put_weights(r, weight, weights);
+  const float scale = put_image<In>(r, x, width, stride, image) * put_weights<Out>(r, weight, weights);
   wgmma::publish();
   __syncthreads();
   const int group = static_cast<int>(threadIdx.x) / wgmma::kWarpgroup;
@@ -260,11 +306,13 @@ __global__ void __launch_bounds__(Resident::kThreads, 1)
       });
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < r.cells() * Out; i += Resident::kThreads) {
-    const int c = i % Out, cell = i / Out, row = cell / r.pooled_width, column = cell % r.pooled_width;
+    const int c = i % Out;
+    const Place cell(i / Out, r.by_pooled_width);
     const Index at = static_cast<Index>(blockIdx.x) * r.cells() * Out + i;
+    const float* first = results + (cell.row * width + cell.column) * r.pool_stride * kStride + c;
     int chosen;
-    const float best = largest_of(results + (row * width + column) * r.pool_stride * kStride + c, r.pool,
-                                  width * kStride, kStride, chosen);
+    const float best = r.pool == 3 ? largest_of(first, 3, width * kStride, kStride, chosen)  // unrolled
+                                   : largest_of(first, r.pool, width * kStride, kStride, chosen);
     y[at] = activation_of(activation, best);
     if (winner != nullptr) winner[at] = static_cast<std::uint16_t>(chosen);
   }
@@ -283,63 +331,59 @@ struct ResidentGradients {
 
 #ifdef NEUROINHIB_WGMMA
 
-/// The pooled results' gradient before activation, into `cells`, and the winners behind it. Returns a bound on the size
-/// of a pixel's gradient.
+/// The image's gradient before pooling and activation, [pixels, Out], in cleared memory, and its share of the bias's
+/// gradient. Windows overlap: they are taken in turns of windows that do not, so that every sum has one order.
 template <int Out>
-__device__ float put_cells(const Resident& r, const ResidentGradients& g, float* cells, std::uint16_t* winners) {
-  const Index first = static_cast<Index>(blockIdx.x) * r.cells() * Out;
-  float largest = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < r.cells() * Out; i += Resident::kThreads) {
-    const float gradient = g.dy[first + i] * slope_from_output(g.activation, g.y[first + i]);
-    const int at = i / Out * (Out + 1) + i % Out;
-    cells[at] = gradient;
-    if (r.pools) winners[at] = g.winner[first + i];
-    largest = fmaxf(largest, fabsf(gradient));
-  }
-  const int across = r.pools ? (r.pool + r.pool_stride - 1) / r.pool_stride : 1;
-  return block_largest(largest) * static_cast<float>(across * across);  // windows over one pixel
-}
-
-/// Lays the gradient of the unpooled results into the frame; returns what products with it are to be multiplied by.
-template <int Out>
-__device__ float put_frame(const Resident& r, const float* cells, const std::uint16_t* winners, float bound,
-                           uint4* frame) {
-  const float scale = scale_for(bound);
-  const int width = r.frame_width(), stride = r.frame_stride();
-  for (int i = static_cast<int>(threadIdx.x); i < stride * (Out / wgmma::kPiece); i += Resident::kThreads) {
-    const int pixel = i % stride, first = i / stride * wgmma::kPiece;
-    const int y = pixel / width - r.kernel_height + 1, x = pixel % width - r.kernel_width + 1;
-    float numbers[wgmma::kPiece] = {};
-    if (y >= 0 && y < r.height && x >= 0 && x < r.width) {
-      const int last_row = min(r.pooled_height - 1, y / r.pool_stride);
-      const int last_column = min(r.pooled_width - 1, x / r.pool_stride);
-      for (int row = first_window(y, r.pool, r.pool_stride); row <= last_row; ++row)
-        for (int column = first_window(x, r.pool, r.pool_stride); column <= last_column; ++column) {
-          const int at = (row * r.pooled_width + column) * (Out + 1) + first;
-          const int number = (y - row * r.pool_stride) * r.pool + x - column * r.pool_stride;
-#pragma unroll
-          for (int j = 0; j < wgmma::kPiece; ++j)
-            if (!r.pools || winners[at + j] == number) numbers[j] += cells[at + j];
-        }
-    }
-    frame[i] = packed(numbers, scale);
-  }
-  return 1 / scale;
-}
-
-/// The image's share of the bias's gradient.
-template <int Out>
-__device__ void sum_cells(const Resident& r, const float* cells, float* bias_part) {
+__device__ void unpool(const Resident& r, const ResidentGradients& g, float* pixels) {
   constexpr int kLanes = Resident::kThreads / Out;
   __shared__ float lanes[kLanes][Out];
+  const Index first = static_cast<Index>(blockIdx.x) * r.cells() * Out;
   const int c = static_cast<int>(threadIdx.x) % Out, lane = static_cast<int>(threadIdx.x) / Out;
-  float sum = 0;
-  for (int cell = lane; cell < r.cells(); cell += kLanes) sum += cells[cell * (Out + 1) + c];
-  lanes[lane][c] = sum;
+  const int turns = r.turns();
+  float total = 0;
+  for (int begin = lane; begin - lane < r.cells(); begin += Resident::kHeldCells * kLanes) {
+    float gradient[Resident::kHeldCells];
+    int pixel[Resident::kHeldCells], turn_of[Resident::kHeldCells];
+#pragma unroll
+    for (int k = 0; k < Resident::kHeldCells; ++k) {
+      const int number = begin + k * kLanes;
+      turn_of[k] = -1;
+      if (number >= r.cells()) continue;
+      const Place cell(number, r.by_pooled_width);
+      const Index at = first + number * Out + c;
+      const Place won(r.pools ? g.winner[at] : 0, r.by_pool);
+      turn_of[k] = Place(cell.row, r.by_turns).column * turns + Place(cell.column, r.by_turns).column;
+      gradient[k] = g.dy[at] * slope_from_output(g.activation, g.y[at]);
+      pixel[k] = (cell.row * r.pool_stride + won.row) * r.width + cell.column * r.pool_stride + won.column;
+      total += gradient[k];
+    }
+    for (int turn = 0; turn < turns * turns; ++turn) {
+#pragma unroll
+      for (int k = 0; k < Resident::kHeldCells; ++k)
+        if (turn_of[k] == turn) pixels[pixel[k] * Out + c] += gradient[k];
+      __syncthreads();
+    }
+  }
+  if (g.bias_parts == nullptr) return;
+  lanes[lane][c] = total;
   __syncthreads();
   if (lane != 0) return;
-  for (int other = 1; other < kLanes; ++other) sum += lanes[other][c];
-  bias_part[c] = sum;
+  for (int other = 1; other < kLanes; ++other) total += lanes[other][c];
+  g.bias_parts[static_cast<Index>(blockIdx.x) * Out + c] = total;
+}
+
+/// Lays that gradient into the cleared frame.
+template <int Out>
+__device__ float put_frame(const Resident& r, const float* pixels, uint4* frame) {
+  constexpr int kColumns = Out / wgmma::kPiece;
+  return put_scaled<Resident::kHeldPixels>(
+      r.height * r.width * kColumns,
+      [&](int i, float(&numbers)[wgmma::kPiece]) { read_eight(pixels + i * wgmma::kPiece, numbers); },
+      [&](int i) {
+        const Place at(i / kColumns, r.by_width);
+        return frame + i % kColumns * r.frame_stride() + (at.row + r.kernel_height - 1) * r.frame_width() + at.column +
+               r.kernel_width - 1;
+      });
 }
 
 #endif
@@ -347,21 +391,24 @@ __device__ void sum_cells(const Resident& r, const float* cells, float* bias_par
 /// All gradients of an image.
 template <int In, int Out>
 __global__ void __launch_bounds__(Resident::kThreads, 1) resident_gradient_kernel(Resident r, ResidentGradients g) {
+  detail::take_turn();
 #ifdef NEUROINHIB_WGMMA
   extern __shared__ __align__(128) uint4 pieces[];
   uint4 *const frame = pieces, *const image = frame + r.frame_pieces();
   uint4* const weights = image + r.image_pieces(r.image_stride());
-  float* const cells = reinterpret_cast<float*>(weights);
-  auto* const winners = reinterpret_cast<std::uint16_t*>(cells + r.cells() * (Out + 1));
+  float* const pixels = reinterpret_cast<float*>(image);
   const int width = r.frame_width(), stride = r.frame_stride(), image_stride = r.image_stride();
   const int group = static_cast<int>(threadIdx.x) / wgmma::kWarpgroup;
 
-  const float bound = put_cells<Out>(r, g, cells, winners);
-  const float scale = put_frame<Out>(r, cells, winners, bound, frame);
-  if (g.bias_parts != nullptr) sum_cells<Out>(r, cells, g.bias_parts + static_cast<Index>(blockIdx.x) * Out);
-  __syncthreads();  // the pooled gradient makes room for the weights
-  const float weight_scale = g.dx ? scale * put_reversed_weights(r, g.weight, weights) : 0;
-  const float image_scale = g.weight_parts != nullptr ? scale * put_image(r, g.x, width, image_stride, image) : 0;
+  if (g.weight_parts != nullptr) prefetch_image<In>(r, g.x);
+  clear(frame, r.frame_pieces());
+  clear(image, r.height * r.width * Out / 4);
+  __syncthreads();
+  unpool<Out>(r, g, pixels);
+  const float scale = put_frame<Out>(r, pixels, frame);
+  __syncthreads();  // the gradient makes room for image and weights
+  const float weight_scale = g.dx ? scale * put_reversed_weights<In, Out>(r, g.weight, weights) : 0;
+  const float image_scale = g.weight_parts != nullptr ? scale * put_image<In>(r, g.x, width, image_stride, image) : 0;
   wgmma::publish();
   __syncthreads();
 
@@ -383,7 +430,8 @@ __global__ void __launch_bounds__(Resident::kThreads, 1) resident_gradient_kerne
       float sums[In / 2] = {};
       multiply_windows<Out, In>(sums, r, frame + tile * Resident::kTile, width, stride, weights);
       wgmma::each(sums, [&](int row, int c, float sum, float next) {
-        const int pixel = tile * Resident::kTile + row, y = pixel / width - r.padding, x = pixel % width - r.padding;
+        const Place pixel(tile * Resident::kTile + row, r.by_frame_width);
+        const int y = pixel.row - r.padding, x = pixel.column - r.padding;
         if (y < 0 || y >= r.in_height || x < 0 || x >= r.in_width) return;
         const Index at = ((static_cast<Index>(blockIdx.x) * r.in_height + y) * r.in_width + x) * In + c;
         g.dx.put(at, sum * weight_scale);
@@ -410,8 +458,8 @@ void launch_resident(Cuda<float>& cuda, const Resident& r, std::size_t shared, v
                      Arguments&&... arguments) {
   require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
                "conv2d");
-  cuda.launch(dim3(static_cast<unsigned>(r.images)), dim3(Resident::kThreads), shared, kernel, r,
-              std::forward<Arguments>(arguments)...);
+  cuda.launch_early(dim3(static_cast<unsigned>(r.images)), dim3(Resident::kThreads), shared, kernel, r,
+                    std::forward<Arguments>(arguments)...);
 }
 
 inline void resident_forward(Cuda<float>& cuda, const Conv2d<float>& op, const Resident& r) {

@@ -113,6 +113,7 @@ struct Parts {
 
 template <class Plan, class Sum, class A, class B, class Store>
 __global__ void __launch_bounds__(Plan::kThreads) product_kernel(Deal deal, A a, B b, Store store, Parts<Sum> parts) {
+  detail::take_turn();
   using T = typename Plan::T;
   using PanelA = typename Plan::template PanelA<A, B>;
   using PanelB = typename Plan::template PanelB<A, B>;
@@ -187,8 +188,8 @@ void run(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Store& s
   constexpr std::size_t kShared = Plan::template kSharedBytes<A, B>;
   if constexpr (kShared > 48 * 1024)
     require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared), "product");
-  cuda.launch(dim3(static_cast<unsigned>(blocks_m * blocks_n), static_cast<unsigned>(groups * splits)),
-              dim3(Plan::kThreads), kShared, kernel, deal, a, b, store, parts);
+  cuda.launch_early(dim3(static_cast<unsigned>(blocks_m * blocks_n), static_cast<unsigned>(groups * splits)),
+                    dim3(Plan::kThreads), kShared, kernel, deal, a, b, store, parts);
   if (splits == 1) return;
   cuda.parallel_grid(groups * m, n, [=] __device__(Index row, Index column) {
     T sum = 0;

@@ -50,11 +50,15 @@ __device__ void settle(float (&sums)[Count]) {
 #pragma unroll
   for (float& sum : sums) asm volatile("" : "+f"(sum)::"memory");
 }
+/// Orders products within a loop, where the sums stay with the matrix unit.
+__device__ inline void order() {
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
 /// Between begin and finish the sums belong to the matrix unit.
 template <int Count>
 __device__ void begin(float (&sums)[Count]) {
   settle(sums);
-  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+  order();
 }
 /// Waits for all products of this warpgroup.
 template <int Count>

@@ -64,6 +64,7 @@ void backward(Cuda<T>& cuda, const TopM<T>& op) {
 inline constexpr int kSortThreads = 512;
 template <int = 0>
 __global__ void __launch_bounds__(kSortThreads) sort_slots_kernel(RoutingPlan plan) {
+  detail::take_turn();
   using Reduce = cub::BlockReduce<int, kSortThreads>;
   using Scan = cub::BlockScan<int, kSortThreads>;
   __shared__ union {
@@ -98,7 +99,7 @@ __global__ void __launch_bounds__(kSortThreads) sort_slots_kernel(RoutingPlan pl
 
 template <class T>
 void forward(Cuda<T>& cuda, const SortSlots<T>& op) {
-  cuda.launch(dim3(static_cast<unsigned>(op.plan.experts)), dim3(kSortThreads), 0, sort_slots_kernel<>, op.plan);
+  cuda.launch_early(dim3(static_cast<unsigned>(op.plan.experts)), dim3(kSortThreads), 0, sort_slots_kernel<>, op.plan);
 }
 
 template <class T>

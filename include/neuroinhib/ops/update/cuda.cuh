@@ -9,6 +9,7 @@ namespace neuroinhib::ops {
 template <class Update>
 __global__ void __launch_bounds__(detail::kThreads)
     update_kernel(Update op, const CudaControl* control, std::uint64_t counted) {
+  detail::take_turn();
   __shared__ typename Update::Rates rates;
   if (threadIdx.x == 0) {
     const Index since = static_cast<Index>(control->step - counted);
@@ -25,8 +26,8 @@ template <class T, class Update>
 void update_all(Cuda<T>& cuda, const Update& op) {
   const Index blocks = std::min<Index>((op.size + detail::kThreads - 1) / detail::kThreads,
                                        8 * static_cast<Index>(cuda.multiprocessors()));
-  cuda.launch(dim3(static_cast<unsigned>(blocks)), dim3(detail::kThreads), 0, update_kernel<Update>, op, cuda.control(),
-              cuda.count_update(op.step.counter));
+  cuda.launch_early(dim3(static_cast<unsigned>(blocks)), dim3(detail::kThreads), 0, update_kernel<Update>, op,
+                    cuda.control(), cuda.count_update(op.step.counter));
 }
 
 template <class T>
