@@ -70,6 +70,15 @@ __device__ const T* load_band(const GreyWindows& g, const GreyThread& t, const T
   return band + GreyThread::strip() * GreyWindows::kRows * width;
 }
 
+__device__ inline float larger_or_nan(float a, float b) {
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+  return larger;
+}
+__device__ inline double larger_or_nan(double a, double b) {
+  return a > b || a != a ? a : b;
+}
+
 /// The largest number so far and its place in a window. Of equal ones the first place is kept, and NaN wins.
 template <class T>
 struct Largest {
@@ -77,11 +86,8 @@ struct Largest {
   int place;
 
   __device__ void take(T other, int at) {
-    const bool wins =
-        value != value ? other != other && at < place : !(other <= value) || (other == value && at < place);
-    if (!wins) return;
-    value = other;
-    place = at;
+    if (other > value || (other == value && at < place)) place = at;
+    value = larger_or_nan(value, other);
   }
 };
 
@@ -102,6 +108,8 @@ __global__ void __launch_bounds__(detail::kThreads)
 
   T window[GreyWindows::kImageRows][kKernel] = {};  // the image's columns up to the one just read
   Largest<T> columns[kRows][kPool] = {};            // of results, up to the one just computed
+  const Index first = t.pooled_at(g, 0);
+  const int row_step = g.pooled_width * g.out;
 #pragma unroll 3
   for (int at = 0; at < g.padded_width(); ++at) {
     T results[GreyWindows::kResultRows];
@@ -135,8 +143,9 @@ __global__ void __launch_bounds__(detail::kThreads)
       Largest<T> best = columns[row][0];
 #pragma unroll
       for (int k = 1; k < kPool; ++k) best.take(columns[row][k].value, columns[row][k].place + k);
-      const Index to = t.pooled_at(g, row) + static_cast<Index>(column) * g.out;
-      y[to] = activation_of(activation, best.value);
+      const Index to = first + row * row_step + column * g.out;
+      y[to] = activation == Activation::relu ? best.value <= 0 ? T{0} : best.value  // spares the others' branches
+                                             : activation_of(activation, best.value);
       winner[to] = static_cast<std::uint16_t>(best.place);
     }
   }
@@ -165,24 +174,26 @@ __global__ void __launch_bounds__(detail::kThreads)
   const bool valid = t.channel < g.out;
   for (int row = 0; valid && row < GreyWindows::kRows && t.first_row + row < g.pooled_height; ++row) {
     const Index first = t.pooled_at(g, row);
+    const T *row_y = y + first, *row_dy = dy + first;
+    const std::uint16_t* row_winner = winner + first;
     for (int column = 0; column < g.pooled_width; column += kAhead) {
-      T gradient[kAhead];
+      T value[kAhead], gradient[kAhead];
       int place[kAhead];
 #pragma unroll
       for (int k = 0; k < kAhead; ++k) {
-        const bool inside = column + k < g.pooled_width;
-        const Index at = first + static_cast<Index>(inside ? column + k : column) * g.out;
-        gradient[k] = inside ? dy[at] * slope_from_output(activation, y[at]) : T{0};
-        place[k] = winner[at];
+        const int at = min(column + k, g.pooled_width - 1) * g.out;
+        value[k] = row_y[at];
+        gradient[k] = row_dy[at];
+        place[k] = row_winner[at];
       }
 #pragma unroll
       for (int k = 0; k < kAhead; ++k) {
+        if (column + k >= g.pooled_width) break;
         const T* window = strip + (row + place[k] / kPool) * g.padded_width() + column + k + place[k] % kPool;
-        if (column + k >= g.pooled_width) window = strip;
-        bias += gradient[k];
+        const T change = gradient[k] * slope_from_output(activation, value[k]);
+        bias += change;
 #pragma unroll
-        for (int i = 0; i < kNumbers; ++i)
-          weight[i] += gradient[k] * window[i / kKernel * g.padded_width() + i % kKernel];
+        for (int i = 0; i < kNumbers; ++i) weight[i] += change * window[i / kKernel * g.padded_width() + i % kKernel];
       }
     }
   }
