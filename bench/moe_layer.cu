@@ -84,8 +84,7 @@ void measure(const Shapes& s, Precision precision) {
   });
   const double flops = 2.0 * 3 * static_cast<double>(s.tokens * s.chosen) * static_cast<double>(s.width * s.hidden);
   std::printf("layer %-10s forward %8.3f ms %6.1f TFLOP/s, with backward %8.3f ms %6.1f TFLOP/s, step memory %zu MiB\n",
-              s.name, forward, flops / forward / 1e9, both, 3 * flops / both / 1e9,
-              cuda.device_arena().peak_bytes() >> 20);
+              s.name, forward, flops / forward / 1e9, both, 3 * flops / both / 1e9, cuda.peak_bytes() >> 20);
   std::fflush(stdout);
 }
 

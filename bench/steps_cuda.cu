@@ -70,8 +70,7 @@ Timing time_steps(Network& network, const Options& options) {
   if (options.once) return {};
   const CudaGraph graph = cuda.capture(step, kStepsPerGraph);
   return {median_step(cuda, 50, 1, step), median_step(cuda, 20, kStepsPerGraph, [&] { cuda.replay(graph); }),
-          static_cast<double>(cuda.device_arena().peak_bytes() +
-                              4 * sizeof(float) * static_cast<std::size_t>(parameters.size())) /
+          static_cast<double>(cuda.peak_bytes() + 4 * sizeof(float) * static_cast<std::size_t>(parameters.size())) /
               (1 << 20)};
 }
 

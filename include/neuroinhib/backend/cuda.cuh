@@ -308,12 +308,7 @@ class Cuda {
     require_cuda(cudaSetDevice(options.device), "Cuda");
     require_cuda(cudaGetDeviceProperties(&properties_, options.device), "Cuda");
     require_kernels();
-    require_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "Cuda");
-    require_cuda(cublasCreate(&blas_), "Cuda");
-    require_cuda(cublasSetStream(blas_, stream_), "Cuda");
-    // A workspace of ours: captured steps allocate nothing, and one stream's sums always come in one order.
-    workspace_ = CudaMemory::allocate(kWorkspace);
-    require_cuda(cublasSetWorkspace(blas_, workspace_, kWorkspace), "Cuda");
+    for (Lane& lane : lanes_) open(lane);
     control_ = static_cast<CudaControl*>(CudaMemory::allocate(sizeof(CudaControl)));
     CudaMemory::clear(control_, sizeof(CudaControl));
     set_control(1);
@@ -322,21 +317,20 @@ class Cuda {
   Cuda& operator=(const Cuda&) = delete;
   ~Cuda() {
     const detail::DriverLock lock(detail::driver());
-    (void)cudaStreamSynchronize(stream_);
-    (void)cublasDestroy(blas_);
-    (void)cudaStreamDestroy(stream_);
-    CudaMemory::release(workspace_);
+    for (Lane& lane : lanes_) close(lane);
     CudaMemory::release(control_);
   }
 
   [[nodiscard]] Arena<HostMemory>& arena() { return host_; }
   /// Device memory of the step, whose addresses are the same in steps of the same operations.
-  [[nodiscard]] Arena<CudaMemory>& device_arena() { return device_; }
+  [[nodiscard]] Arena<CudaMemory>& device_arena() { return *arena_; }
+  /// The most that steps have had at once.
+  [[nodiscard]] std::size_t peak_bytes() const { return lanes_[0].arena.peak_bytes() + lanes_[1].arena.peak_bytes(); }
   [[nodiscard]] RandomState& random() { return random_; }
   [[nodiscard]] static const MemorySpace& space() { return kSpaceOf<CudaMemory>; }
   [[nodiscard]] Precision precision() const { return options_.precision; }
-  [[nodiscard]] cudaStream_t cuda_stream() const { return stream_; }
-  [[nodiscard]] cublasHandle_t blas() const { return blas_; }
+  [[nodiscard]] cudaStream_t cuda_stream() const { return lane_->stream; }
+  [[nodiscard]] cublasHandle_t blas() const { return lane_->blas; }
   [[nodiscard]] CudaControl* control() const { return control_; }
   /// Whether Hopper's warpgroup products can be used: on such a GPU, in a program compiled for sm_90a.
   [[nodiscard]] bool has_wgmma() const { return has_wgmma_; }
@@ -355,7 +349,7 @@ class Cuda {
 
   void begin_step() {
     host_.reset();
-    device_.reset();
+    lanes_[0].arena.reset();
     streams_ = 0;
   }
   void begin_training_step() {
@@ -380,21 +374,21 @@ class Cuda {
     const detail::DriverLock lock(detail::driver());
     const RandomState before = random_;
     counters_.clear();
-    require_cuda(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "capture");
+    require_cuda(cudaStreamBeginCapture(lane_->stream, cudaStreamCaptureModeThreadLocal), "capture");
     capturing_ = true;
     cudaGraph_t captured = nullptr;
     try {
       for (int i = 0; i < steps; ++i) step();
     } catch (...) {
       end_capture(before);
-      (void)cudaStreamEndCapture(stream_, &captured);
+      (void)cudaStreamEndCapture(lane_->stream, &captured);
       if (captured != nullptr) (void)cudaGraphDestroy(captured);
       (void)cudaGetLastError();
       throw;
     }
     const bool differs = differs_;
     end_capture(before);
-    require_cuda(cudaStreamEndCapture(stream_, &captured), "capture");
+    require_cuda(cudaStreamEndCapture(lane_->stream, &captured), "capture");
     CudaGraph graph;
     graph.steps_ = static_cast<std::uint64_t>(steps);
     graph.counters_ = counters_;
@@ -409,7 +403,7 @@ class Cuda {
   /// Launches a captured step at `learning_factor` times the learning rate.
   void replay(const CudaGraph& graph, double learning_factor = 1) {
     set_control(learning_factor);
-    require_cuda(cudaGraphLaunch(graph.graph_, stream_), "replay");
+    require_cuda(cudaGraphLaunch(graph.graph_, lane_->stream), "replay");
     random_.step += graph.steps_;
     for (Index* counter : graph.counters_) ++*counter;
   }
@@ -430,7 +424,7 @@ class Cuda {
     try {
       const auto bytes = static_cast<std::size_t>(count) * sizeof(U);
       if (bytes > largest_.bytes) largest_ = {bytes, operation_};
-      return device_.allocate<U>(count);
+      return arena_->template allocate<U>(count);
     } catch (const CudaError& error) {
       throw CudaError(std::string(error.what()) + " (the step's largest tensor: " +
                       std::to_string(largest_.bytes >> 20) + " MiB, asked for after " + largest_.after + ")");
@@ -443,7 +437,7 @@ class Cuda {
   template <class U>
   void write(const View<U>& target, const std::type_identity_t<U>* source) {
     require_cuda(cudaMemcpyAsync(target.data, source, static_cast<std::size_t>(target.size()) * sizeof(U),
-                                 cudaMemcpyHostToDevice, stream_),
+                                 cudaMemcpyHostToDevice, lane_->stream),
                  operation_);
   }
   /// One number, on the host.
@@ -495,7 +489,25 @@ class Cuda {
   template <class... Parameters, class... Arguments>
   void launch_early(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...),
                     Arguments&&... arguments) {
-    launch_as(takes_turns_, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
+    launch_as(takes_turns_ && !std::exchange(waited_, false), grid, block, shared, kernel,
+              std::forward<Arguments>(arguments)...);
+  }
+  /// Calls both parts of an operation, neither of which needs what the other writes. In a captured step they run side
+  /// by side, where they are so small that one leaves room for the other: up to kSmall multiply-adds.
+  template <class First, class Second>
+  void side_by_side(Index multiply_adds, const First& first, const Second& second) {
+    constexpr Index kSmall = Index{1} << 29;
+    if (multiply_adds > kSmall) {
+      first();
+      return second();
+    }
+    order(lanes_[0], lanes_[1]);
+    {
+      const Detour detour(*this);
+      second();
+    }
+    first();
+    order(lanes_[1], lanes_[0]);
   }
   /// body(i) for i in [0, count), on the device.
   template <class Body>
@@ -543,7 +555,7 @@ class Cuda {
     const auto finish = [=] __device__(Index, Index c, T sum) { store(c, sum); };
     const Index chunks = (rows + kColumnChunk - 1) / kColumnChunk;
     if (chunks <= 1) return sum_ranges(1, columns, detail::AllRows{rows}, value, finish);
-    const ArenaScope scope(device_);
+    const ArenaScope scope(device_arena());
     T* partial = kernel_memory<T>(chunks * columns);
     sum_ranges(
         chunks, columns,
@@ -572,6 +584,55 @@ class Cuda {
     std::size_t bytes;
     const char* after;
   };
+  /// What kernels that may run beside others need of their own.
+  struct Lane {
+    cudaStream_t stream = nullptr;
+    cublasHandle_t blas = nullptr;
+    void* workspace = nullptr;  ///< ours: captured steps allocate nothing, and sums always come in one order
+    cudaEvent_t reached = nullptr;
+    Arena<CudaMemory> arena;
+  };
+
+  static void open(Lane& lane) {
+    require_cuda(cudaStreamCreateWithFlags(&lane.stream, cudaStreamNonBlocking), "Cuda");
+    require_cuda(cudaEventCreateWithFlags(&lane.reached, cudaEventDisableTiming), "Cuda");
+    require_cuda(cublasCreate(&lane.blas), "Cuda");
+    require_cuda(cublasSetStream(lane.blas, lane.stream), "Cuda");
+    lane.workspace = CudaMemory::allocate(kWorkspace);
+    require_cuda(cublasSetWorkspace(lane.blas, lane.workspace, kWorkspace), "Cuda");
+  }
+  static void close(Lane& lane) {
+    (void)cudaStreamSynchronize(lane.stream);
+    (void)cublasDestroy(lane.blas);
+    (void)cudaEventDestroy(lane.reached);
+    (void)cudaStreamDestroy(lane.stream);
+    CudaMemory::release(lane.workspace);
+  }
+  /// While it lives, kernels take memory from the second lane, and in a captured step they go there.
+  class Detour {
+   public:
+    explicit Detour(Cuda& cuda) : cuda_(cuda), scope_(cuda.lanes_[1].arena) {
+      cuda_.arena_ = &cuda_.lanes_[1].arena;
+      if (cuda_.capturing_) cuda_.lane_ = &cuda_.lanes_[1];
+    }
+    Detour(const Detour&) = delete;
+    Detour& operator=(const Detour&) = delete;
+    ~Detour() {
+      cuda_.arena_ = &cuda_.lanes_[0].arena;
+      cuda_.lane_ = &cuda_.lanes_[0];
+    }
+
+   private:
+    Cuda& cuda_;
+    ArenaScope<CudaMemory> scope_;
+  };
+  /// Makes what comes next in `after` wait for all that is now in `before`.
+  void order(Lane& before, Lane& after) {
+    if (!capturing_) return;
+    require_cuda(cudaEventRecord(before.reached, before.stream), operation_);
+    require_cuda(cudaStreamWaitEvent(after.stream, before.reached, 0), operation_);
+    waited_ = true;
+  }
 
   static constexpr Index kColumnChunk = 512;
 
@@ -585,7 +646,7 @@ class Cuda {
     config.gridDim = grid;
     config.blockDim = block;
     config.dynamicSmemBytes = shared;
-    config.stream = stream_;
+    config.stream = lane_->stream;
     config.attrs = &attribute;
     config.numAttrs = early ? 1 : 0;
     const detail::DriverLock lock(detail::driver());
@@ -627,21 +688,20 @@ class Cuda {
     for (Index* counter : counters_) --*counter;
   }
   void copy_to_host(void* target, const void* source, std::size_t bytes) {
-    require_cuda(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDefault, stream_), operation_);
-    require_cuda(cudaStreamSynchronize(stream_), operation_);
+    require_cuda(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDefault, lane_->stream), operation_);
+    require_cuda(cudaStreamSynchronize(lane_->stream), operation_);
   }
 
   CudaOptions options_;
   cudaDeviceProp properties_{};
-  cudaStream_t stream_ = nullptr;
-  cublasHandle_t blas_ = nullptr;
-  void* workspace_ = nullptr;
+  Lane lanes_[2];
+  Lane* lane_ = lanes_;                          ///< where kernels go now
+  Arena<CudaMemory>* arena_ = &lanes_[0].arena;  ///< where their memory comes from
   CudaControl* control_ = nullptr;
   Arena<HostMemory> host_;
-  Arena<CudaMemory> device_;
   RandomState random_;
   std::uint32_t streams_ = 0;
-  bool capturing_ = false, differs_ = false, has_wgmma_ = false, takes_turns_ = false;
+  bool capturing_ = false, differs_ = false, waited_ = false, has_wgmma_ = false, takes_turns_ = false;
   std::vector<Index*> counters_;
   const char* operation_ = "no operation yet";
   Largest largest_{0, "no operation yet"};

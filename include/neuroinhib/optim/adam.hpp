@@ -45,10 +45,8 @@ class Adam {
     ++state_.steps;
     const AdamOptions& o = options_;
     const View<T> gradient = parameters.gradients([&](T* target, Index count) { backend.fill(target, count, T{0}); });
-    detail::run_forward(backend, ops::AdamUpdate<T>{parameters.values().data,
+    detail::run_forward(backend, ops::AdamUpdate<T>{{parameters.values().data, state_.first.data(), state_.second.data()},
                                                     gradient.data,
-                                                    state_.first.data(),
-                                                    state_.second.data(),
                                                     parameters.size(),
                                                     o.learning_rate,
                                                     o.beta1,

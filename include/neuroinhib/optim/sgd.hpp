@@ -38,9 +38,8 @@ class Sgd {
     ++state_.steps;
     const SgdOptions& o = options_;
     const View<T> gradient = parameters.gradients([&](T* target, Index count) { backend.fill(target, count, T{0}); });
-    detail::run_forward(backend, ops::SgdUpdate<T>{parameters.values().data,
+    detail::run_forward(backend, ops::SgdUpdate<T>{{parameters.values().data, state_.velocity.data()},
                                                    gradient.data,
-                                                   state_.velocity.data(),
                                                    parameters.size(),
                                                    o.learning_rate,
                                                    o.momentum,

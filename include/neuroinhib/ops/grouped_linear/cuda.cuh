@@ -79,36 +79,47 @@ void weight_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const GradientS
   });
 }
 
+/// dx, in the plan's order or, where x has a row a token, the sum over each token's slots.
+template <class T>
+void input_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const GradientSlot<T>& dx) {
+  if (!op.gathers) return slot_gradients(cuda, op, dx);
+  const Index in = op.in(), chosen = op.plan.chosen();
+  const ArenaScope scope(cuda.device_arena());
+  T* slots = cuda.template kernel_memory<T>(op.plan.slots() * in);
+  slot_gradients(cuda, op, GradientSlot<T>{slots, false});
+  const int* position = op.plan.position.data;
+  cuda.parallel_grid(op.plan.tokens(), in, [=] __device__(Index token, Index c) {
+    T sum = 0;
+    for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot) sum += slots[position[slot] * in + c];
+    dx.put(token * in + c, sum);
+  });
+}
+
+/// db [experts, out].
+template <class T>
+void bias_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const GradientSlot<T>& db) {
+  const Index out = op.out();
+  const T* dy = op.y.gradient;
+  const int* offsets = op.plan.offsets.data;
+  cuda.sum_ranges(
+      op.plan.experts, out,
+      [=] __device__(Index expert) {
+        return detail::RowRange{offsets[expert], offsets[expert + 1]};
+      },
+      [=] __device__(Index r, Index c) { return dy[r * out + c]; },
+      [=] __device__(Index expert, Index c, T sum) { db.put(expert * out + c, sum); });
+}
+
 template <class T>
 void backward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
-  const Index in = op.in(), out = op.out(), chosen = op.plan.chosen();
-  const T* dy = op.y.gradient;
-  if (const auto dx = op.x.gradient_slot()) {
-    if (!op.gathers) {
-      slot_gradients(cuda, op, dx);
-    } else {
-      const ArenaScope scope(cuda.device_arena());
-      T* slots = cuda.template kernel_memory<T>(op.plan.slots() * in);
-      slot_gradients(cuda, op, GradientSlot<T>{slots, false});
-      const int* position = op.plan.position.data;
-      cuda.parallel_grid(op.plan.tokens(), in, [=] __device__(Index token, Index c) {
-        T sum = 0;
-        for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot) sum += slots[position[slot] * in + c];
-        dx.put(token * in + c, sum);
-      });
-    }
-  }
-  if (const auto dw = op.weight.gradient_slot()) weight_gradients(cuda, op, dw);
-  if (const auto db = op.bias.gradient_slot()) {
-    const int* offsets = op.plan.offsets.data;
-    cuda.sum_ranges(
-        op.plan.experts, out,
-        [=] __device__(Index expert) {
-          return detail::RowRange{offsets[expert], offsets[expert + 1]};
-        },
-        [=] __device__(Index r, Index c) { return dy[r * out + c]; },
-        [=] __device__(Index expert, Index c, T sum) { db.put(expert * out + c, sum); });
-  }
+  const auto of_x = [&] {
+    if (const auto dx = op.x.gradient_slot()) input_gradients(cuda, op, dx);
+  };
+  const auto of_parameters = [&] {
+    if (const auto dw = op.weight.gradient_slot()) weight_gradients(cuda, op, dw);
+    if (const auto db = op.bias.gradient_slot()) bias_gradients(cuda, op, db);
+  };
+  cuda.side_by_side(op.plan.slots() * op.in() * op.out(), of_x, of_parameters);
 }
 
 }  // namespace neuroinhib::ops

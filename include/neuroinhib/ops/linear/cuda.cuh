@@ -25,6 +25,14 @@ void blas_product(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, In
       "cuBLAS product");
 }
 
+/// db = Σ_rows dy.
+template <class T>
+void sum_rows(Cuda<T>& cuda, Index rows, Index columns, const T* dy, const GradientSlot<T>& db) {
+  cuda.sum_columns(
+      rows, columns, [=] __device__(Index row, Index c) { return dy[row * columns + c]; },
+      [=] __device__(Index c, T sum) { db.put(c, sum); });
+}
+
 template <class T>
 void forward(Cuda<T>& cuda, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0], rows = op.x.rows();
@@ -37,14 +45,16 @@ template <class T>
 void backward(Cuda<T>& cuda, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0], rows = op.x.rows();
   const T* dy = op.y.gradient;
-  if (const auto dx = op.x.gradient_slot())
-    blas_product(cuda, false, false, rows, in, out, dy, op.weight.data, dx.data, dx.add);
-  if (const auto dw = op.weight.gradient_slot())
-    blas_product(cuda, true, false, out, in, rows, dy, op.x.data, dw.data, dw.add);
-  if (const auto db = op.bias.gradient_slot())
-    cuda.sum_columns(
-        rows, out, [=] __device__(Index row, Index c) { return dy[row * out + c]; },
-        [=] __device__(Index c, T sum) { db.put(c, sum); });
+  const auto of_x = [&] {
+    if (const auto dx = op.x.gradient_slot())
+      blas_product(cuda, false, false, rows, in, out, dy, op.weight.data, dx.data, dx.add);
+  };
+  const auto of_parameters = [&] {
+    if (const auto dw = op.weight.gradient_slot())
+      blas_product(cuda, true, false, out, in, rows, dy, op.x.data, dw.data, dw.add);
+    if (const auto db = op.bias.gradient_slot()) sum_rows(cuda, rows, out, dy, db);
+  };
+  cuda.side_by_side(rows * in * out, of_x, of_parameters);
 }
 
 }  // namespace neuroinhib::ops

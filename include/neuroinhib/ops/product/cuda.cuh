@@ -60,19 +60,30 @@ struct Deal {
     t.split = static_cast<int>(blockIdx.y);
     Index depth = split_depth;
     if (extents.kind == Groups::rows) {
-      int before = 0, begin = extents.offsets[0], end = begin, tiles = 0;
-      int group = 0;
-      for (; group < extents.groups; ++group) {
-        begin = end;
-        end = extents.offsets[group + 1];
-        tiles = (end - begin + M - 1) / M;
-        if (wanted < before + tiles) break;
-        before += tiles;
+      int before = 0, group = 0;
+      for (;; group += detail::kWarp) {  // the warp looks at many groups at once
+        if (group >= extents.groups) return false;
+        const int lane = static_cast<int>(threadIdx.x) % detail::kWarp, mine = min(group + lane, extents.groups - 1);
+        const int begin = extents.offsets[mine], end = extents.offsets[mine + 1];
+        const int tiles = group + lane < extents.groups ? (end - begin + M - 1) / M : 0;
+        int up_to = tiles;  // of this group and those before it
+        for (int step = 1; step < detail::kWarp; step *= 2) {
+          const int other = __shfl_up_sync(0xffffffffu, up_to, step);
+          if (lane >= step) up_to += other;
+        }
+        const unsigned found = __ballot_sync(0xffffffffu, wanted < before + up_to);
+        if (found == 0) {
+          before += __shfl_sync(0xffffffffu, up_to, detail::kWarp - 1);
+          continue;
+        }
+        const int at = __ffs(static_cast<int>(found)) - 1;
+        before += __shfl_sync(0xffffffffu, up_to - tiles, at);
+        group += at;
+        t.m = __shfl_sync(0xffffffffu, begin, at) + static_cast<Index>(wanted - before) * M;
+        t.m_end = __shfl_sync(0xffffffffu, end, at);
+        break;
       }
-      if (group == extents.groups) return false;
       t.group = group;
-      t.m = begin + static_cast<Index>(wanted - before) * M;
-      t.m_end = end;
     } else if (extents.kind == Groups::depth) {
       t.group = t.split / splits;
       t.split %= splits;

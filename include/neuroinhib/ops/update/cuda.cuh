@@ -5,8 +5,26 @@
 
 namespace neuroinhib::ops {
 
-/// The rates are the same for all elements: one thread a block works them out.
-template <class Update>
+/// The rule for the elements of piece `piece`, 16 bytes of each array, which travel as one.
+template <class T, class Update>
+__device__ void update_piece(const Update& op, Index piece, const typename Update::Rates& rates) {
+  constexpr int kCount = sizeof(uint4) / sizeof(T);
+  uint4 kept[Update::kKept];
+#pragma unroll
+  for (int i = 0; i < Update::kKept; ++i) kept[i] = reinterpret_cast<const uint4*>(op.kept[i])[piece];
+  const uint4 gradient = reinterpret_cast<const uint4*>(op.gradient)[piece];
+  Update here = op;
+#pragma unroll
+  for (int i = 0; i < Update::kKept; ++i) here.kept[i] = reinterpret_cast<T*>(&kept[i]);
+  here.gradient = reinterpret_cast<const T*>(&gradient);
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) here.apply(i, i + 1, rates);
+#pragma unroll
+  for (int i = 0; i < Update::kKept; ++i) reinterpret_cast<uint4*>(op.kept[i])[piece] = kept[i];
+}
+
+/// The rates are the same for all elements: one thread a block works them out. Arrays begin at multiples of 16 bytes.
+template <class T, class Update>
 __global__ void __launch_bounds__(detail::kThreads)
     update_kernel(Update op, const CudaControl* control, std::uint64_t counted) {
   detail::take_turn();
@@ -16,9 +34,11 @@ __global__ void __launch_bounds__(detail::kThreads)
     rates = op.rates({op.step.number + since, op.step.factor * control->learning_factor, nullptr});
   }
   __syncthreads();
-  const Index stride = static_cast<Index>(gridDim.x) * blockDim.x;
-  for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < op.size; i += stride)
-    op.apply(i, i + 1, rates);
+  constexpr Index kCount = sizeof(uint4) / sizeof(T);
+  const Index first = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x,
+              stride = static_cast<Index>(gridDim.x) * blockDim.x, pieces = op.size / kCount;
+  for (Index piece = first; piece < pieces; piece += stride) update_piece<T>(op, piece, rates);
+  for (Index i = pieces * kCount + first; i < op.size; i += stride) op.apply(i, i + 1, rates);
 }
 
 /// The number of an update in a captured step follows the device's count of steps.
@@ -26,7 +46,7 @@ template <class T, class Update>
 void update_all(Cuda<T>& cuda, const Update& op) {
   const Index blocks = std::min<Index>((op.size + detail::kThreads - 1) / detail::kThreads,
                                        8 * static_cast<Index>(cuda.multiprocessors()));
-  cuda.launch_early(dim3(static_cast<unsigned>(blocks)), dim3(detail::kThreads), 0, update_kernel<Update>, op,
+  cuda.launch_early(dim3(static_cast<unsigned>(blocks)), dim3(detail::kThreads), 0, update_kernel<T, Update>, op,
                     cuda.control(), cuda.count_update(op.step.counter));
 }
 

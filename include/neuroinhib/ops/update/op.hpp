@@ -14,14 +14,13 @@ struct UpdateStep {
   Index* counter;  ///< the optimizer's own count, on the host
 };
 
-/// Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019) where `decoupled`. value, gradient, first and
-/// second moment [size].
+/// Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019) where `decoupled`. All arrays [size].
 template <class T>
 struct AdamUpdate {
   static constexpr const char* name = "adam";
-  T* value;
+  static constexpr int kKept = 3;
+  T* kept[kKept];  ///< value, first and second moment
   const T* gradient;
-  T *first, *second;
   Index size;
   double learning_rate, beta1, beta2, epsilon, weight_decay;
   bool decoupled;
@@ -43,10 +42,10 @@ struct AdamUpdate {
   NEUROINHIB_DEVICE void apply(Index begin, Index end, const Rates& rates) const {
     const T b1 = static_cast<T>(beta1), b2 = static_cast<T>(beta2), floor = static_cast<T>(epsilon);
     const T decay = static_cast<T>(decoupled ? 0 : weight_decay);
-    T* const __restrict v = value;
+    T* const __restrict v = kept[0];
     const T* const __restrict dv = gradient;
-    T* const __restrict m1 = first;
-    T* const __restrict m2 = second;
+    T* const __restrict m1 = kept[1];
+    T* const __restrict m2 = kept[2];
     for (Index i = begin; i < end; ++i) {
       const T g = dv[i] + decay * v[i];
       m1[i] = b1 * m1[i] + (1 - b1) * g;
@@ -56,13 +55,13 @@ struct AdamUpdate {
   }
 };
 
-/// Stochastic gradient descent with momentum, without dampening. value, gradient and velocity [size].
+/// Stochastic gradient descent with momentum, without dampening. All arrays [size].
 template <class T>
 struct SgdUpdate {
   static constexpr const char* name = "sgd";
-  T* value;
+  static constexpr int kKept = 2;
+  T* kept[kKept];  ///< value and velocity
   const T* gradient;
-  T* velocity;
   Index size;
   double learning_rate, momentum, weight_decay;
   bool nesterov;
@@ -76,13 +75,13 @@ struct SgdUpdate {
   }
   NEUROINHIB_DEVICE void apply(Index begin, Index end, const Rates& rates) const {
     const T m = static_cast<T>(momentum), decay = static_cast<T>(weight_decay);
-    T* const __restrict v = value;
+    T* const __restrict v = kept[0];
     const T* const __restrict dv = gradient;
-    T* const __restrict kept = velocity;
+    T* const __restrict velocity = kept[1];
     for (Index i = begin; i < end; ++i) {
       const T g = dv[i] + decay * v[i];
-      kept[i] = m * kept[i] + g;
-      v[i] -= rates.size * (nesterov ? g + m * kept[i] : kept[i]);
+      velocity[i] = m * velocity[i] + g;
+      v[i] -= rates.size * (nesterov ? g + m * velocity[i] : velocity[i]);
     }
   }
 };
