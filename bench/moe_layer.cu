@@ -59,16 +59,14 @@ void measure(const Shapes& s, Precision precision) {
   Cuda<float> cuda({.precision = precision});
   Parameters<float> parameters(layer, 1, cuda.space());
   fill_randomly(cuda, parameters.values(), 1, .02f);
-  Storage<float> x(cuda.space()), dx(cuda.space()), weights(cuda.space());
-  for (auto* storage : {&x, &dx, &weights}) storage->resize(s.tokens * s.width);
+  Storage<float> x(cuda.space()), dx(cuda.space());
+  for (auto* storage : {&x, &dx}) storage->resize(s.tokens * s.width);
   const Shape shape{s.tokens, s.width};
   fill_randomly(cuda, {x.data(), shape}, 2, 1);
-  fill_randomly(cuda, {weights.data(), shape}, 3, 1e-4f);
   bool written = false;
-  Tensor<float> tokens, head;
+  Tensor<float> tokens;
   tokens.data = x.data();
-  head.data = weights.data();
-  tokens.shape = head.shape = shape;
+  tokens.shape = shape;
   const double forward = median(cuda, [&] {
     cuda.begin_step();
     (void)layer.forward(cuda, tokens);
@@ -79,8 +77,8 @@ void measure(const Shapes& s, Precision precision) {
     written = false;
     parameters.zero_gradients();
     Recording ex(cuda);
-    const auto y = layer.forward(ex, tokens).y;
-    ex.backward(linear(ex, y.reshaped({1, y.size()}), head.reshaped({1, y.size()})));
+    const auto means = batch_pool(ex, layer.forward(ex, tokens).y, Pooling::mean);
+    ex.backward(batch_pool(ex, means.reshaped({s.width, 1}), Pooling::mean).reshaped(Shape::scalar()));
   });
   const double flops = 2.0 * 3 * static_cast<double>(s.tokens * s.chosen) * static_cast<double>(s.width * s.hidden);
   std::printf("layer %-10s forward %8.3f ms %6.1f TFLOP/s, with backward %8.3f ms %6.1f TFLOP/s, step memory %zu MiB\n",

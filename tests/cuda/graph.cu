@@ -1,5 +1,9 @@
 // The CUDA backend itself: captured steps, random numbers on the device, errors.
 
+#include <filesystem>
+
+#include <neuroinhib/io/checkpoint.hpp>
+
 #include "cuda/support.cuh"
 
 using namespace testing;
@@ -79,6 +83,27 @@ TEST_CASE("captured steps give the bits of steps one by one, random numbers and 
 
   for (int i = 0; i < 3 + 4 * 2; ++i) again.step();
   CHECK(again.values() == one_by_one.values());
+}
+
+TEST_CASE("training resumed from a checkpoint gives the bits of training that never stopped") {
+  const auto folder = std::filesystem::temp_directory_path() / "neuroinhib_cuda_resume";
+  std::filesystem::create_directories(folder);
+  const auto train = [](Training& training, int replays) {
+    for (int i = 0; i < 3; ++i) training.step();
+    const CudaGraph graph = training.cuda.capture([&] { training.step(); }, 2);
+    for (int i = 0; i < replays; ++i) training.cuda.replay(graph);
+  };
+  Training whole, stopped, resumed;
+  train(whole, 2);
+  train(whole, 1);
+  train(stopped, 2);
+  io::save_checkpoint(folder / "c", stopped.parameters, stopped.adam, stopped.cuda.random(), {"config", "notes"});
+  CHECK(io::load_checkpoint(folder / "c", resumed.parameters, resumed.adam, resumed.cuda.random(), "config") ==
+        "notes");
+  train(resumed, 1);
+  CHECK(resumed.values() == whole.values());
+  CHECK(resumed.adam.state().steps == whole.adam.state().steps);
+  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("a replay takes the learning rate it is given") {

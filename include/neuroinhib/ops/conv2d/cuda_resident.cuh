@@ -325,8 +325,10 @@ struct ResidentGradients {
   const std::uint16_t* winner;
   Activation activation;
   GradientSlot<float> dx;
-  float* weight_parts;  ///< [images, out, window]: each image's share
-  float* bias_parts;    ///< [images, out]
+  float* parts;     ///< [images, part_size]: each image's share of the weight's gradient and, behind it, the bias's
+  Index part_size;  ///< 0: none wanted
+
+  [[nodiscard]] __device__ float* part() const { return parts + static_cast<Index>(blockIdx.x) * part_size; }
 };
 
 #ifdef NEUROINHIB_WGMMA
@@ -364,12 +366,12 @@ __device__ void unpool(const Resident& r, const ResidentGradients& g, float* pix
       __syncthreads();
     }
   }
-  if (g.bias_parts == nullptr) return;
+  if (g.part_size == 0) return;
   lanes[lane][c] = total;
   __syncthreads();
   if (lane != 0) return;
   for (int other = 1; other < kLanes; ++other) total += lanes[other][c];
-  g.bias_parts[static_cast<Index>(blockIdx.x) * Out + c] = total;
+  g.part()[Out * r.window() + c] = total;
 }
 
 /// Lays that gradient into the cleared frame.
@@ -400,7 +402,7 @@ __global__ void __launch_bounds__(Resident::kThreads, 1) resident_gradient_kerne
   const int width = r.frame_width(), stride = r.frame_stride(), image_stride = r.image_stride();
   const int group = static_cast<int>(threadIdx.x) / wgmma::kWarpgroup;
 
-  if (g.weight_parts != nullptr) prefetch_image<In>(r, g.x);
+  if (g.part_size != 0) prefetch_image<In>(r, g.x);
   clear(frame, r.frame_pieces());
   clear(image, r.height * r.width * Out / 4);
   __syncthreads();
@@ -408,17 +410,17 @@ __global__ void __launch_bounds__(Resident::kThreads, 1) resident_gradient_kerne
   const float scale = put_frame<Out>(r, pixels, frame);
   __syncthreads();  // the gradient makes room for image and weights
   const float weight_scale = g.dx ? scale * put_reversed_weights<In, Out>(r, g.weight, weights) : 0;
-  const float image_scale = g.weight_parts != nullptr ? scale * put_image<In>(r, g.x, width, image_stride, image) : 0;
+  const float image_scale = g.part_size != 0 ? scale * put_image<In>(r, g.x, width, image_stride, image) : 0;
   wgmma::publish();
   __syncthreads();
 
-  if (g.weight_parts != nullptr)
+  if (g.part_size != 0)
     for (int position = group; position < r.positions(); position += Resident::kGroups) {
       float sums[Out / 2] = {};
       const uint4* moved = image + position / r.kernel_width * width + position % r.kernel_width;
       const uint4* gradient = frame + (r.kernel_height - 1) * width + r.kernel_width - 1;
       multiply_gradient(sums, r, moved, image_stride, gradient, stride);
-      float* part = g.weight_parts + static_cast<Index>(blockIdx.x) * Out * r.window() + position * In;
+      float* part = g.part() + position * In;
       wgmma::each(sums, [&](int c, int o, float sum, float next) {
         if (c >= In) return;
         part[o * r.window() + c] = sum * image_scale;
@@ -472,23 +474,20 @@ inline void resident_forward(Cuda<float>& cuda, const Conv2d<float>& op, const R
 inline void resident_backward(Cuda<float>& cuda, const Conv2d<float>& op, const Resident& r) {
   const auto dx = op.x.gradient_slot(), dw = op.weight.gradient_slot(), db = op.bias.gradient_slot();
   const ArenaScope scope(cuda.device_arena());
-  const Index size = op.weight.size(), out = r.out;
-  float* parts = dw ? cuda.kernel_memory<float>(r.images * size) : nullptr;
-  float* bias_parts = db ? cuda.kernel_memory<float>(r.images * out) : nullptr;
+  const Index size = op.weight.size(), part_size = dw || db ? size + r.out : 0;
+  float* parts = cuda.kernel_memory<float>(r.images * part_size);
   const ResidentGradients g{op.x.data, op.weight.data, op.y.data, op.y.gradient, op.winner, op.options.activation,
-                            dx,        parts,          bias_parts};
-  with_channels(r, [&](auto in, auto out_channels) {
-    launch_resident(cuda, r, r.gradient_bytes(),
-                    resident_gradient_kernel<decltype(in)::value, decltype(out_channels)::value>, g);
+                            dx,        parts,          part_size};
+  with_channels(r, [&](auto in, auto out) {
+    launch_resident(cuda, r, r.gradient_bytes(), resident_gradient_kernel<decltype(in)::value, decltype(out)::value>,
+                    g);
   });
-  if (dw)
-    cuda.sum_columns(
-        r.images, size, [=] __device__(Index image, Index i) { return parts[image * size + i]; },
-        [=] __device__(Index i, float sum) { dw.put(i, sum); });
-  if (db)
-    cuda.sum_columns(
-        r.images, out, [=] __device__(Index image, Index c) { return bias_parts[image * out + c]; },
-        [=] __device__(Index c, float sum) { db.put(c, sum); });
+  cuda.sum_columns(
+      r.images, part_size, [=] __device__(Index image, Index i) { return parts[image * part_size + i]; },
+      [=] __device__(Index i, float sum) {
+        if (i < size && dw) dw.put(i, sum);
+        if (i >= size && db) db.put(i - size, sum);
+      });
 }
 
 }  // namespace neuroinhib::ops

@@ -40,59 +40,54 @@ void forward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
   const auto store = [=] __device__(int expert, Index row, Index c, T sum) {
     y[row * out + c] = sum + (bias != nullptr ? bias[expert * out + c] : T{0});
   };
-  product::with_factors(cuda, inputs(op), weights(op), [&](const auto& x, const auto& w) {
+  const auto multiply = [&](const auto& x, const auto& w) {
     product::multiply<product::Form::experts>(
         cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), out, in),
         product::factor<true>(x.data, 0, source_rows(op, x.stride), product::Line{1}),
         product::factor<true>(w.data, out * w.stride, product::Line{w.stride}, product::Line{1}),
         product::Alignment{}.rows(x).rows(w), store);
-  });
+  };
+  product::with_factors(cuda, multiply, inputs(op), weights(op));
 }
 
 /// dy · weight in the plan's order: dx [slots, in].
-template <class T>
-void slot_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const GradientSlot<T>& dx) {
+template <class T, class Dy, class W>
+void slot_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const Dy& dy, const W& w, const GradientSlot<T>& dx) {
   const Index in = op.in(), out = op.out();
-  const auto store = [=] __device__(int, Index row, Index c, T sum) { dx.put(row * in + c, sum); };
-  product::with_factors(cuda, output_gradients(op), weights(op), [&](const auto& dy, const auto& w) {
-    product::multiply<product::Form::experts>(
-        cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), in, out),
-        product::factor<true>(dy.data, 0, product::Line{dy.stride}, product::Line{1}),
-        product::factor<false>(w.data, out * w.stride, product::Line{w.stride}, product::Line{1}),
-        product::Alignment{}.rows(dy).rows(w), store);
-  });
-}
-
-/// dw [experts, out, in].
-template <class T>
-void weight_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const GradientSlot<T>& dw) {
-  const Index in = op.in(), out = op.out();
-  const auto store = [=] __device__(int expert, Index row, Index c, T sum) {
-    dw.put((expert * out + row) * in + c, sum);
-  };
-  product::with_factors(cuda, output_gradients(op), inputs(op), [&](const auto& dy, const auto& x) {
-    product::multiply<product::Form::experts>(
-        cuda, expert_extents(op, product::Groups::depth, out, in, op.plan.slots()),
-        product::factor<false>(dy.data, 0, product::Line{dy.stride}, product::Line{1}),
-        product::factor<false>(x.data, 0, source_rows(op, x.stride), product::Line{1}),
-        product::Alignment{}.rows(dy).rows(x), store);
-  });
+  product::multiply<product::Form::experts>(
+      cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), in, out),
+      product::factor<true>(dy.data, 0, product::Line{dy.stride}, product::Line{1}),
+      product::factor<false>(w.data, out * w.stride, product::Line{w.stride}, product::Line{1}),
+      product::Alignment{}.rows(dy).rows(w),
+      [=] __device__(int, Index row, Index c, T sum) { dx.put(row * in + c, sum); });
 }
 
 /// dx, in the plan's order or, where x has a row a token, the sum over each token's slots.
-template <class T>
-void input_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const GradientSlot<T>& dx) {
-  if (!op.gathers) return slot_gradients(cuda, op, dx);
+template <class T, class Dy, class W>
+void input_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const Dy& dy, const W& w, const GradientSlot<T>& dx) {
+  if (!op.gathers) return slot_gradients(cuda, op, dy, w, dx);
   const Index in = op.in(), chosen = op.plan.chosen();
   const ArenaScope scope(cuda.device_arena());
   T* slots = cuda.template kernel_memory<T>(op.plan.slots() * in);
-  slot_gradients(cuda, op, GradientSlot<T>{slots, false});
+  slot_gradients(cuda, op, dy, w, GradientSlot<T>{slots, false});
   const int* position = op.plan.position.data;
   cuda.parallel_grid(op.plan.tokens(), in, [=] __device__(Index token, Index c) {
     T sum = 0;
     for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot) sum += slots[position[slot] * in + c];
     dx.put(token * in + c, sum);
   });
+}
+
+/// dw [experts, out, in].
+template <class T, class Dy, class X>
+void weight_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const Dy& dy, const X& x, const GradientSlot<T>& dw) {
+  const Index in = op.in(), out = op.out();
+  product::multiply<product::Form::experts>(
+      cuda, expert_extents(op, product::Groups::depth, out, in, op.plan.slots()),
+      product::factor<false>(dy.data, 0, product::Line{dy.stride}, product::Line{1}),
+      product::factor<false>(x.data, 0, source_rows(op, x.stride), product::Line{1}),
+      product::Alignment{}.rows(dy).rows(x),
+      [=] __device__(int expert, Index row, Index c, T sum) { dw.put((expert * out + row) * in + c, sum); });
 }
 
 /// db [experts, out].
@@ -112,14 +107,17 @@ void bias_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const GradientSlo
 
 template <class T>
 void backward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
-  const auto of_x = [&] {
-    if (const auto dx = op.x.gradient_slot()) input_gradients(cuda, op, dx);
+  const auto multiply = [&](const auto& dy, const auto& x, const auto& w) {
+    const auto of_x = [&] {
+      if (const auto dx = op.x.gradient_slot()) input_gradients(cuda, op, dy, w, dx);
+    };
+    const auto of_parameters = [&] {
+      if (const auto dw = op.weight.gradient_slot()) weight_gradients(cuda, op, dy, x, dw);
+      if (const auto db = op.bias.gradient_slot()) bias_gradients(cuda, op, db);
+    };
+    cuda.side_by_side(op.plan.slots() * op.in() * op.out(), of_x, of_parameters);
   };
-  const auto of_parameters = [&] {
-    if (const auto dw = op.weight.gradient_slot()) weight_gradients(cuda, op, dw);
-    if (const auto db = op.bias.gradient_slot()) bias_gradients(cuda, op, db);
-  };
-  cuda.side_by_side(op.plan.slots() * op.in() * op.out(), of_x, of_parameters);
+  product::with_factors(cuda, multiply, output_gradients(op), inputs(op), weights(op));
 }
 
 }  // namespace neuroinhib::ops

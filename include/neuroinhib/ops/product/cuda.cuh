@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include <neuroinhib/backend/cuda.cuh>
@@ -111,8 +112,11 @@ struct Plan {
   using PanelA = Panel<T, A::kDepthInner, M, K, kThreads, Vector, kLayout<A, B>>;
   template <class A, class B>
   using PanelB = Panel<T, B::kDepthInner, N, K, kThreads, Vector, kLayout<A, B>>;
-  template <class A, class B>
-  static constexpr std::size_t kSharedBytes = sizeof(T) * Stages*(PanelA<A, B>::kSize + PanelB<A, B>::kSize);
+  static constexpr int kResultStride = N + 8;
+  /// The panels, which make room for the results.
+  template <class Sum, class A, class B>
+  static constexpr std::size_t kSharedBytes = std::max(sizeof(T) * Stages * (PanelA<A, B>::kSize + PanelB<A, B>::kSize),
+                                                       sizeof(Sum) * M * kResultStride);
 };
 
 /// Where the parts of a sum that is split go: [split][group][m][n]; null where it is not.
@@ -159,15 +163,22 @@ __global__ void __launch_bounds__(Plan::kThreads) product_kernel(Deal deal, A a,
     math.template multiply<PanelA, PanelB, Plan::kK>(panels_a + stage * PanelA::kSize, panels_b + stage * PanelB::kSize,
                                                      m, n);
   }
+  // Through shared memory, so that neighbouring threads store neighbouring results.
+  __syncthreads();
+  Sum* const results = reinterpret_cast<Sum*>(shared);
+  math.each([&](int i, int j, Sum sum) { results[(m + i) * Plan::kResultStride + n + j] = sum; });
+  __syncthreads();
   Sum* const part = parts.data + t.split * parts.split_size + t.group * parts.group_size;
-  math.each([&](int i, int j, Sum sum) {
-    const Index row = t.m + m + i, column = t.n + n + j;
-    if (row >= t.m_end || column >= t.n_end) return;
+#pragma unroll 4
+  for (int i = static_cast<int>(threadIdx.x); i < Plan::kM * Plan::kN; i += Plan::kThreads) {
+    const Index row = t.m + i / Plan::kN, column = t.n + i % Plan::kN;
+    if (row >= t.m_end || column >= t.n_end) continue;
+    const Sum sum = results[i / Plan::kN * Plan::kResultStride + i % Plan::kN];
     if (parts.data == nullptr)
       store(t.group, row, column, sum);
     else
       part[row * parts.columns + column] = sum;
-  });
+  }
 }
 
 [[nodiscard]] inline Index tiles(Index extent, Index size) {
@@ -196,7 +207,7 @@ void run(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Store& s
     parts = {cuda.template kernel_memory<T>(splits * groups * m * n), groups * m * n, by_depth ? m * n : 0, n};
 
   auto* kernel = product_kernel<Plan, T, A, B, Store>;
-  constexpr std::size_t kShared = Plan::template kSharedBytes<A, B>;
+  constexpr std::size_t kShared = Plan::template kSharedBytes<T, A, B>;
   if constexpr (kShared > 48 * 1024)
     require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared), "product");
   cuda.launch_early(dim3(static_cast<unsigned>(blocks_m * blocks_n), static_cast<unsigned>(groups * splits)),
@@ -311,15 +322,15 @@ struct Rows {
   return {numbers, m.rows, m.columns, stride};
 }
 
-/// Calls use(a, b) with two factors in the numbers that the backend multiplies experts' factors in.
-template <class T, class Use>
-void with_factors(Cuda<T>& cuda, const Rows<T>& a, const Rows<T>& b, const Use& use) {
+/// Calls use(factors…) with the matrices in the numbers that the backend multiplies experts' factors in.
+template <class T, class Use, class... Matrices>
+void with_factors(Cuda<T>& cuda, const Use& use, const Matrices&... matrices) {
   if constexpr (std::is_same_v<T, float>)
     if (cuda.precision() == Precision::bf16) {
       const ArenaScope scope(cuda.device_arena());
-      return use(rounded(cuda, a), rounded(cuda, b));
+      return use(rounded(cuda, matrices)...);
     }
-  use(a, b);
+  use(matrices...);
 }
 
 }  // namespace neuroinhib::ops::product
