@@ -14,15 +14,21 @@ template <class T>
 
 template <class T>
 [[nodiscard]] product::Rows<T> inputs(const GroupedLinear<T>& op) {
-  return {op.x.data, op.x.rows(), op.in()};
+  return product::plain_rows<T>(op.x.data, op.x.rows(), op.in());
+}
+/// The same in the plan's order. Where they are rounded, they are gathered on the way: the weight's gradient reads them
+/// row by row, and would wait for each row's address.
+template <class T>
+[[nodiscard]] product::Rows<T, product::Gathered> gathered_inputs(const GroupedLinear<T>& op) {
+  return {op.x.data, op.plan.slots(), op.in(), op.in(), source_rows(op, op.in())};
 }
 template <class T>
 [[nodiscard]] product::Rows<T> weights(const GroupedLinear<T>& op) {
-  return {op.weight.data, op.plan.experts * op.out(), op.in()};
+  return product::plain_rows<T>(op.weight.data, op.plan.experts * op.out(), op.in());
 }
 template <class T>
 [[nodiscard]] product::Rows<T> output_gradients(const GroupedLinear<T>& op) {
-  return {op.y.gradient, op.plan.slots(), op.out()};
+  return product::plain_rows<T>(op.y.gradient, op.plan.slots(), op.out());
 }
 
 /// Extents with one group an expert.
@@ -44,8 +50,8 @@ void forward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
     product::multiply<product::Form::experts>(
         cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), out, in),
         product::factor<true>(x.data, 0, source_rows(op, x.stride), product::Line{1}),
-        product::factor<true>(w.data, out * w.stride, product::Line{w.stride}, product::Line{1}),
-        product::Alignment{}.rows(x).rows(w), store);
+        product::factor<true>(w.data, out * w.stride, w.row_at, product::Line{1}), product::Alignment{}.rows(x).rows(w),
+        store);
   };
   product::with_factors(cuda, multiply, inputs(op), weights(op));
 }
@@ -56,9 +62,8 @@ void slot_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const Dy& dy, con
   const Index in = op.in(), out = op.out();
   product::multiply<product::Form::experts>(
       cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), in, out),
-      product::factor<true>(dy.data, 0, product::Line{dy.stride}, product::Line{1}),
-      product::factor<false>(w.data, out * w.stride, product::Line{w.stride}, product::Line{1}),
-      product::Alignment{}.rows(dy).rows(w),
+      product::factor<true>(dy.data, 0, dy.row_at, product::Line{1}),
+      product::factor<false>(w.data, out * w.stride, w.row_at, product::Line{1}), product::Alignment{}.rows(dy).rows(w),
       [=] __device__(int, Index row, Index c, T sum) { dx.put(row * in + c, sum); });
 }
 
@@ -84,9 +89,8 @@ void weight_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const Dy& dy, c
   const Index in = op.in(), out = op.out();
   product::multiply<product::Form::experts>(
       cuda, expert_extents(op, product::Groups::depth, out, in, op.plan.slots()),
-      product::factor<false>(dy.data, 0, product::Line{dy.stride}, product::Line{1}),
-      product::factor<false>(x.data, 0, source_rows(op, x.stride), product::Line{1}),
-      product::Alignment{}.rows(dy).rows(x),
+      product::factor<false>(dy.data, 0, dy.row_at, product::Line{1}),
+      product::factor<false>(x.data, 0, x.row_at, product::Line{1}), product::Alignment{}.rows(dy).rows(x),
       [=] __device__(int expert, Index row, Index c, T sum) { dw.put((expert * out + row) * in + c, sum); });
 }
 
@@ -117,7 +121,7 @@ void backward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
     };
     cuda.side_by_side(op.plan.slots() * op.in() * op.out(), of_x, of_parameters);
   };
-  product::with_factors(cuda, multiply, output_gradients(op), inputs(op), weights(op));
+  product::with_factors(cuda, multiply, output_gradients(op), gathered_inputs(op), weights(op));
 }
 
 }  // namespace neuroinhib::ops

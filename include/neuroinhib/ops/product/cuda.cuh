@@ -287,26 +287,30 @@ void multiply(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Ali
     run<Plan<Bf16<32, 32>, 64, 64, 64, 3, 8>>(cuda, e, a, b, store);
 }
 
-/// A matrix whose rows lie `stride` numbers apart.
-template <class T>
+/// A matrix in memory whose row i is the numbers from data + row_at(i) on; `stride` apart where nothing is gathered.
+template <class T, class RowAt = Line>
 struct Rows {
+  using Scalar = T;
+
   const T* data;
   Index rows, columns, stride;
-
-  Rows(const T* data, Index rows, Index columns) : Rows(data, rows, columns, columns) {}
-  Rows(const T* data, Index rows, Index columns, Index stride)
-      : data(data), rows(rows), columns(columns), stride(stride) {}
+  RowAt row_at;
 };
+template <class T>
+[[nodiscard]] Rows<T> plain_rows(const T* data, Index rows, Index columns) {
+  return {data, rows, columns, columns, Line{columns}};
+}
 
-/// The same numbers in bf16, in step memory, rows filled up with zeros to whole pieces of eight.
-[[nodiscard]] inline Rows<__nv_bfloat16> rounded(Cuda<float>& cuda, const Rows<float>& m) {
+/// The same numbers in bf16, in step memory and in their order, rows filled up with zeros to whole pieces of eight.
+template <class RowAt>
+[[nodiscard]] Rows<__nv_bfloat16> rounded(Cuda<float>& cuda, const Rows<float, RowAt>& m) {
   constexpr Index kPiece = 8;
   const Index pieces = tiles(m.columns, kPiece), stride = pieces * kPiece;
   auto* numbers = cuda.kernel_memory<__nv_bfloat16>(m.rows * stride);
   const bool whole = Alignment{}.rows(m).four && m.columns == stride;
   cuda.parallel_grid(m.rows, pieces, [=] __device__(Index row, Index piece) {
     __align__(16) __nv_bfloat162 pairs[kPiece / 2];
-    const float* source = m.data + row * m.stride + piece * kPiece;
+    const float* source = m.data + m.row_at(row) + piece * kPiece;
     if (whole) {
       const float4 low = reinterpret_cast<const float4*>(source)[0], high = reinterpret_cast<const float4*>(source)[1];
       pairs[0] = __floats2bfloat162_rn(low.x, low.y);
@@ -319,7 +323,7 @@ struct Rows {
     }
     *reinterpret_cast<uint4*>(numbers + row * stride + piece * kPiece) = *reinterpret_cast<const uint4*>(pairs);
   });
-  return {numbers, m.rows, m.columns, stride};
+  return {numbers, m.rows, m.columns, stride, Line{stride}};
 }
 
 /// Calls use(factors…) with the matrices in the numbers that the backend multiplies experts' factors in.
