@@ -29,7 +29,7 @@ enum class Cases {
   all,
   smooth,  ///< none where a rounding decides between two elements: those differ by whole gradients, not by roundings
   whole,   ///< those, on small whole numbers: products in tf32 are exact then, and so is every choice
-  experts  ///< those with grouped products
+  layers   ///< those with products of experts or linear layers
 };
 
 template <class B>
@@ -38,7 +38,7 @@ void check_all(B& backend, double tolerance, Cases cases = Cases::all) {
     const auto has = [&](const char* word) { return name.find(word) != std::string::npos; };
     if (cases == Cases::smooth && has("pool")) return;
     if (cases == Cases::whole && !has("pool")) return;
-    if (cases == Cases::experts && !has("grouped") && !has("experts")) return;
+    if (cases == Cases::layers && !has("grouped") && !has("experts") && !has("linear")) return;
     auto values = draw<double>(inputs, 1);
     if (cases == Cases::whole)
       for (auto& input : values)
@@ -74,9 +74,9 @@ TEST_CASE("operations with products in tf32 equal the CPU's in double") {
   check_all(cuda, 1e-3, Cases::smooth);
 }
 
-TEST_CASE("experts with factors in bf16 equal the CPU's in double, to bf16's roundings") {
+TEST_CASE("layers with factors in bf16 equal the CPU's in double, to bf16's roundings") {
   Cuda<float> cuda({.precision = Precision::bf16});
-  check_all(cuda, 5e-3, Cases::experts);
+  check_all(cuda, 5e-3, Cases::layers);
 }
 
 TEST_CASE("pools after products in tf32 choose as the CPU's do, on whole numbers") {

@@ -98,7 +98,7 @@ struct CudaMemory {
 /// float whatever it is.
 enum class Precision {
   tf32,    ///< on the matrix units: factors rounded to 10 bits of mantissa
-  bf16,    ///< experts' factors rounded to 7 bits; all other products, routers' among them, as in tf32
+  bf16,    ///< factors of experts and linear layers rounded to 7 bits; convolutions and routers as in tf32
   strict,  ///< in float throughout
 };
 
@@ -673,7 +673,7 @@ class Cuda {
     if (sizeof(T) == 8) return "double";
     switch (options_.precision) {
       case Precision::tf32: return "float, products in tf32";
-      case Precision::bf16: return "float, products in tf32, experts' in bf16";
+      case Precision::bf16: return "float, products in bf16";
       case Precision::strict: break;
     }
     return "float";

@@ -25,7 +25,7 @@ struct NoisyTopK {
     double load_weight;
 
     Module(const Config& config, const MixSizes& sizes)
-        : noise(sizes.hidden, sizes.experts, false), load_weight(config.load_weight) {
+        : noise(sizes.hidden, sizes.experts, false, LinearUse::routing), load_weight(config.load_weight) {
       noise.weight.initializer = init::zeros();
     }
     void visit(auto&& v) { v("noise", noise); }

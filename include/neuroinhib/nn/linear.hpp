@@ -10,9 +10,11 @@ template <class T>
 struct Linear {
   Parameter<T> weight;  ///< [out, in]
   Parameter<T> bias;    ///< [out], or none
+  LinearUse use = LinearUse::features;
 
   Linear() = default;
-  Linear(Index in, Index out, bool with_bias = true) : weight({out, in}, init::fan_in_uniform(in)) {
+  Linear(Index in, Index out, bool with_bias = true, LinearUse use = LinearUse::features)
+      : weight({out, in}, init::fan_in_uniform(in)), use(use) {
     if (with_bias) bias = {{out}, init::fan_in_uniform(in)};
   }
   void visit(auto&& v) {
@@ -21,7 +23,7 @@ struct Linear {
   }
   template <Executor Ex>
   [[nodiscard]] Tensor<T> operator()(Ex& ex, const Tensor<T>& x) const {
-    return linear(ex, x, weight, bias);
+    return linear(ex, x, weight, bias, use);
   }
 };
 

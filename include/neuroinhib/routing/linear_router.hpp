@@ -16,7 +16,8 @@ struct LinearRouter {
   struct Module {
     nn::Linear<T> score;
 
-    Module(const Config& config, Index features, Index experts) : score(features, experts, config.bias) {}
+    Module(const Config& config, Index features, Index experts)
+        : score(features, experts, config.bias, LinearUse::routing) {}
     void visit(auto&& v) { v("score", score); }
     [[nodiscard]] Index gated_width() const { return score.weight.tensor.shape[1]; }
     template <Executor Ex>

@@ -20,7 +20,8 @@ struct TwoLayerRouter {
     nn::Linear<T> hidden, score;
 
     Module(const Config& config, Index features, Index experts)
-        : hidden(features, config.hidden), score(config.hidden, experts) {}
+        : hidden(features, config.hidden, true, LinearUse::routing),
+          score(config.hidden, experts, true, LinearUse::routing) {}
     void visit(auto&& v) {
       v("hidden", hidden);
       v("score", score);

@@ -2,16 +2,18 @@
 
 #include <neuroinhib/backend/cuda.cuh>
 #include <neuroinhib/ops/linear/op.hpp>
+#include <neuroinhib/ops/product/cuda.cuh>
 
 namespace neuroinhib::ops {
 
 /// C [m, n] (+)= op(A) op(B), all row-major, through cuBLAS: a transposed factor is stored [k, m], or [n, k].
-template <class T>
-void blas_product(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, Index n, Index k, const T* a, const T* b,
-                  T* c, bool add) {
-  constexpr bool kDouble = sizeof(T) == 8;
-  constexpr cudaDataType kType = kDouble ? CUDA_R_64F : CUDA_R_32F;
+template <class T, class Factor>
+void blas_product(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, Index n, Index k,
+                  const product::Rows<Factor>& a, const product::Rows<Factor>& b, T* c, bool add) {
+  constexpr bool kDouble = std::is_same_v<T, double>, kRounded = !std::is_same_v<T, Factor>;
+  constexpr cudaDataType kType = kDouble ? CUDA_R_64F : CUDA_R_32F, kFactor = kRounded ? CUDA_R_16BF : kType;
   const cublasComputeType_t compute = kDouble                                 ? CUBLAS_COMPUTE_64F
+                                      : kRounded                              ? CUBLAS_COMPUTE_32F
                                       : cuda.precision() == Precision::strict ? CUBLAS_COMPUTE_32F_PEDANTIC
                                                                               : CUBLAS_COMPUTE_32F_FAST_TF32;
   const T one = 1, beta = add ? T{1} : T{0};
@@ -20,9 +22,18 @@ void blas_product(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, In
   const detail::DriverLock lock(detail::driver());
   require_cuda(
       cublasGemmEx(cuda.blas(), transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
-                   lead(n), lead(m), lead(k), &one, b, kType, lead(transpose_b ? k : n), a, kType,
-                   lead(transpose_a ? m : k), &beta, c, kType, lead(n), compute, CUBLAS_GEMM_DEFAULT),
+                   lead(n), lead(m), lead(k), &one, b.data, kFactor, lead(b.stride), a.data, kFactor, lead(a.stride),
+                   &beta, c, kType, lead(n), compute, CUBLAS_GEMM_DEFAULT),
       "cuBLAS product");
+}
+
+/// Calls multiply(matrices…) in the numbers that the backend multiplies this layer's factors in.
+template <class T, class Multiply, class... Matrices>
+void with_layer_factors(Cuda<T>& cuda, const Linear<T>& op, const Multiply& multiply, const Matrices&... matrices) {
+  if (op.use == LinearUse::routing)
+    multiply(matrices...);
+  else
+    product::with_factors(cuda, multiply, matrices...);
 }
 
 /// db = Σ_rows dy.
@@ -38,23 +49,29 @@ void forward(Cuda<T>& cuda, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0], rows = op.x.rows();
   const bool biased = op.bias.defined();
   if (biased) cuda.parallel_grid(rows, out, [=] __device__(Index row, Index c) { op.y[row * out + c] = op.bias[c]; });
-  blas_product(cuda, false, true, rows, out, in, op.x.data, op.weight.data, op.y.data, biased);
+  const auto multiply = [&](const auto& x, const auto& w) {
+    blas_product(cuda, false, true, rows, out, in, x, w, op.y.data, biased);
+  };
+  with_layer_factors(cuda, op, multiply, product::plain_rows<T>(op.x.data, rows, in),
+                     product::plain_rows<T>(op.weight.data, out, in));
 }
 
 template <class T>
 void backward(Cuda<T>& cuda, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0], rows = op.x.rows();
-  const T* dy = op.y.gradient;
-  const auto of_x = [&] {
-    if (const auto dx = op.x.gradient_slot())
-      blas_product(cuda, false, false, rows, in, out, dy, op.weight.data, dx.data, dx.add);
+  const auto multiply = [&](const auto& dy, const auto& x, const auto& w) {
+    const auto of_x = [&] {
+      if (const auto dx = op.x.gradient_slot()) blas_product(cuda, false, false, rows, in, out, dy, w, dx.data, dx.add);
+    };
+    const auto of_parameters = [&] {
+      if (const auto dw = op.weight.gradient_slot())
+        blas_product(cuda, true, false, out, in, rows, dy, x, dw.data, dw.add);
+      if (const auto db = op.bias.gradient_slot()) sum_rows<T>(cuda, rows, out, op.y.gradient, db);
+    };
+    cuda.side_by_side(rows * in * out, of_x, of_parameters);
   };
-  const auto of_parameters = [&] {
-    if (const auto dw = op.weight.gradient_slot())
-      blas_product(cuda, true, false, out, in, rows, dy, op.x.data, dw.data, dw.add);
-    if (const auto db = op.bias.gradient_slot()) sum_rows(cuda, rows, out, dy, db);
-  };
-  cuda.side_by_side(rows * in * out, of_x, of_parameters);
+  with_layer_factors(cuda, op, multiply, product::plain_rows<T>(op.y.gradient, rows, out),
+                     product::plain_rows<T>(op.x.data, rows, in), product::plain_rows<T>(op.weight.data, out, in));
 }
 
 }  // namespace neuroinhib::ops

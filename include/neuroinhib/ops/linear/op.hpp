@@ -3,6 +3,13 @@
 #include <neuroinhib/backend/executor.hpp>
 
 namespace neuroinhib {
+
+/// What a linear layer's results are for.
+enum class LinearUse {
+  features,
+  routing  ///< decides between experts: products keep at least tf32's bits, so that near ties fall the same way
+};
+
 namespace ops {
 
 /// y = x Wᵀ + b.   x [tokens, in], weight [out, in], bias [out] or none, y [tokens, out].
@@ -11,6 +18,7 @@ template <class T>
 struct Linear {
   static constexpr const char* name = "linear";
   Tensor<T> x, weight, bias, y;
+  LinearUse use;
 };
 
 }  // namespace ops
@@ -18,12 +26,12 @@ struct Linear {
 /// W x + b for every row of x; extents after the first are read as one. Throws ShapeError.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> linear(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& weight,
-                                  const TensorOf<Ex>& bias = {}) {
+                                  const TensorOf<Ex>& bias = {}, LinearUse use = LinearUse::features) {
   require_memory("linear", weight);
   require_width("linear", weight.shape[1], x.shape, "the input's width must be the layer's `in`");
   if (bias.defined()) require_shape("linear bias", {weight.shape[0]}, bias.shape, "one element per output");
   auto y = ex.tensor({x.rows(), weight.shape[0]}, any_wants_gradient(x, weight, bias));
-  ex.run(ops::Linear<ScalarOf<Ex>>{x, weight, bias, y});
+  ex.run(ops::Linear<ScalarOf<Ex>>{x, weight, bias, y, use});
   return y;
 }
 
