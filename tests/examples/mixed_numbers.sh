@@ -47,6 +47,9 @@ status=0; wait $! || status=$?
 "$program" "${options[@]}" --threads 2 --out "$work/interrupted" --resume >/dev/null 2>"$work/err"
 same interrupted
 
+"$program" --rows moe,global --samples 40 --epochs 1 --seeds 2 --out "$work/two_seeds" >/dev/null 2>"$work/err"
+grep -q "^- Global Inhibition − MoE: [+-]" "$work/two_seeds/table.md" || fail "the table does not compare rows by seed"
+
 refuses "rows among all, baseline" --rows moe,everything
 refuses "output folder /proc/nothing" --samples 20 --out /proc/nothing/here
 refuses "resume with the same options" "${options[@]}" --lr 1e-3 --out "$work/whole" --resume

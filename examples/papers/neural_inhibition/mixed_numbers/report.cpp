@@ -1,6 +1,7 @@
 #include "report.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -36,6 +37,21 @@ std::string pad(std::string text, std::size_t width) {
   const auto length = static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
   return length < width ? std::string(width - length, ' ') + text : text;
+}
+
+/// A run's place in the results: by row, then by seed.
+std::pair<std::ptrdiff_t, Index> place(const nlohmann::json& run) {
+  const auto row = std::find_if(kRows.begin(), kRows.end(), [&](const Row& r) { return run["row"] == r.name; });
+  return {row - kRows.begin(), run["seed"].get<Index>()};
+}
+
+/// The two-sided 95 % quantile of Student's t; the normal law's beyond 30 degrees of freedom, with its first
+/// correction.
+double student_95(std::size_t degrees) {
+  constexpr std::array<double, 30> kQuantiles{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+                                              2.201,  2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+                                              2.080,  2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042};
+  return degrees <= kQuantiles.size() ? kQuantiles[degrees - 1] : 1.960 + 2.4 / static_cast<double>(degrees);
 }
 
 std::string mean_and_deviation(double mean, double deviation) {
@@ -76,7 +92,11 @@ bool Report::has(const std::string& row, Index seed) const {
 }
 
 void Report::add(nlohmann::json run) {
-  results_["runs"].push_back(std::move(run));
+  auto& runs = results_["runs"].get_ref<nlohmann::json::array_t&>();
+  runs.push_back(std::move(run));
+  // Replicas end in any order; the file does not depend on it.
+  std::sort(runs.begin(), runs.end(),
+            [](const nlohmann::json& a, const nlohmann::json& b) { return place(a) < place(b); });
   save();
 }
 
@@ -135,7 +155,32 @@ std::string Report::table() const {
         percent("%+.1f", test.mean - row.published), percent("%.1f", Summary(values(row.name, "digits")).mean),
         percent("%.1f", Summary(values(row.name, "squares")).mean), std::to_string(test.count));
   }
-  return text;
+  return text + comparisons();
+}
+
+std::vector<double> Report::differences(std::string_view row, std::string_view other) const {
+  std::vector<double> all;
+  for (const auto& run : results_["runs"])
+    for (const auto& against : results_["runs"])
+      if (run["row"] == row && against["row"] == other && run["seed"] == against["seed"])
+        all.push_back(run["test"].get<double>() - against["test"].get<double>());
+  return all;
+}
+
+std::string Report::comparisons() const {
+  std::string lines;
+  const auto add = [&](const Row& row, std::string_view other, std::string_view title) {
+    const Summary paired(differences(row.name, other));
+    if (paired.count < 2) return;
+    const double half = student_95(paired.count - 1) * paired.deviation / std::sqrt(static_cast<double>(paired.count));
+    lines.append("- ").append(row.title).append(" − ").append(title);
+    lines += percent(": %+.2f", paired.mean) + percent(" ± %.2f", half);
+    lines += std::abs(paired.mean) > half ? "\n" : ", not decided\n";
+  };
+  for (const Row& row : kRows)
+    if (row.name != "moe") add(row, "moe", "MoE");
+  add(kRows.back(), "glu", "GLU");
+  return lines.empty() ? lines : "\nPaired by seed, points with 95 % intervals (Student's t):\n\n" + lines;
 }
 
 std::string Report::curve(std::string_view row) const {

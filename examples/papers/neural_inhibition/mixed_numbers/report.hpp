@@ -30,6 +30,10 @@ class Report {
   void take_up(const std::string& key);
   void save() const;
   [[nodiscard]] std::vector<double> values(std::string_view row, const char* measure) const;
+  /// Test accuracies of a row minus another's, for the seeds that both have.
+  [[nodiscard]] std::vector<double> differences(std::string_view row, std::string_view other) const;
+  /// Each row against MoE, and global against GLU: a list in Markdown; empty below two seeds.
+  [[nodiscard]] std::string comparisons() const;
   /// "epoch mean" lines of a row's validation accuracy over its seeds; empty where it has no runs.
   [[nodiscard]] std::string curve(std::string_view row) const;
   [[nodiscard]] std::string table() const;
