@@ -73,7 +73,7 @@ struct Resident : KernelExtents {
   }
   NEUROINHIB_DEVICE [[nodiscard]] static constexpr int weight_stride(int lines) { return lines | 1; }
   /// Rows of results in shared memory begin eight banks apart.
-  NEUROINHIB_DEVICE [[nodiscard]] static int result_stride(int channels) { return channels + 8; }
+  NEUROINHIB_DEVICE [[nodiscard]] static constexpr int result_stride(int channels) { return channels + 8; }
 
   NEUROINHIB_DEVICE [[nodiscard]] int image_pieces(int stride) const { return in / wgmma::kPiece * stride; }
   NEUROINHIB_DEVICE [[nodiscard]] int frame_pieces() const { return out / wgmma::kPiece * frame_stride(); }
@@ -145,7 +145,7 @@ __device__ inline uint4 packed(const float (&numbers)[wgmma::kPiece], float scal
   return piece;
 }
 
-/// Rounds `count` pieces, at most kHeld a thread, whose numbers read(i, numbers) brings, to scaled two-byte floats at
+/// Rounds `count` pieces, at most Held a thread, whose numbers read(i, numbers) brings, to scaled two-byte floats at
 /// place(i). Returns what their products are to be multiplied by.
 template <int Held, class Read, class Place>
 __device__ float put_scaled(int count, const Read& read, const Place& place) {
@@ -295,7 +295,7 @@ __global__ void __launch_bounds__(Resident::kThreads, 1)
       multiply_windows<In, Out>(sums[i], r, image + tile * Resident::kTile, width, stride, weights);
   __syncthreads();  // the image makes room for the results
   float* const results = reinterpret_cast<float*>(image);
-  constexpr int kStride = Out + 8;
+  constexpr int kStride = Resident::result_stride(Out);
 #pragma unroll
   for (int i = 0; i < Resident::kMostTiles; ++i)
     if (const int tile = group + i * Resident::kGroups; tile < r.forward_tiles())
