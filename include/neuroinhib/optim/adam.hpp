@@ -45,16 +45,17 @@ class Adam {
     ++state_.steps;
     const AdamOptions& o = options_;
     const View<T> gradient = parameters.gradients([&](T* target, Index count) { backend.fill(target, count, T{0}); });
-    detail::run_forward(backend, ops::AdamUpdate<T>{{parameters.values().data, state_.first.data(), state_.second.data()},
-                                                    gradient.data,
-                                                    parameters.size(),
-                                                    o.learning_rate,
-                                                    o.beta1,
-                                                    o.beta2,
-                                                    o.epsilon,
-                                                    o.weight_decay,
-                                                    o.decoupled,
-                                                    {state_.steps, factor, &state_.steps}});
+    detail::run_forward(backend,
+                        ops::AdamUpdate<T>{{parameters.values().data, state_.first.data(), state_.second.data()},
+                                           gradient.data,
+                                           parameters.size(),
+                                           o.learning_rate,
+                                           o.beta1,
+                                           o.beta2,
+                                           o.epsilon,
+                                           o.weight_decay,
+                                           o.decoupled,
+                                           {state_.steps, factor, &state_.steps}});
     parameters.zero_gradients();
   }
 
