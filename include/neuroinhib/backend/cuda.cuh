@@ -5,13 +5,13 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <mutex>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <neuroinhib/backend/cuda_kernels.cuh>
+#include <neuroinhib/backend/cuda_memory.cuh>
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/core/arena.hpp>
 #include <neuroinhib/core/memory.hpp>
@@ -23,76 +23,6 @@
 #endif
 
 namespace neuroinhib {
-
-/// The GPU, its driver or a library on it refused.
-class CudaError : public Error {
-  using Error::Error;
-};
-
-/// Throws CudaError, naming the operation under way, where a call of the CUDA runtime failed.
-inline void require_cuda(cudaError_t status, std::string_view where) {
-  if (status == cudaSuccess) return;
-  (void)cudaGetLastError();  // so that the next call does not report it again
-  const char* remedy = status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver
-                           ? "use the CPU backend, or install a GPU and its driver"
-                       : status == cudaErrorNoKernelImageForDevice
-                           ? "compile for this GPU's architecture (nvcc -arch=native)"
-                           : "run under compute-sanitizer to find the cause";
-  fail<CudaError>(where, "success", std::string(cudaGetErrorName(status)) + ", " + cudaGetErrorString(status), remedy);
-}
-inline void require_cuda(cublasStatus_t status, std::string_view where) {
-  if (status != CUBLAS_STATUS_SUCCESS)
-    fail<CudaError>(where, "success", cublasGetStatusString(status), "check the shapes and the free memory");
-}
-
-namespace detail {
-
-/// Held by whoever calls the driver, and during a whole capture: what other threads load or free meanwhile would break
-/// the capture. Replays need it not.
-inline std::recursive_mutex& driver() {
-  static std::recursive_mutex mutex;
-  return mutex;
-}
-using DriverLock = std::lock_guard<std::recursive_mutex>;
-
-}  // namespace detail
-
-/// Memory of the current device.
-struct CudaMemory {
-  static constexpr std::size_t kAlignment = 256;
-
-  /// Throws CudaError with the bytes asked for and those that are free.
-  static void* allocate(std::size_t bytes) {
-    const detail::DriverLock lock(detail::driver());
-    void* memory = nullptr;
-    const cudaError_t status = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
-    if (status == cudaErrorMemoryAllocation) {
-      std::size_t available = 0, total = 0;
-      (void)cudaGetLastError();
-      (void)cudaMemGetInfo(&available, &total);
-      fail<CudaError>("CUDA memory", std::to_string(bytes >> 20) + " MiB",
-                      std::to_string(available >> 20) + " MiB free of " + std::to_string(total >> 20),
-                      "use a smaller batch or model");
-    }
-    require_cuda(status, "CUDA memory");
-    return memory;
-  }
-  static void release(void* memory) noexcept {
-    const detail::DriverLock lock(detail::driver());
-    (void)cudaFree(memory);
-  }
-  static void clear(void* target, std::size_t bytes) {
-    const detail::DriverLock lock(detail::driver());
-    require_cuda(cudaDeviceSynchronize(), "CUDA memory");
-    require_cuda(cudaMemset(target, 0, bytes), "CUDA memory");
-    require_cuda(cudaDeviceSynchronize(), "CUDA memory");
-  }
-  static void copy(void* target, const void* source, std::size_t bytes) {
-    const detail::DriverLock lock(detail::driver());
-    require_cuda(cudaDeviceSynchronize(), "CUDA memory");
-    require_cuda(cudaMemcpy(target, source, bytes, cudaMemcpyDefault), "CUDA memory");
-  }
-};
 
 /// How float products are computed; double is always exact. Tensors, parameters (the master weights) and sums are in
 /// float whatever it is.
@@ -107,161 +37,6 @@ struct CudaOptions {
   std::uint64_t seed = 0;
   Precision precision = Precision::tf32;
 };
-
-/// What kernels read that changes from step to step, in device memory: a captured step finds the new values there.
-struct CudaControl {
-  std::uint64_t step;      ///< RandomState::step
-  double learning_factor;  ///< on the optimizer's learning rate
-  int fault;               ///< a CudaFault that a kernel met, or 0
-  int value, at;           ///< what it met, and where
-};
-
-/// What a kernel cannot throw, kept until the host looks.
-enum class CudaFault : int { none = 0, label_out_of_range };
-
-namespace detail {
-
-inline constexpr int kWarp = 32, kThreads = 256;
-
-/// The first statement of every kernel that Cuda::launch_early starts: lets the next one come onto the device, and
-/// waits until the one before has ended and its results are there.
-__device__ inline void take_turn() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-template <class Body>
-__global__ void __launch_bounds__(kThreads) each_kernel(Index count, Body body) {
-  take_turn();
-  const Index stride = static_cast<Index>(gridDim.x) * blockDim.x;
-  for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) body(i);
-}
-template <class Body>
-__global__ void __launch_bounds__(kThreads) grid_kernel(Index rows, Index columns, Body body) {
-  take_turn();
-  const Index column = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (column >= columns) return;
-  for (Index row = static_cast<Index>(blockIdx.y) * blockDim.y + threadIdx.y; row < rows;
-       row += static_cast<Index>(gridDim.y) * blockDim.y)
-    body(row, column);
-}
-template <class Body>
-__global__ void __launch_bounds__(kThreads) pixel_kernel(int width, int channels, Body body) {
-  take_turn();
-  const int x = static_cast<int>(blockIdx.x * blockDim.y + threadIdx.y);
-  if (x >= width) return;
-  for (int c = static_cast<int>(threadIdx.x); c < channels; c += static_cast<int>(blockDim.x))
-    body(static_cast<int>(blockIdx.z), static_cast<int>(blockIdx.y), x, c);
-}
-
-/// Sum over the warp's lanes, the same on all and in a fixed order.
-template <class T>
-__device__ T warp_sum(T value) {
-  for (int step = kWarp / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
-  return value;
-}
-/// The largest, or NaN where there is one.
-template <class T>
-__device__ T warp_max(T value) {
-  for (int step = kWarp / 2; step > 0; step /= 2) {
-    const T other = __shfl_xor_sync(0xffffffffu, value, step);
-    value = other <= value || value != value ? value : other;
-  }
-  return value;
-}
-
-/// The threads that work on one row together: a warp, or a whole block for long rows.
-template <class T>
-struct Team {
-  int lane, size;
-  T* scratch;  ///< one number a warp; unused by a team of one
-
-  /// Sum over the team's threads, the same on all and in a fixed order.
-  __device__ T sum(T value) const {
-    value = warp_sum(value);
-    if (size == kWarp) return value;
-    __syncthreads();  // the scratch of the sum before has been read
-    if (lane % kWarp == 0) scratch[lane / kWarp] = value;
-    __syncthreads();
-    T total = 0;
-    for (int i = 0; i < size / kWarp; ++i) total += scratch[i];
-    return total;
-  }
-  __device__ T max(T value) const {
-    value = warp_max(value);
-    if (size == kWarp) return value;
-    __syncthreads();
-    if (lane % kWarp == 0) scratch[lane / kWarp] = value;
-    __syncthreads();
-    T largest = scratch[0];
-    for (int i = 1; i < size / kWarp; ++i) largest = scratch[i] <= largest || largest != largest ? largest : scratch[i];
-    return largest;
-  }
-};
-
-template <class T, int Size, class Body>
-__global__ void __launch_bounds__(kThreads) team_kernel(Index count, Body body) {
-  take_turn();
-  __shared__ T scratch[kThreads / kWarp];
-  constexpr int kTeams = kThreads / Size;
-  const Index stride = static_cast<Index>(gridDim.x) * kTeams;
-  for (Index i = static_cast<Index>(blockIdx.x) * kTeams + threadIdx.x / Size; i < count; i += stride)
-    body(i, Team<T>{static_cast<int>(threadIdx.x % Size), Size, scratch});
-}
-
-struct RowRange {
-  Index begin, end;
-};
-struct AllRows {
-  Index count;
-  __device__ RowRange operator()(Index) const { return {0, count}; }
-};
-
-/// Sums of value(row, column) over ranges of rows, one for each column: a block takes 32 columns, its warps the rows in
-/// turn; the order of every sum is fixed by the range alone.
-template <class T, class Ranges, class Value, class Store>
-__global__ void __launch_bounds__(kThreads) column_kernel(Index columns, Ranges ranges, Value value, Store store) {
-  take_turn();
-  constexpr int kRows = kThreads / kWarp;
-  __shared__ T partial[kRows][kWarp];
-  const Index column = static_cast<Index>(blockIdx.x) * kWarp + threadIdx.x;
-  const RowRange range = ranges(static_cast<Index>(blockIdx.y));
-  T sum = 0;
-  if (column < columns)
-    for (Index row = range.begin + threadIdx.y; row < range.end; row += kRows) sum += value(row, column);
-  partial[threadIdx.y][threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y != 0 || column >= columns) return;
-  T total = 0;
-  for (int i = 0; i < kRows; ++i) total += partial[i][threadIdx.x];
-  store(static_cast<Index>(blockIdx.y), column, total);
-}
-
-/// Never launched: its bound on threads tells the host what the device's machine code was compiled for.
-template <int = 0>  // a template, so that many units may hold it
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-__global__ void __launch_bounds__(2 * kThreads) features() {
-}
-#else
-__global__ void __launch_bounds__(kThreads) features() {
-}
-#endif
-
-template <int = 0>
-__global__ void set_control(CudaControl* control, std::uint64_t step, double learning_factor) {
-  take_turn();
-  control->step = step;
-  control->learning_factor = learning_factor;
-}
-template <int = 0>
-__global__ void next_step(CudaControl* control) {
-  take_turn();
-  ++control->step;
-}
-
-}  // namespace detail
 
 /// A training step, or several, captured once and launched as a whole. Made by Cuda::capture.
 class CudaGraph {

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <cuda_fp16.h>
-
 #include <neuroinhib/ops/activation/scalar.hpp>
 #include <neuroinhib/ops/conv2d/cuda_extents.cuh>
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <cuda_bf16.h>
-
 #include <cstdint>
 
 #include <neuroinhib/ops/product/cuda_panel.cuh>
