@@ -161,6 +161,9 @@ void for_each_large_operation(const Visit& visit) {
               {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 2}});
   convolution("conv 1 of Table 1 alone", {5, 28, 28, 1}, {64, 3, 3, 1}, {});
   convolution("conv 2 of Table 1 alone", {5, 24, 24, 64}, {32, 4, 4, 64}, {});
+  convolution("convolution with padding with its pool", {3, 14, 11, 64}, {32, 3, 3, 64},
+              {.padding = 1, .activation = Activation::tanh, .pool = {.kernel = 2, .stride = 2}});
+  convolution("convolution of as many channels", {2, 12, 12, 32}, {32, 3, 3, 32}, {});
   convolution("convolution with stride and padding", {3, 17, 13, 8}, {72, 5, 3, 8}, {.stride = 2, .padding = 2});
   visit("layer norm, wide", inputs({{{130, 3200}}}), [](auto& ex, const auto& in) { return layer_norm(ex, in[0]); });
   visit("softmax, wide", inputs({{{65, 1003}}}), [](auto& ex, const auto& in) { return softmax(ex, in[0]); });

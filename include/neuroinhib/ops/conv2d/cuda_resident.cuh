@@ -18,8 +18,9 @@ namespace neuroinhib::ops {
 /// pixels; results between two rows of it are computed and not kept.
 struct Resident : KernelExtents {
   static constexpr int kThreads = 512, kGroups = kThreads / wgmma::kWarpgroup;
-  static constexpr int kTile = 64;      ///< pixels of a raster that a warpgroup multiplies at once
-  static constexpr int kMostTiles = 2;  ///< of a forward pass, a warpgroup
+  static constexpr int kIn = 64, kOut = 32;  ///< channels: the products' other sides
+  static constexpr int kTile = 64;           ///< pixels of a raster that a warpgroup multiplies at once
+  static constexpr int kMostTiles = 2;       ///< of a forward pass, a warpgroup
   static constexpr int kHeld = 9;       ///< pieces of image or weights that a thread holds between reading and rounding
   static constexpr int kHeldCells = 8;  ///< the same of the pooled gradient, numbers
   static constexpr int kHeldPixels = 4;  ///< the same of the result's gradient
@@ -92,14 +93,14 @@ struct Resident : KernelExtents {
     const std::size_t pixels = sizeof(float) * static_cast<std::size_t>(height * width * out);
     return bytes(frame_pieces()) + std::max(bytes(image_pieces(image_stride())) + weights, pixels) + overread();
   }
-  /// Whether the kernels below can do it on a device with so much shared memory a block.
+  /// Whether the kernels below can do it on a device with so much shared memory a block: without padding and with the
+  /// channels that they have been compared with the CPU for.
   [[nodiscard]] bool fits(std::size_t shared) const {
-    const auto is_width = [](int channels) { return channels == 32 || channels == 64; };
     constexpr std::size_t kStatic = 4096;
     const int most = kHeld * kThreads * wgmma::kPiece;
     const bool held = in_height * in_width * in <= most && window() * out <= most &&
                       height * width * out <= kHeldPixels * kThreads * wgmma::kPiece;
-    return held && stride == 1 && is_width(in) && is_width(out) && forward_tiles() <= kMostTiles * kGroups &&
+    return held && stride == 1 && padding == 0 && in == kIn && out == kOut && forward_tiles() <= kMostTiles * kGroups &&
            std::max(forward_bytes(), gradient_bytes()) + kStatic <= shared;
   }
 };
@@ -441,18 +442,6 @@ __global__ void __launch_bounds__(Resident::kThreads, 1) resident_gradient_kerne
 #endif
 }
 
-/// Calls use(in, out) with the numbers of channels, 32 or 64, as constants.
-template <class Use>
-void with_channels(const Resident& r, const Use& use) {
-  const auto with = [](int channels, const auto& then) {
-    if (channels == 32)
-      then(std::integral_constant<int, 32>{});
-    else
-      then(std::integral_constant<int, 64>{});
-  };
-  with(r.in, [&](auto in) { with(r.out, [&](auto out) { use(in, out); }); });
-}
-
 template <class... Parameters, class... Arguments>
 void launch_resident(Cuda<float>& cuda, const Resident& r, std::size_t shared, void (*kernel)(Parameters...),
                      Arguments&&... arguments) {
@@ -463,10 +452,8 @@ void launch_resident(Cuda<float>& cuda, const Resident& r, std::size_t shared, v
 }
 
 inline void resident_forward(Cuda<float>& cuda, const Conv2d<float>& op, const Resident& r) {
-  with_channels(r, [&](auto in, auto out) {
-    launch_resident(cuda, r, r.forward_bytes(), resident_forward_kernel<decltype(in)::value, decltype(out)::value>,
-                    op.options.activation, op.x.data, op.weight.data, op.bias.data, op.y.data, op.winner);
-  });
+  launch_resident(cuda, r, r.forward_bytes(), resident_forward_kernel<Resident::kIn, Resident::kOut>,
+                  op.options.activation, op.x.data, op.weight.data, op.bias.data, op.y.data, op.winner);
 }
 
 inline void resident_backward(Cuda<float>& cuda, const Conv2d<float>& op, const Resident& r) {
@@ -476,10 +463,7 @@ inline void resident_backward(Cuda<float>& cuda, const Conv2d<float>& op, const 
   float* parts = cuda.kernel_memory<float>(r.images * part_size);
   const ResidentGradients g{op.x.data, op.weight.data, op.y.data, op.y.gradient, op.winner, op.options.activation,
                             dx,        parts,          part_size};
-  with_channels(r, [&](auto in, auto out) {
-    launch_resident(cuda, r, r.gradient_bytes(), resident_gradient_kernel<decltype(in)::value, decltype(out)::value>,
-                    g);
-  });
+  launch_resident(cuda, r, r.gradient_bytes(), resident_gradient_kernel<Resident::kIn, Resident::kOut>, g);
   cuda.sum_columns(
       r.images, part_size, [=] __device__(Index image, Index i) { return parts[image * part_size + i]; },
       [=] __device__(Index i, float sum) {
