@@ -9,20 +9,23 @@ namespace neuroinhib {
 
 /// How a parameter starts. The named rules are those of torch.nn.init, with the same bounds and deviations.
 struct Initializer {
-  enum class Law { constant, uniform, normal, truncated_normal };
+  enum class Law { constant, uniform, normal, truncated_normal, identity };
   Law law = Law::constant;
   double center = 0;  ///< the constant, or the mean
   double scale = 0;   ///< half-width of the uniform law, deviation of the normal ones
 
   template <class T>
   void fill(const View<T>& target, const RandomStream& random) const {
-    for (Index i = 0; i < target.size(); ++i) target[i] = static_cast<T>(center + scale * draw(random, i));
+    for (Index i = 0; i < target.size(); ++i)
+      target[i] = static_cast<T>(law == Law::identity ? i / target.cols() == i % target.cols()
+                                                      : center + scale * draw(random, i));
   }
 
  private:
   [[nodiscard]] double draw(const RandomStream& random, Index i) const {
     switch (law) {
-      case Law::constant: return 0;
+      case Law::constant:
+      case Law::identity: return 0;
       case Law::uniform: return 2 * random.uniform<double>(i) - 1;
       case Law::normal: return random.normal<double>(i);
       case Law::truncated_normal: break;
@@ -58,6 +61,10 @@ namespace init {
 /// Cut at two deviations.
 [[nodiscard]] constexpr Initializer truncated_normal(double deviation, double mean = 0) {
   return {Initializer::Law::truncated_normal, mean, deviation};
+}
+/// Ones on a matrix's diagonal.
+[[nodiscard]] constexpr Initializer identity() {
+  return {Initializer::Law::identity, 0, 0};
 }
 /// What torch.nn.Linear and Conv2d use for weights and biases: uniform within ±1/√fan_in.
 [[nodiscard]] inline Initializer fan_in_uniform(Index fan_in) {

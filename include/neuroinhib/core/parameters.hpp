@@ -32,8 +32,9 @@ struct Parameter {
 template <class T>
 struct Buffer {
   Storage<T> values;
-  Shape shape;
+  Shape shape;                 ///< set beforehand: Parameters gives it values
   bool stays_on_host = false;  ///< read by the module itself, between kernels
+  Initializer initializer{};
 
   [[nodiscard]] View<const T> view() const { return {values.data(), shape}; }
   void assign(const View<const T>& source) {
@@ -113,6 +114,10 @@ class Parameters {
       if constexpr (std::same_as<std::remove_cvref_t<decltype(leaf)>, Buffer<T>>) {
         states_.push_back({name, &leaf});
         if (!leaf.stays_on_host) leaf.values = Storage<T>(space);
+        if (leaf.shape.size() > 0 && leaf.values.size() == 0) {
+          const std::vector<T> start = initial(leaf.initializer, leaf.shape, name, seed);
+          leaf.values.assign(start.data(), leaf.shape.size());
+        }
       } else {
         found.push_back(&leaf);
         entries_.push_back({name, {}, size_});
@@ -191,9 +196,13 @@ class Parameters {
     parameter.tensor.gradient = gradients_.data() + entry.offset;
     parameter.tensor.gradient_written = &written;
     entry.tensor = parameter.tensor;
-    std::vector<T> start(static_cast<std::size_t>(entry.tensor.size()));
-    parameter.initializer.fill(View<T>{start.data(), entry.tensor.shape}, RandomStream{seed, 0, hash_name(entry.name)});
-    set_values(entry, start);
+    set_values(entry, initial(parameter.initializer, entry.tensor.shape, entry.name, seed));
+  }
+  static std::vector<T> initial(const Initializer& initializer, const Shape& shape, std::string_view name,
+                                std::uint64_t seed) {
+    std::vector<T> start(static_cast<std::size_t>(shape.size()));
+    initializer.fill(View<T>{start.data(), shape}, RandomStream{seed, 0, hash_name(name)});
+    return start;
   }
 
   std::vector<Entry> entries_;

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <neuroinhib/core/tensor.hpp>
+
+namespace neuroinhib {
+
+/// Which tokens of its sequence a token sees.
+enum class Mask {
+  causal,  ///< itself and those before it (default)
+  none     ///< all: for encoders, and for the papers' literal reading, in which a language model routes on the future
+};
+
+/// How the rows of a batch are sequences: `length` tokens each, one sequence after another.
+/// While decoding, `past` tokens of each are in a cache already and the rows are those after them.
+struct Sequences {
+  Index length = 0;  ///< tokens of a sequence, those in a cache included
+  Mask mask = Mask::causal;
+  /// [rows] number of each token's document: a token sees its own document only. Below zero is padding, which only sees
+  /// itself. None: a sequence is one document.
+  View<const int> document{};
+  Index past = 0;
+
+  /// Rows of a sequence.
+  [[nodiscard]] Index rows() const { return length - past; }
+};
+
+/// Throws ShapeError, or ConfigError, unless the rows of a batch are whole sequences.
+inline void require_sequences(std::string_view where, const Sequences& sequences, Index rows) {
+  if (sequences.length < 1 || sequences.past < 0 || sequences.past >= sequences.length)
+    fail<ConfigError>(
+        where, "sequences of at least one token",
+        "length " + std::to_string(sequences.length) + " with " + std::to_string(sequences.past) + " in the cache",
+        "say in Sequences how many tokens a sequence has");
+  if (rows % sequences.rows() != 0)
+    fail<ShapeError>(where, "whole sequences of " + std::to_string(sequences.rows()) + " tokens",
+                     std::to_string(rows) + " rows", "fill the last sequence up, with documents below zero");
+  if (sequences.document.data != nullptr && sequences.document.size() != rows)
+    fail<ShapeError>(where, "a document number for each of " + std::to_string(rows) + " tokens",
+                     sequences.document.shape.text(), "give one number a row");
+  if (sequences.document.data != nullptr && sequences.past > 0)
+    fail<ConfigError>(where, "no document numbers while decoding", "some", "decode one document a sequence");
+}
+
+}  // namespace neuroinhib

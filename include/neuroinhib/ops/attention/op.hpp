@@ -1,0 +1,125 @@
+#pragma once
+
+#include <cmath>
+
+#include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/ops/attention/stream.hpp>
+
+namespace neuroinhib {
+
+/// Columns [first, first + width) of a matrix, such as the queries in a projection of queries, keys and values.
+template <class T>
+struct Columns {
+  Tensor<T> tensor;
+  Index first = 0, width = 0;
+
+  Columns() = default;
+  Columns(const Tensor<T>& matrix) : tensor(matrix), width(matrix.cols()) {}  // NOLINT(google-explicit-constructor)
+  Columns(const Tensor<T>& matrix, Index begin, Index count) : tensor(matrix), first(begin), width(count) {}
+  [[nodiscard]] bool operator==(const Columns& other) const {
+    return tensor.data == other.tensor.data && first == other.first;
+  }
+};
+
+namespace ops {
+
+/// For each head h: S_ij = scale · ⟨q_ih, k_jh⟩ over the tokens j that i sees, P = softmax_j(S), y_ih = Σ_j P_ij v_jh.
+/// q [rows, heads · d], k [key rows, heads · d], v [key rows, heads · d_v], y [rows, heads · d_v];
+/// log_sum, entropy, self [rows, heads]: log Σ_j exp S_ij, H(P_i), P_ii. A gradient of log_sum joins that of y.
+/// dS = P ∘ (dy vᵀ − ⟨dy, y⟩ + dlog_sum), dq = scale · dS k, dk = scale · dSᵀ q, dv = Pᵀ dy.
+template <class T>
+struct Attention {
+  static constexpr const char* name = "attention";
+  Columns<T> q, k, v;
+  Tensor<T> y, log_sum, entropy, self;
+  Sequences sequences;
+  Index key_rows;  ///< from sequence to sequence
+  Index heads;
+  T scale;
+
+  [[nodiscard]] Stream<T> stream() const {
+    const Index d = q.width / heads, dv = v.width / heads;
+    return {visibility(sequences, y.rows(), key_rows),
+            heads,
+            d,
+            dv,
+            scale,
+            columns_of(q.tensor, q.first, d),
+            columns_of(k.tensor, k.first, d),
+            columns_of(v.tensor, v.first, dv),
+            {},
+            {y.data, y.cols(), dv},
+            {log_sum.data, heads, 1},
+            {entropy.data, heads, 1},
+            {self.data, heads, 1}};
+  }
+  /// The gradient's rows, given ⟨dy, y⟩ − dlog_sum. Claims the slots: tensors that share columns are claimed once for
+  /// each use, columns of one tensor together.
+  [[nodiscard]] StreamGradient<T> gradient(const T* delta) const {
+    const Index d = q.width / heads, dv = v.width / heads;
+    StreamGradient<T> g;
+    g.dy = {y.gradient, y.cols(), dv};
+    g.log_sum = {log_sum.data, heads, 1};
+    g.delta = {delta, heads, 1};
+    const GradientSlot<T> of_q = q.tensor.gradient_slot();
+    const GradientSlot<T> of_k = shares(k, q) ? of_q : k.tensor.gradient_slot();
+    const GradientSlot<T> of_v = shares(v, q) ? of_q : shares(v, k) ? of_k : v.tensor.gradient_slot();
+    g.dq = {of_q, q.first, q.tensor.cols(), d};
+    g.dk = {of_k, k.first, k.tensor.cols(), d};
+    g.dv = {of_v, v.first, v.tensor.cols(), dv};
+    return g;
+  }
+
+ private:
+  static bool shares(const Columns<T>& a, const Columns<T>& b) {
+    return a.tensor.data == b.tensor.data && a.first != b.first;
+  }
+};
+
+}  // namespace ops
+
+template <class T>
+struct AttentionResult {
+  Tensor<T> y;        ///< [rows, heads · d_v]
+  Tensor<T> log_sum;  ///< [rows, heads] log Σ_j exp S_ij
+  Tensor<T> entropy;  ///< [rows, heads] of each row's softmax, in nats; no gradient
+  Tensor<T> self;     ///< [rows, heads] the weight of a token on itself; no gradient
+};
+
+/// Softmax attention with memory linear in the sequence's length. `scale` 0 stands for 1/√d. Keys and values of other
+/// rows than the queries (a cache) are `key_rows` apart from sequence to sequence. Throws ShapeError, ConfigError.
+template <Executor Ex>
+[[nodiscard]] AttentionResult<ScalarOf<Ex>> attention(Ex& ex, const Columns<ScalarOf<Ex>>& q,
+                                                      const Columns<ScalarOf<Ex>>& k, const Columns<ScalarOf<Ex>>& v,
+                                                      const Sequences& sequences, Index heads = 1, double scale = 0,
+                                                      Index key_rows = 0) {
+  using T = ScalarOf<Ex>;
+  const Index rows = q.tensor.rows();
+  require_sequences("attention", sequences, rows);
+  if (heads < 1 || q.width % heads != 0 || v.width % heads != 0)
+    fail<ConfigError>(
+        "attention",
+        "a number of heads that divides the widths " + std::to_string(q.width) + " and " + std::to_string(v.width),
+        std::to_string(heads), "choose another number of heads");
+  if (k.width != q.width)
+    fail<ShapeError>("attention", "keys as wide as queries, " + std::to_string(q.width), std::to_string(k.width),
+                     "project both to one width");
+  if (key_rows == 0) key_rows = sequences.length;
+  const Index needed = (rows / sequences.rows() - 1) * key_rows + sequences.length;
+  if (k.tensor.rows() < needed || v.tensor.rows() < needed)
+    fail<ShapeError>("attention", std::to_string(needed) + " keys and values",
+                     std::to_string(k.tensor.rows()) + " and " + std::to_string(v.tensor.rows()),
+                     "give one for every token of the sequences");
+  const bool wants = any_wants_gradient(q.tensor, k.tensor, v.tensor);
+  AttentionResult<T> result;
+  result.log_sum = ex.tensor({rows, heads}, wants);
+  result.entropy = ex.tensor({rows, heads}, false);
+  result.self = ex.tensor({rows, heads}, false);
+  result.y = ex.tensor({rows, v.width}, wants);
+  const double used = scale == 0 ? 1 / std::sqrt(static_cast<double>(q.width / heads)) : scale;
+  ex.run(ops::Attention<T>{q, k, v, result.y, result.log_sum, result.entropy, result.self, sequences, key_rows, heads,
+                           static_cast<T>(used)});
+  return result;
+}
+
+}  // namespace neuroinhib

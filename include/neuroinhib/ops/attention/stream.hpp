@@ -1,0 +1,97 @@
+#pragma once
+
+#include <neuroinhib/core/sequences.hpp>
+#include <neuroinhib/core/tensor.hpp>
+
+/// A softmax over products that is never stored as a whole: P = softmax_j(scale · ⟨q_i, k_j⟩ + bias_j), y_i = Σ_j P_ij
+/// v_j. Attention, mutual-inform routing and a projection's cross-entropy are all this one stream (Dao et al. 2022;
+/// entropy and bias: ours). Memory is linear in queries and keys.
+namespace neuroinhib::ops {
+
+/// One row for each token and head, somewhere in a matrix; data is null where there is none.
+template <class T>
+struct HeadRows {
+  T* data = nullptr;
+  Index stride = 0;  ///< from token to token
+  Index head = 0;    ///< from head to head
+
+  NEUROINHIB_DEVICE explicit operator bool() const { return data != nullptr; }
+  NEUROINHIB_DEVICE [[nodiscard]] T* at(Index row, Index h) const { return data + row * stride + h * head; }
+};
+
+/// The same for a gradient; rows are added to, or stored.
+template <class T>
+struct HeadSlot : HeadRows<T> {
+  bool add = false;
+
+  HeadSlot() = default;
+  HeadSlot(const GradientSlot<T>& slot, Index first, Index stride, Index head = 0)
+      : HeadRows<T>{slot ? slot.data + first : nullptr, stride, head}, add(slot.add) {}
+  NEUROINHIB_DEVICE void put(Index row, Index h, Index column, T value) const {
+    T& target = this->at(row, h)[column];
+    target = add ? target + value : value;
+  }
+};
+
+/// What sees what: `count` sequences of `queries` rows and `keys` keys, key_rows apart.
+struct Visibility {
+  Index count, queries, keys, key_rows;
+  Index past = 0;  ///< keys before the first query
+  Mask mask = Mask::none;
+  const int* document = nullptr;  ///< of each key row
+
+  /// Whether query `query` of sequence `sequence` sees key `key`; a token always sees itself.
+  NEUROINHIB_DEVICE [[nodiscard]] bool sees(Index sequence, Index query, Index key) const {
+    const Index position = past + query;
+    if (mask == Mask::causal && key > position) return false;
+    if (document == nullptr || key == position) return true;
+    const int* of = document + sequence * key_rows;
+    return of[key] == of[position] && of[key] >= 0;
+  }
+  /// Keys that some query before `query_end` sees lie before this one.
+  NEUROINHIB_DEVICE [[nodiscard]] Index keys_until(Index query_end) const {
+    const Index end = past + query_end;
+    return mask == Mask::causal && end < keys ? end : keys;
+  }
+  /// The first query that sees a key from `key` on.
+  NEUROINHIB_DEVICE [[nodiscard]] Index first_query(Index key) const {
+    return mask == Mask::causal && key > past ? key - past : 0;
+  }
+  /// Whether no key of [begin, end) is hidden from a query of [first, …).
+  NEUROINHIB_DEVICE [[nodiscard]] bool open(Index first, Index end) const {
+    return document == nullptr && (mask == Mask::none || end <= past + first + 1);
+  }
+};
+
+[[nodiscard]] inline Visibility visibility(const Sequences& s, Index rows, Index key_rows) {
+  return {rows / s.rows(), s.rows(), s.length, key_rows, s.past, s.mask, s.document.data};
+}
+
+template <class T>
+struct Stream {
+  Visibility sight;
+  Index heads, key_width, value_width;  ///< value_width 0: the normaliser alone
+  T scale;
+  HeadRows<const T> q{}, k{}, v{}, bias{};
+  HeadRows<T> y{}, log_sum{};     ///< log_sum [queries, heads]: log Σ_j exp of row i
+  HeadRows<T> entropy{}, self{};  ///< optional: H(P_i) in nats, and P_ii
+
+  [[nodiscard]] Index rows() const { return sight.count * sight.queries; }
+};
+
+/// dS_ij = P_ij (⟨dy_i, v_j⟩ − delta_i), P_ij = exp(S_ij − log_sum_i). log_sum may be of more keys than these.
+template <class T>
+struct StreamGradient {
+  HeadRows<const T> dy, log_sum, delta;
+  const int* label = nullptr;  ///< [queries] a key whose dS also gets + delta_i: the chosen class of a cross-entropy
+  HeadSlot<T> dq, dk, dv, dbias;
+  HeadRows<T> row_sum;  ///< optional: Σ_j dS_ij
+};
+
+/// A head's columns of a matrix that begins with column `first`.
+template <class T>
+[[nodiscard]] HeadRows<const T> columns_of(const Tensor<T>& tensor, Index first, Index head) {
+  return {tensor.data + first, tensor.cols(), head};
+}
+
+}  // namespace neuroinhib::ops

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <neuroinhib/ops/attention/op.hpp>
+
+namespace neuroinhib {
+namespace ops {
+
+/// p_i = Σ_h Σ_j A'_h[i, j] e_j over the heads that count: one, chosen on the device, or all, in one softmax over (h,
+/// j) (Mutual-Inform SMoE, eq. 13 and 16). A'_h[i, j] ∝ exp(q_ih·k_jh/√d − a_ih) N(u_i | c W_h v_jh, σ²I), a the
+/// attention's log Σ exp and W_h the head's columns of the output weight. As a stream, for each head: queries
+/// [q/√d, c Wᵀu/σ²], keys [k, v], biases −c² |W v|²/(2σ²), values e.
+/// q, k, v [rows, heads · d]; output [width, heads · d]; u [rows, width]; e [key rows, experts]; y [rows, experts];
+/// attention_log_sum [rows, heads]; log_sum, entropy, self [rows, heads that count].
+template <class T>
+struct AttentionInform {
+  static constexpr const char* name = "attention_inform";
+  Columns<T> q, k, v;
+  Tensor<T> attention_log_sum, output, u, e, y;
+  Tensor<T> log_sum;        ///< of head h: log Σ_h'j + a_ih, so that exp(S − log_sum) is the joint weight
+  Tensor<T> entropy, self;  ///< [rows]
+  View<const int> head;     ///< [1] the head that counts; none: all do
+  Sequences sequences;
+  Index key_rows, heads;
+  T factor, variance;
+
+  [[nodiscard]] Index head_width() const { return q.width / heads; }
+  [[nodiscard]] Index value_width() const { return v.width / heads; }
+  [[nodiscard]] Index width() const { return head_width() + value_width(); }
+  [[nodiscard]] Index counted() const { return head.data != nullptr ? 1 : heads; }
+  /// The stream of one head, without its y.
+  [[nodiscard]] Stream<T> stream(const T* queries, const T* keys, const T* biases, Index at) const {
+    Stream<T> s{visibility(sequences, y.rows(), key_rows), 1, width(), e.cols(), T{1}};
+    s.q = {queries, width(), 0};
+    s.k = {keys, width(), 0};
+    s.v = {e.data, e.cols(), 0};
+    s.bias = {biases, 1, 0};
+    s.log_sum = {log_sum.data + at, counted(), 0};
+    return s;
+  }
+};
+
+}  // namespace ops
+
+template <class T>
+struct InformResult {
+  Tensor<T> y;        ///< [rows, experts] p_i
+  Tensor<T> entropy;  ///< [rows] H of a token's weights on others, in nats; no gradient
+  Tensor<T> self;     ///< [rows] a token's weight on itself; no gradient
+};
+
+/// What an attention layer shows to those who route by it.
+template <class T>
+struct AttentionTrace {
+  Columns<T> q, k, v;
+  Tensor<T> log_sum, entropy;  ///< [rows, heads]
+  Tensor<T> output_weight;     ///< W_O [width, heads · d]
+  Tensor<T> output;            ///< [rows, width] before the residual
+  Index heads = 0;
+  Index key_rows = 0;
+
+  [[nodiscard]] bool defined() const { return heads > 0; }
+};
+
+/// p_i of Attention-Inform routing for expert probabilities e [key rows, experts]. `head` [1] on the backend, or none
+/// for the posterior over all heads; `factor` c, `deviation` σ. Throws ConfigError, ShapeError.
+template <Executor Ex>
+[[nodiscard]] InformResult<ScalarOf<Ex>> attention_inform(Ex& ex, const AttentionTrace<ScalarOf<Ex>>& trace,
+                                                          const TensorOf<Ex>& e, const Sequences& sequences,
+                                                          const View<const int>& head, double factor,
+                                                          double deviation) {
+  using T = ScalarOf<Ex>;
+  const Index rows = trace.q.tensor.rows();
+  require_sequences("attention-inform", sequences, rows);
+  if (!(deviation > 0))
+    fail<ConfigError>("attention-inform", "a deviation σ > 0", std::to_string(deviation), "the paper's runs use 1");
+  if (e.rows() != trace.v.tensor.rows())
+    fail<ShapeError>("attention-inform", std::to_string(trace.v.tensor.rows()) + " rows of expert scores",
+                     e.shape.text(), "give one row for every key of the attention");
+  const bool wants =
+      any_wants_gradient(trace.q.tensor, trace.k.tensor, trace.v.tensor, trace.output_weight, trace.output, e);
+  const Index counted = head.data != nullptr ? 1 : trace.heads;
+  const InformResult<T> result{ex.tensor({rows, e.cols()}, wants), ex.tensor({rows}, false), ex.tensor({rows}, false)};
+  ex.run(ops::AttentionInform<T>{trace.q, trace.k, trace.v, trace.log_sum, trace.output_weight, trace.output, e,
+                                 result.y, ex.tensor({rows, counted}, false), result.entropy, result.self, head,
+                                 sequences, trace.key_rows, trace.heads, static_cast<T>(factor),
+                                 static_cast<T>(deviation * deviation)});
+  return result;
+}
+
+}  // namespace neuroinhib

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include <neuroinhib/backend/cpu.hpp>
+#include <neuroinhib/ops/embedding/op.hpp>
+
+namespace neuroinhib::ops {
+
+template <class T>
+void forward(Cpu<T>& cpu, const Embedding<T>& op) {
+  const Index width = op.y.cols();
+  for (Index row = 0; row < op.ids.size(); ++row)
+    if (op.ids[row] < 0 || op.ids[row] >= op.table.rows())
+      fail<ConfigError>("embedding", "ids from 0 to " + std::to_string(op.table.rows() - 1),
+                        std::to_string(op.ids[row]) + " in row " + std::to_string(row),
+                        "check the vocabulary that the text was read with");
+  cpu.parallel_for(op.y.rows(), [&](Index row) {
+    const T* word = op.table.data + op.ids[row] * width;
+    for (Index c = 0; c < width; ++c) op.y[row * width + c] = op.scale * word[c];
+    if (!op.positions.defined()) return;
+    const T* place = op.positions.data + (op.first + row % op.length) * width;
+    for (Index c = 0; c < width; ++c) op.y[row * width + c] += place[c];
+  });
+}
+
+/// Adds rows of dy to the rows of a table that target(row) names, by columns: every sum has one order.
+template <class T, class Target>
+void scatter(Cpu<T>& cpu, const Tensor<T>& table, const Tensor<T>& y, T scale, const Target& target) {
+  const GradientSlot<T> slot = table.gradient_slot();
+  if (!slot) return;
+  const Index width = y.cols();
+  if (!slot.add) cpu.fill(slot.data, table.size(), T{0});
+  cpu.parallel_blocks(width, 16, [&](Index begin, Index end) {
+    for (Index row = 0; row < y.rows(); ++row)
+      for (Index c = begin; c < end; ++c) slot.data[target(row) * width + c] += scale * y.gradient[row * width + c];
+  });
+}
+
+template <class T>
+void backward(Cpu<T>& cpu, const Embedding<T>& op) {
+  scatter(cpu, op.table, op.y, op.scale, [&](Index row) { return op.ids[row]; });
+  scatter(cpu, op.positions, op.y, T{1}, [&](Index row) { return op.first + row % op.length; });
+}
+
+}  // namespace neuroinhib::ops

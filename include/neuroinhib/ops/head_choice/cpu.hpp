@@ -1,0 +1,34 @@
+#pragma once
+
+#include <algorithm>
+
+#include <neuroinhib/backend/cpu.hpp>
+#include <neuroinhib/ops/head_choice/op.hpp>
+
+namespace neuroinhib::ops {
+
+template <class T>
+void forward(Cpu<T>&, const MeanEntropy<T>& op) {
+  const Index heads = op.entropy.cols();
+  std::fill(op.mean.begin(), op.mean.end(), T{0});
+  Index counted = 0;
+  for (Index row = 0; row < op.entropy.rows(); ++row) {
+    if (op.document.data != nullptr && op.document[row] < 0) continue;
+    ++counted;
+    for (Index h = 0; h < heads; ++h) op.mean[h] += op.entropy(row, h);
+  }
+  for (T& mean : op.mean) mean /= static_cast<T>(std::max<Index>(counted, 1));
+}
+
+template <class T>
+void backward(Cpu<T>&, const MeanEntropy<T>&) {}
+
+template <class T>
+void forward(Cpu<T>&, const LowestHead<T>& op) {
+  op.head[0] = static_cast<int>(std::min_element(op.mean.begin(), op.mean.end()) - op.mean.begin());
+}
+
+template <class T>
+void backward(Cpu<T>&, const LowestHead<T>&) {}
+
+}  // namespace neuroinhib::ops

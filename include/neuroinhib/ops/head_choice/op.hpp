@@ -1,0 +1,45 @@
+#pragma once
+
+#include <neuroinhib/backend/executor.hpp>
+
+/// Which attention head informs the routing (Mutual-Inform SMoE, eq. 15). Not differentiable.
+namespace neuroinhib {
+namespace ops {
+
+/// mean[h] = mean over the rows of entropy [rows, heads], padding (a document below zero) left out. y is undefined.
+template <class T>
+struct MeanEntropy {
+  static constexpr const char* name = "mean_entropy";
+  Tensor<T> entropy, mean;
+  View<const int> document;
+  Tensor<T> y;
+};
+
+/// head[0] = argmin_h mean[h], the first of equals. y is undefined.
+template <class T>
+struct LowestHead {
+  static constexpr const char* name = "lowest_head";
+  Tensor<T> mean;
+  View<int> head;
+  Tensor<T> y;
+};
+
+}  // namespace ops
+
+/// Mean entropy of each head [1, heads], without gradient.
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> mean_entropy(Ex& ex, const TensorOf<Ex>& entropy, const View<const int>& document) {
+  auto mean = ex.tensor({1, entropy.cols()}, false);
+  ex.run(ops::MeanEntropy<ScalarOf<Ex>>{entropy, mean, document, {}});
+  return mean;
+}
+
+/// The number of the least of `mean`, on the backend.
+template <Executor Ex>
+[[nodiscard]] View<int> lowest_head(Ex& ex, const TensorOf<Ex>& mean) {
+  const auto head = ex.integers({1});
+  ex.run(ops::LowestHead<ScalarOf<Ex>>{mean, head, {}});
+  return head;
+}
+
+}  // namespace neuroinhib

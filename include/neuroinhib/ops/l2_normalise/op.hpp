@@ -1,0 +1,27 @@
+#pragma once
+
+#include <neuroinhib/backend/executor.hpp>
+
+namespace neuroinhib {
+namespace ops {
+
+/// y = x / max(|x|, kFloor) for every row of x [rows, columns]; lengths [rows].  dx = (dy − ⟨dy, y⟩ y) / |x|.
+template <class T>
+struct L2Normalise {
+  static constexpr const char* name = "l2_normalise";
+  static constexpr T kFloor = T(1e-12);
+  Tensor<T> x, lengths, y;
+};
+
+}  // namespace ops
+
+/// Every row on the unit sphere; a row of zeros stays what it is.
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> l2_normalise(Ex& ex, const TensorOf<Ex>& x) {
+  require_width("l2 normalise", x.cols(), x.shape, "");
+  auto y = ex.tensor(x.shape, x.wants_gradient());
+  ex.run(ops::L2Normalise<ScalarOf<Ex>>{x, ex.tensor({x.rows()}, false), y});
+  return y;
+}
+
+}  // namespace neuroinhib

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include <neuroinhib/ops/attention/cpu.hpp>
+#include <neuroinhib/ops/projected_cross_entropy/op.hpp>
+
+namespace neuroinhib::ops {
+
+template <class T>
+void forward(Cpu<T>& cpu, const ProjectedCrossEntropy<T>& op) {
+  const Index width = op.x.cols(), classes = op.weight.rows();
+  Index counted = 0;
+  for (Index row = 0; row < op.x.rows(); ++row) {
+    if (op.labels[row] >= classes)
+      fail<ConfigError>("projected cross-entropy", "labels below " + std::to_string(classes),
+                        std::to_string(op.labels[row]) + " in row " + std::to_string(row),
+                        "check the labels or the number of classes");
+    counted += op.labels[row] >= 0;
+  }
+  stream::run_forward(cpu, op.stream());
+  cpu.parallel_for(op.x.rows(), [&](Index row) {
+    const Index label = op.labels[row];
+    op.delta[row] = label < 0 ? T{0} : T{-1} / static_cast<T>(counted);
+    op.losses[row] = 0;
+    if (label < 0) return;
+    T logit = op.bias.defined() ? op.bias[label] : T{0};
+    for (Index c = 0; c < width; ++c) logit += op.x[row * width + c] * op.weight[label * width + c];
+    op.losses[row] = op.log_sum[row] - logit;
+  });
+  T total = 0;
+  for (const T loss : op.losses) total += loss;
+  op.y[0] = total / static_cast<T>(std::max<Index>(counted, 1));
+}
+
+template <class T>
+void backward(Cpu<T>& cpu, const ProjectedCrossEntropy<T>& op) {
+  const ArenaScope scope(cpu.arena());
+  T* scaled = cpu.template kernel_memory<T>(op.x.rows());
+  cpu.parallel_for(op.x.rows(), [&](Index row) { scaled[row] = op.y.gradient[0] * op.delta[row]; });
+  stream::run_backward(cpu, op.stream(), op.gradient(scaled));
+}
+
+}  // namespace neuroinhib::ops

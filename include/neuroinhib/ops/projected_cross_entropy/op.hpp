@@ -1,0 +1,70 @@
+#pragma once
+
+#include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/ops/attention/stream.hpp>
+
+namespace neuroinhib {
+namespace ops {
+
+/// y = mean over counted rows of log Σ_c exp(⟨x_i, w_c⟩ + b_c) − (⟨x_i, w_l⟩ + b_l), l = labels[i]; a row whose label
+/// is below zero does not count. x [rows, width], weight [classes, width], bias [classes] or none. The logits are a
+/// stream: no rows × classes matrix is ever stored. log_sum, losses, delta [rows]: log Σ_c exp, each row's loss, and −1
+/// / counted rows (0 where a row does not count).
+template <class T>
+struct ProjectedCrossEntropy {
+  static constexpr const char* name = "projected_cross_entropy";
+  Tensor<T> x, weight, bias, log_sum, losses, delta, y;
+  View<const int> labels;
+
+  [[nodiscard]] Stream<T> stream() const {
+    const Index width = x.cols();
+    Stream<T> s{{1, x.rows(), weight.rows(), weight.rows()}, 1, width, 0, T{1}};
+    s.q = {x.data, width, 0};
+    s.k = {weight.data, width, 0};
+    s.bias = {bias.data, 1, 0};
+    s.log_sum = {log_sum.data, 1, 0};
+    return s;
+  }
+  /// Given dy · delta.
+  [[nodiscard]] StreamGradient<T> gradient(const T* scaled) const {
+    StreamGradient<T> g;
+    g.log_sum = {log_sum.data, 1, 0};
+    g.delta = {scaled, 1, 0};
+    g.label = labels.data;
+    g.dq = {x.gradient_slot(), 0, x.cols()};
+    g.dk = {weight.gradient_slot(), 0, x.cols()};
+    g.dbias = {bias.gradient_slot(), 0, 1};
+    return g;
+  }
+};
+
+}  // namespace ops
+
+template <class T>
+struct ProjectedLoss {
+  Tensor<T> mean;    ///< a scalar, in nats
+  Tensor<T> losses;  ///< [rows] each row's, 0 where it does not count; no gradient
+};
+
+/// Mean cross-entropy, in nats, of the softmax over x Wᵀ + b: a language model's last layer and its loss. A label below
+/// zero leaves its row out (padding). Throws ShapeError, and ConfigError for a label beyond the classes.
+template <Executor Ex>
+[[nodiscard]] ProjectedLoss<ScalarOf<Ex>> projected_cross_entropy(Ex& ex, const TensorOf<Ex>& x,
+                                                                  const TensorOf<Ex>& weight, const TensorOf<Ex>& bias,
+                                                                  const View<const int>& labels) {
+  using T = ScalarOf<Ex>;
+  require_memory("projected cross-entropy", weight);
+  require_width("projected cross-entropy", weight.shape[1], x.shape, "the input's width must be the projection's");
+  if (labels.size() != x.rows())
+    fail<ShapeError>("projected cross-entropy", std::to_string(x.rows()) + " labels", labels.shape.text(),
+                     "one label per row");
+  if (bias.defined())
+    require_shape("projected cross-entropy, bias", {weight.shape[0]}, bias.shape, "one element per class");
+  const Shape rows{x.rows()};
+  const ProjectedLoss<T> loss{ex.tensor(Shape::scalar(), any_wants_gradient(x, weight, bias)), ex.tensor(rows, false)};
+  ex.run(ops::ProjectedCrossEntropy<T>{x, weight, bias, ex.tensor(rows, false), loss.losses, ex.tensor(rows, false),
+                                       loss.mean, labels});
+  return loss;
+}
+
+}  // namespace neuroinhib
