@@ -16,8 +16,13 @@
 #include <neuroinhib/inhibition/posttext.hpp>
 #include <neuroinhib/inhibition/pretext.hpp>
 #include <neuroinhib/inhibition/random.hpp>
+#include <neuroinhib/mix/balanced_top_m.hpp>
+#include <neuroinhib/mix/expert_choice.hpp>
 #include <neuroinhib/mix/noisy_top_k.hpp>
+#include <neuroinhib/mix/scheduled_top_m.hpp>
+#include <neuroinhib/mix/sigmoid_top_m.hpp>
 #include <neuroinhib/mix/top_m.hpp>
+#include <neuroinhib/mix/top_p.hpp>
 #include <neuroinhib/moe/moe_layer.hpp>
 #include <neuroinhib/nn/conv2d.hpp>
 #include <neuroinhib/nn/layer_norm.hpp>
@@ -27,6 +32,11 @@
 #include <neuroinhib/optim/gradient.hpp>
 #include <neuroinhib/optim/schedule.hpp>
 #include <neuroinhib/optim/sgd.hpp>
+#include <neuroinhib/routing/attention_inform.hpp>
+#include <neuroinhib/routing/hash_router.hpp>
 #include <neuroinhib/routing/linear_router.hpp>
+#include <neuroinhib/routing/random_router.hpp>
+#include <neuroinhib/routing/similarity_inform.hpp>
 #include <neuroinhib/routing/two_layer_router.hpp>
+#include <neuroinhib/routing/x_moe_router.hpp>
 #include <neuroinhib/version.hpp>

@@ -19,13 +19,13 @@ std::vector<Numbers> outcome(B& backend, const typename L::Config& config, const
   const auto forward = [&](auto& ex, Kept<B>& x, std::vector<Kept<B>>& others) {
     std::vector<Tensor<T>> tensors;
     for (auto& other : others) tensors.push_back(other.variable());
-    return layer.forward(ex, x.variable(), tensors);
+    return layer.forward(ex, x.variable(), tensors, context_of(ex, x.variable()));
   };
   {
     Recording ex(backend);
-    Kept<B> x = kept({kTokens + 2, kWidth}, 50);
+    Kept<B> x = kept({kMoreTokens, kWidth}, 50);
     std::vector<Kept<B>> others;
-    for (const Shape& shape : earlier) others.push_back(kept({kTokens + 2, shape.cols()}, 60));
+    for (const Shape& shape : earlier) others.push_back(kept({kMoreTokens, shape.cols()}, 60));
     (void)forward(ex, x, others);
   }
   Recording ex(backend);

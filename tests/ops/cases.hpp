@@ -45,6 +45,66 @@ std::vector<Values<T>> draw(const std::vector<Drawn>& drawn, std::uint64_t seed)
   return values;
 }
 
+/// The parts of attention's result that have a gradient, as one tensor.
+template <class Ex, class R>
+auto with_log_sum(Ex& ex, const R& result, Index heads) {
+  const Index rows = result.y.rows();
+  return sum(
+      ex, {batch_pool(ex, activate(ex, result.y.reshaped({result.y.size(), 1}), Activation::tanh), Pooling::mean),
+           batch_pool(ex, activate(ex, result.log_sum.reshaped({rows * heads, 1}), Activation::tanh), Pooling::mean)});
+}
+
+/// Attention in all its forms: masks, documents, one tensor as queries and keys, log-sums that are used; for
+/// mutual-inform routing, one head and all.
+template <class Visit>
+void for_each_attention(const Visit& visit, Index sequences, Index length, Index width, const std::string& size) {
+  const Index rows = sequences * length;
+  std::vector<int> documents;
+  for (Index i = 0; i < rows; ++i)
+    documents.push_back(i % length == length - 1 ? -1 : static_cast<int>(i % length >= length / 2));
+  for (const Mask mask : {Mask::causal, Mask::none})
+    for (const bool several : {false, true}) {
+      const std::string name = size + (mask == Mask::causal ? ", causal" : "") + (several ? ", documents" : "");
+      const auto sequences_of = [=](auto& ex) {
+        Sequences all{length, mask};
+        if (several) all.document = whole_numbers(ex, documents);
+        return all;
+      };
+      visit("attention, " + name, inputs({{{rows, 6 * width}}}), [=]<class Ex>(Ex& ex, const auto& in) {
+        const Columns<ScalarOf<Ex>> q(in[0], 0, 2 * width), k(in[0], 2 * width, 2 * width),
+            v(in[0], 4 * width, 2 * width);
+        return with_log_sum(ex, attention(ex, q, k, v, sequences_of(ex), 2), 2);
+      });
+      visit("attention of tokens like each other, " + name, inputs({{{rows, width}}, {{rows, 5}}}),
+            [=]<class Ex>(Ex& ex, const auto& in) {
+              using C = Columns<ScalarOf<Ex>>;
+              return attention(ex, C(in[0]), C(in[0]), C(in[1]), sequences_of(ex), 1, .7).y;
+            });
+      for (const bool all : {false, true})
+        visit(
+            "attention-inform, " + name + (all ? ", all heads" : ""),
+            inputs({{{rows, 6 * width}}, {{7, 2 * width}, -1e300, 0, .3}, {{rows, 7}, -1e300, 0, .7}, {{rows, 4}}}),
+            [=]<class Ex>(Ex& ex, const auto& in) {
+              AttentionTrace<ScalarOf<Ex>> trace;
+              trace.q = {in[0], 0, 2 * width};
+              trace.k = {in[0], 2 * width, 2 * width};
+              trace.v = {in[0], 4 * width, 2 * width};
+              const Sequences s = sequences_of(ex);
+              const auto attended = attention(ex, trace.q, trace.k, trace.v, s, 2);
+              trace.log_sum = attended.log_sum;
+              trace.output_weight = in[1];
+              trace.output = in[2];
+              trace.heads = 2;
+              trace.key_rows = length;
+              const auto e = softmax(ex, in[3]);
+              const View<const int> head = all ? View<const int>{} : View<const int>(whole_numbers(ex, {1}));
+              const auto p = attention_inform(ex, trace, e, s, head, 2, 1.4).y;
+              const auto mean = [&](const auto& t) { return batch_pool(ex, t.reshaped({t.size(), 1}), Pooling::mean); };
+              return sum(ex, {scale(ex, mean(gated_activation(ex, p, in[3], Activation::tanh)), 50), mean(attended.y)});
+            });
+    }
+}
+
 /// Calls visit(name, inputs, f) for each case: f(executor, tensors) → Tensor.
 template <class Visit>
 void for_each_operation(const Visit& visit) {
@@ -111,6 +171,15 @@ void for_each_operation(const Visit& visit) {
     return softmax_then_cross_entropy(ex, in[0], whole_numbers(ex, {0, 3, 1, 2, 3}));
   });
 
+  visit("projected cross-entropy", inputs({{{5, 6}}, {{9, 6}}, {{9}}}), [](auto& ex, const auto& in) {
+    return projected_cross_entropy(ex, in[0], in[1], in[2], whole_numbers(ex, {0, 8, -1, 2, 3})).mean;
+  });
+  visit("embedding with positions", inputs({{{5, 6}}, {{4, 6}}}), [](auto& ex, const auto& in) {
+    return embedding(ex, in[0], in[1], whole_numbers(ex, {4, 0, 4, 1, 1, 4}), 3, 1, 1.5);
+  });
+  visit("l2 normalise", inputs({{{4, 6}}}), [](auto& ex, const auto& in) { return l2_normalise(ex, in[0]); });
+  for_each_attention(visit, 2, 5, 3, "small");
+
   visit("sum and scale; a tensor used twice", inputs({{{3, 4}}, {{3, 4}}}), [](auto& ex, const auto& in) {
     return sum(ex, {in[0], {}, scale(ex, in[1], -2.5), in[0]});
   });
@@ -169,6 +238,18 @@ void for_each_large_operation(const Visit& visit) {
   visit("softmax, wide", inputs({{{65, 1003}}}), [](auto& ex, const auto& in) { return softmax(ex, in[0]); });
   visit("linear, wide", inputs({{{129, 300}}, {{77, 300}}, {{77}}}),
         [](auto& ex, const auto& in) { return linear(ex, in[0], in[1], in[2]); });
+  visit("projected cross-entropy, wide", inputs({{{130, 50}, -1e300, 0, .4}, {{1003, 50}, -1e300, 0, .4}, {{1003}}}),
+        [](auto& ex, const auto& in) {
+          std::vector<int> labels;
+          for (int i = 0; i < 130; ++i) labels.push_back(i % 7 == 0 ? -1 : i * 37 % 1003);
+          return projected_cross_entropy(ex, in[0], in[1], in[2], whole_numbers(ex, labels)).mean;
+        });
+  visit("embedding, many of one word", inputs({{{40, 33}}, {{70, 33}}}), [](auto& ex, const auto& in) {
+    std::vector<int> ids;
+    for (int i = 0; i < 630; ++i) ids.push_back(i % 3 == 0 ? 5 : i * 7 % 40);
+    return embedding(ex, in[0], in[1], whole_numbers(ex, ids), 63);
+  });
+  for_each_attention(visit, 2, 131, 25, "no multiple of a tile");
   visit("batch mean, tall", inputs({{{2051, 33}}}),
         [](auto& ex, const auto& in) { return batch_pool(ex, in[0], Pooling::mean); });
 }

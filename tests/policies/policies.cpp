@@ -12,7 +12,7 @@ template <class L>
 void check_layer(const typename L::Config& config, const std::vector<Shape>& earlier_shapes) {
   L layer(config);
   Parameters<double> parameters(layer, 11);
-  Values<double> before({kTokens + 2, kWidth}, 50), x({kTokens, kWidth}, 51);
+  Values<double> before({kMoreTokens, kWidth}, 50), x({kTokens, kWidth}, 51);
   std::vector<Values<double>> earlier;
   for (const Shape& shape : earlier_shapes) earlier.emplace_back(shape, 52 + earlier.size());
   const auto tensors = [&](bool variable) {
@@ -25,9 +25,9 @@ void check_layer(const typename L::Config& config, const std::vector<Shape>& ear
     Recording ex(cpu);
     std::vector<Values<double>> longer;
     std::vector<Tensor<double>> longer_tensors;
-    for (const Shape& shape : earlier_shapes) longer.emplace_back(Shape{kTokens + 2, shape.cols()}, 60);
+    for (const Shape& shape : earlier_shapes) longer.emplace_back(Shape{kMoreTokens, shape.cols()}, 60);
     for (auto& e : longer) longer_tensors.push_back(e.constant());
-    (void)layer.forward(ex, before.constant(), longer_tensors);
+    (void)layer.forward(ex, before.constant(), longer_tensors, context_of(ex, before.constant()));
   }
   Values<double> weights({1, kTokens * (config.output > 0 ? config.output : kWidth)}, 53);
   // The memory must stay as it is while the differences are taken.
@@ -35,7 +35,7 @@ void check_layer(const typename L::Config& config, const std::vector<Shape>& ear
   for (const auto& state : parameters.states()) kept.push_back(*state.buffer);
   const auto forward = [&](auto& ex) {
     for (std::size_t i = 0; i < kept.size(); ++i) *parameters.states()[i].buffer = kept[i];
-    const auto out = layer.forward(ex, x.variable(), tensors(true));
+    const auto out = layer.forward(ex, x.variable(), tensors(true), context_of(ex, x.variable()));
     if (!out.auxiliary.defined()) return out.y;
     const auto flat = out.y.reshaped({1, out.y.size()});
     return sum(ex, {linear(ex, flat, weights.constant()).reshaped(Shape::scalar()), out.auxiliary});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -79,6 +80,7 @@ class MoeLayer {
     Index experts = 0;            ///< K
     std::vector<Index> hidden{};  ///< widths of an expert's hidden layers
     Index output = 0;             ///< width of the output; 0: as the input
+    Index shared = 0;             ///< further experts that serve every token (DeepSeekMoE)
     ExpertInput expert_input = ExpertInput::features;
     AuxiliaryWeights auxiliary{};
     typename Router::Config router{};
@@ -94,6 +96,8 @@ class MoeLayer {
         inhibition_(config.inhibition, inhibition_sizes()),
         mix_(config.mix, MixSizes{hidden_width(), config.experts}),
         experts_(config.expert, ExpertSizes{config.width, output_width(), config.experts, config.hidden}) {
+    if (config.shared > 0)
+      shared_.emplace(config.expert, ExpertSizes{config.width, output_width(), config.shared, config.hidden});
     if (config.expert_input == ExpertInput::inhibited && router_.gated_width() != config.width)
       fail<ConfigError>("MoE layer", "a router that gates the features themselves, " + std::to_string(config.width),
                         "one whose gated vector is " + std::to_string(router_.gated_width()) + " wide",
@@ -105,13 +109,15 @@ class MoeLayer {
     v("inhibition", inhibition_);
     v("mix", mix_);
     v("experts", experts_);
+    if (shared_) v("shared", *shared_);
   }
 
-  /// x [tokens ≥ 1, width]; `earlier`: activations for pre-text terms, each with one row a token.
-  /// Throws ShapeError, and ConfigError where the layer's parameters have no memory yet or M > K.
+  /// x [tokens ≥ 1, width]; `earlier`: activations for pre-text terms, each with one row a token; `context`: what
+  /// routers that look at other tokens need. Throws ShapeError, and ConfigError where the layer's parameters have no
+  /// memory yet or M > K.
   template <Executor Ex>
-  [[nodiscard]] MoeOutput<Scalar> forward(Ex& ex, const Tensor<Scalar>& x,
-                                          std::span<const Tensor<Scalar>> earlier = {}) {
+  [[nodiscard]] MoeOutput<Scalar> forward(Ex& ex, const Tensor<Scalar>& x, std::span<const Tensor<Scalar>> earlier = {},
+                                          const TokenContext<Scalar>& context = {}) {
     static_assert(std::same_as<ScalarOf<Ex>, Scalar>, "the executor's scalar is not the layer's: match their backends");
     require_width("MoE layer", config_.width, x.shape, "the layer's width is that of its tokens");
     for (const auto& activation : earlier)
@@ -121,10 +127,11 @@ class MoeLayer {
     MoeOutput<Scalar> out;
     const Tensor<Scalar> z = router_.gated(ex, x);
     out.inhibited = inhibition_.inhibit(ex, z, {x, z, earlier});
-    out.router = router_.scores(ex, out.inhibited.z);
-    out.routing = mix_.route(ex, out.router, Router::kScores);
+    out.router = detail::router_scores(ex, router_, out.inhibited.z, x, context);
+    out.routing = route(ex, out.router, context);
     const Tensor<Scalar>& seen = config_.expert_input == ExpertInput::features ? x : out.inhibited.z;
     out.y = combine(ex, experts_.forward(ex, seen, out.routing.plan), out.routing.gates, out.routing.plan);
+    if (shared_) out.y = sum(ex, {out.y, of_shared(ex, seen)});
     out.auxiliary = auxiliary(ex, out);
     if (out.inhibited.mask.defined()) tap(ex, neuroinhib::tap::mask, out.inhibited.mask);
     tap(ex, neuroinhib::tap::hidden, out.router.hidden);
@@ -138,6 +145,16 @@ class MoeLayer {
     inhibition_.tap(ex, name, activation);
   }
 
+  /// What the router leaves behind for tokens decoded later: room for `tokens` of each of `sequences`.
+  [[nodiscard]] InformCache<Scalar> make_cache(Index sequences, Index tokens, const MemorySpace& space) const {
+    InformCache<Scalar> cache;
+    if constexpr (requires { Router::kKeepsKeys; }) {
+      cache.scores = {sequences, tokens, config_.experts, space};
+      if (Router::kKeepsKeys) cache.keys = {sequences, tokens, config_.width, space};
+    }
+    return cache;
+  }
+
   [[nodiscard]] const Config& config() const { return config_; }
 
  private:
@@ -147,6 +164,8 @@ class MoeLayer {
     if (config.experts < 1)
       fail<ConfigError>("MoE layer", "experts ≥ 1", "K = " + std::to_string(config.experts),
                         "set the number of experts");
+    if (config.shared < 0)
+      fail<ConfigError>("MoE layer", "shared experts ≥ 0", std::to_string(config.shared), "set how many serve all");
     if (config.output < 0 || std::any_of(config.hidden.begin(), config.hidden.end(), [](Index w) { return w < 1; }))
       fail<ConfigError>("MoE layer", "positive widths", "a width below 1", "correct hidden and output");
     return config;
@@ -156,6 +175,20 @@ class MoeLayer {
   [[nodiscard]] Index hidden_width() const { return router_.gated_width(); }
   [[nodiscard]] InhibitionSizes inhibition_sizes() const {
     return {config_.width, router_.gated_width(), hidden_width(), output_width()};
+  }
+
+  template <Executor Ex>
+  Routing<Scalar> route(Ex& ex, const RouterScores<Scalar>& scores, const TokenContext<Scalar>& context) {
+    if constexpr (requires { mix_.route(ex, scores, Router::kScores, context.sequences); })
+      return mix_.route(ex, scores, Router::kScores, context.sequences);
+    else
+      return mix_.route(ex, scores, Router::kScores);
+  }
+  /// Σ_s g_s(u) over the shared experts, without gates.
+  template <Executor Ex>
+  Tensor<Scalar> of_shared(Ex& ex, const Tensor<Scalar>& x) {
+    const auto all = every_expert(ex, x.rows(), config_.shared);
+    return combine(ex, shared_->forward(ex, x, all.plan), all.gates, all.plan);
   }
 
   template <Executor Ex>
@@ -183,6 +216,7 @@ class MoeLayer {
   typename Inhibition::template Module<Scalar> inhibition_;
   typename Mix::template Module<Scalar> mix_;
   typename Experts::template Module<Scalar> experts_;
+  std::optional<typename Experts::template Module<Scalar>> shared_;
 };
 
 }  // namespace neuroinhib

@@ -3,6 +3,7 @@
 #include <concepts>
 
 #include <neuroinhib/inhibition/inhibition.hpp>
+#include <neuroinhib/routing/token_context.hpp>
 
 /// What routers have in common: a part before the inhibition, x → z, and a part after it, z* → scores.
 namespace neuroinhib {
@@ -14,8 +15,11 @@ enum class ScoreKind {
 
 template <class T>
 struct RouterScores {
-  Tensor<T> scores;  ///< [tokens, experts]
-  Tensor<T> hidden;  ///< what the scoring layer read, [tokens, hidden]
+  Tensor<T> scores;     ///< [tokens, experts]
+  Tensor<T> hidden;     ///< what the scoring layer read, [tokens, hidden]
+  Tensor<T> own{};      ///< of mutual-inform routers: e_i [tokens, experts], before other tokens joined
+  Tensor<T> entropy{};  ///< … H of a token's weights on others, in nats [tokens]
+  Tensor<T> self{};     ///< … its weight on itself [tokens]
 };
 
 template <class P>
@@ -34,14 +38,36 @@ concept RouterHasGated = requires(typename P::template Module<float>& module, de
   { module.gated_width() } -> std::same_as<Index>;
 };
 
+namespace detail {
+
+/// Routers that look beyond the gated vector: scores(executor, z*, x, context).
+template <class M, class Ex, class T>
+concept LooksAround = requires(M& module, Ex& ex, const Tensor<T>& x, const TokenContext<T>& context) {
+  { module.scores(ex, x, x, context) } -> std::same_as<RouterScores<T>>;
+};
+
+/// The router's scores for z*, whichever of the two forms it has.
+template <Executor Ex, class M, class T>
+[[nodiscard]] RouterScores<T> router_scores(Ex& ex, M& router, const Tensor<T>& z, const Tensor<T>& x,
+                                            const TokenContext<T>& context) {
+  if constexpr (LooksAround<M, Ex, T>)
+    return router.scores(ex, z, x, context);
+  else
+    return router.scores(ex, z);
+}
+
+}  // namespace detail
+
 template <class P>
-concept RouterHasScores = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,
-                                   const Tensor<float>& x) {
+concept RouterHasScores = detail::LooksAround < typename P::template Module<float>,
+        detail::AnyExecutor,
+float > || requires(typename P::template Module<float>& module, detail::AnyExecutor& ex, const Tensor<float>& x) {
   { module.scores(ex, x) } -> std::same_as<RouterScores<float>>;
 };
 
 /// A policy struct with kScores, a Config and a template Module<T>(Config, features, experts) that has
-/// gated(executor, x) → z, gated_width(), scores(executor, z*) → RouterScores<T> and visit(visitor).
+/// gated(executor, x) → z, gated_width(), visit(visitor) and scores(executor, z*) → RouterScores<T>, or, for a router
+/// that looks at other tokens, scores(executor, z*, x, TokenContext<T>) → RouterScores<T>.
 template <class P>
 concept RouterPolicy =
     HasConfig<P> && RouterHasKind<P> && RouterHasModule<P> && RouterHasGated<P> && RouterHasScores<P>;

@@ -12,13 +12,17 @@ namespace neuroinhib::ops {
 template <class T>
 void forward(Cpu<T>&, const Importance<T>& op) {
   std::fill(op.y.begin(), op.y.end(), T{0});
-  for (Index slot = 0; slot < op.plan.slots(); ++slot) op.y[op.plan.expert[slot]] += op.gates[slot];
+  for (Index slot = 0; slot < op.plan.slots(); ++slot)
+    if (op.plan.expert[slot] < op.plan.experts) op.y[op.plan.expert[slot]] += op.gates[slot];
 }
 
 template <class T>
 void backward(Cpu<T>& cpu, const Importance<T>& op) {
   const auto dgates = op.gates.gradient_slot();
-  cpu.parallel_for(op.plan.slots(), [&](Index slot) { dgates.put(slot, op.y.gradient[op.plan.expert[slot]]); });
+  cpu.parallel_for(op.plan.slots(), [&](Index slot) {
+    const Index expert = op.plan.expert[slot];
+    dgates.put(slot, expert < op.plan.experts ? op.y.gradient[expert] : T{0});
+  });
 }
 
 /// Calls visit(i, threshold index, standardised distance) for every token and expert, tokens in order.

@@ -7,6 +7,14 @@
 
 namespace neuroinhib::ops {
 
+/// Zeros in the rows of slots that no expert serves.
+template <class T>
+void clear_unused(Cpu<T>& cpu, const RoutingPlan& plan, T* rows, Index width) {
+  if (!plan.partial) return;
+  const Index used = plan.offsets[plan.experts];
+  cpu.fill(rows + used * width, (plan.slots() - used) * width, T{0});
+}
+
 /// One product an expert, of `columns` columns and at most `depth` deep, in tasks of some columns of one expert:
 /// product(expert, begin, end, scratch).
 template <class T, class Product>
@@ -21,6 +29,7 @@ void for_each_expert(Cpu<T>& cpu, Index experts, Index columns, Index depth, con
 template <class T>
 void forward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
   const Index in = op.in(), out = op.out();
+  clear_unused(cpu, op.plan, op.y.data, out);
   for_each_expert(cpu, op.plan.experts, out, in, [&](Index e, Index begin, Index end, T* scratch) {
     const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
     const T* weight = op.weight.data + e * out * in;
@@ -41,6 +50,7 @@ void forward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
 template <class T>
 void slot_gradients(Cpu<T>& cpu, const GroupedLinear<T>& op, T* dx, bool add) {
   const Index in = op.in(), out = op.out();
+  if (!add) clear_unused(cpu, op.plan, dx, in);
   for_each_expert(cpu, op.plan.experts, in, out, [&](Index e, Index begin, Index end, T* scratch) {
     const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
     if (rows == 0) return;

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <neuroinhib/mix/top_m.hpp>
+
+namespace neuroinhib {
+
+/// TopM whose M grows linearly over the training steps: SMoE-dropout's schedule, from few experts to all (Chen et al.
+/// 2023). A step can be captured as a graph once M has stopped growing.
+struct ScheduledTopM {
+  static constexpr bool kTakesProbabilities = true;
+  struct Config {
+    Index first = 2;         ///< M of the first step
+    Index last = 0;          ///< M in the end; 0: all experts
+    Index growth_steps = 0;  ///< training steps until then
+  };
+
+  template <class T>
+  struct Module {
+    Config config;
+    Index last;
+    Buffer<T> steps;  ///< training steps so far, up to growth_steps
+
+    /// Throws ConfigError unless 1 ≤ first ≤ last ≤ experts.
+    Module(const Config& options, const MixSizes& sizes)
+        : config(options), last(options.last > 0 ? options.last : sizes.experts) {
+      if (options.first < 1 || options.first > last || last > sizes.experts || options.growth_steps < 0)
+        fail<ConfigError>("scheduled top M", "1 ≤ first ≤ last ≤ " + std::to_string(sizes.experts) + " and steps ≥ 0",
+                          std::to_string(options.first) + " to " + std::to_string(last) + " in " +
+                              std::to_string(options.growth_steps) + " steps",
+                          "correct the schedule");
+      steps.stays_on_host = true;
+      steps.shape = {1};
+    }
+    void visit(auto&& v) { v("steps", steps); }
+    /// M of the next training step.
+    [[nodiscard]] Index chosen() const {
+      const auto step = static_cast<Index>(*steps.values.data());
+      return step >= config.growth_steps ? last : config.first + (last - config.first) * step / config.growth_steps;
+    }
+    template <Executor Ex>
+    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) {
+      const auto probabilities = detail::to_probabilities(ex, router.scores, kind);
+      const auto top = top_m(ex, probabilities, chosen());
+      if (ex.training()) count(ex);
+      return {routing_plan(ex, top.expert, probabilities.cols()), normalise(ex, top.value), probabilities, {}};
+    }
+
+   private:
+    template <Executor Ex>
+    void count(Ex& ex) {
+      T& step = *steps.values.data();
+      if (step >= static_cast<T>(config.growth_steps)) return;
+      step += 1;
+      if constexpr (requires { ex.backend().next_step_differs(); }) ex.backend().next_step_differs();
+    }
+  };
+};
+
+}  // namespace neuroinhib

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <neuroinhib/mix/top_m.hpp>
+
+namespace neuroinhib {
+
+/// As many experts as it takes to reach the probability p, `Most` at the most: the undecided token gets more of them
+/// (Huang et al. 2024, "Harder tasks need more experts"). Gates are the probabilities, not divided by their sum.
+template <Index Most>
+struct TopP {
+  static_assert(Most >= 1, "TopP<Most> chooses at least one expert: Most >= 1");
+  static constexpr bool kTakesProbabilities = true;
+  struct Config {
+    double p = 0.4;
+    bool renormalise = false;
+  };
+
+  template <class T>
+  struct Module {
+    Config config;
+
+    Module(const Config& options, const MixSizes&) : config(options) {}
+    void visit(auto&&) {}
+    template <Executor Ex>
+    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) const {
+      const auto probabilities = detail::to_probabilities(ex, router.scores, kind);
+      const auto top = nucleus<Ex>(ex, top_m(ex, probabilities, Most), probabilities.cols(), config.p);
+      const auto gates = config.renormalise ? normalise(ex, top.value) : top.value;
+      return {routing_plan(ex, top.expert, probabilities.cols(), true), gates, probabilities, {}};
+    }
+  };
+};
+
+}  // namespace neuroinhib

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include <neuroinhib/ops/head_choice/op.hpp>
+#include <neuroinhib/ops/memory/op.hpp>
+#include <neuroinhib/routing/inform.hpp>
+
+namespace neuroinhib {
+
+/// Which heads inform the routing.
+enum class HeadChoice {
+  average,  ///< the one of the lowest entropy, averaged over the training steps so far (default: causal, and it
+            ///< decodes)
+  batch,    ///< … in this batch (Mutual-Inform SMoE, eq. 15). Its choice looks at every token: not causal
+  frozen,   ///< Config::head
+  all       ///< the posterior over all heads (eq. 13), with equal priors
+};
+
+/// p_i = Σ_j A'_{h*}[i, j] e_j with A'_h[i, j] ∝ A_h[i, j] N(u_i | c W_O,h v_jh, σ²I): the attention before the layer
+/// says whose expert probabilities a token takes over (Mutual-Inform SMoE, definition 2). u is that attention's output
+/// before the residual. Streamed: memory is linear in the sequence.
+template <class Base>
+struct AttentionInform {
+  static constexpr ScoreKind kScores = ScoreKind::probabilities;
+  static constexpr bool kKeepsKeys = false;  ///< the attention has them
+  struct Config {
+    typename Base::Config base{};
+    double deviation = 1;  ///< σ
+    HeadChoice choice = HeadChoice::average;
+    Index head = 0;               ///< of HeadChoice::frozen
+    double average_decay = 0.99;  ///< of HeadChoice::average
+    bool head_factor = true;      ///< c = H, since W_O,h is H times its slice of the output projection (eq. 1); else 1
+    bool through_weights = true;  ///< whether a gradient flows through A'
+  };
+
+  template <class T>
+  struct Module : detail::Informed<Base, T> {
+    using Informed = detail::Informed<Base, T>;
+    Config config;
+    Buffer<T> entropy;  ///< [1, heads] of HeadChoice::average
+
+    /// Throws ConfigError unless σ > 0.
+    Module(const Config& options, Index features, Index experts)
+        : Informed(options.base, features, experts), config(options) {
+      if (!(options.deviation > 0))
+        fail<ConfigError>("attention-inform", "a deviation σ > 0", std::to_string(options.deviation),
+                          "the paper's runs use 1");
+    }
+    void visit(auto&& v) {
+      v("base", this->base);
+      if (config.choice == HeadChoice::average) v("entropy", entropy);
+    }
+
+    /// Throws ConfigError without the trace of an attention, or for a frozen head that it does not have.
+    template <Executor Ex>
+    [[nodiscard]] RouterScores<T> scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
+                                         const TokenContext<T>& context) {
+      const AttentionTrace<T>& trace = context.attention;
+      if (!trace.defined())
+        fail<ConfigError>("attention-inform", "the attention before the layer in TokenContext::attention", "none",
+                          "pass its trace, as TransformerBlock does, or use SimilarityInform");
+      const auto own = this->own_scores(ex, z, x, context);
+      const auto seen = this->remembered(ex, Tensor<T>{}, own.scores, context);
+      const double factor = config.head_factor ? static_cast<double>(trace.heads) : 1;
+      const auto p = attention_inform(ex, config.through_weights ? trace : detached(trace), seen.values,
+                                      context.sequences, head(ex, trace, context), factor, config.deviation);
+      return {p.y, own.hidden, own.scores, p.entropy, p.self};
+    }
+
+   private:
+    template <Executor Ex>
+    View<const int> head(Ex& ex, const AttentionTrace<T>& trace, const TokenContext<T>& context) {
+      switch (config.choice) {
+        case HeadChoice::all: return {};
+        case HeadChoice::batch: return lowest_head(ex, mean_entropy(ex, trace.entropy, context.sequences.document));
+        case HeadChoice::frozen: return frozen_head(ex, trace);
+        case HeadChoice::average: break;
+      }
+      Tensor<T> mean = recall(ex, entropy);
+      if (ex.training() || !mean.defined()) {
+        const Tensor<T> now = mean_entropy(ex, trace.entropy, context.sequences.document);
+        if (!mean.defined()) mean = now;
+        if (ex.training()) remember_average(ex, now, entropy, config.average_decay);
+      }
+      return lowest_head(ex, mean);
+    }
+    template <Executor Ex>
+    View<const int> frozen_head(Ex& ex, const AttentionTrace<T>& trace) {
+      if (config.head < 0 || config.head >= trace.heads)
+        fail<ConfigError>("attention-inform", "a head from 0 to " + std::to_string(trace.heads - 1),
+                          std::to_string(config.head), "freeze one that the attention has");
+      const Tensor<T> order = ex.tensor({1, trace.heads}, false);
+      ex.backend().fill(order.data, trace.heads, T{1});
+      ex.backend().fill(order.data + config.head, 1, T{0});
+      return lowest_head(ex, order);
+    }
+    static AttentionTrace<T> detached(AttentionTrace<T> trace) {
+      for (Columns<T>* columns : {&trace.q, &trace.k, &trace.v}) columns->tensor = columns->tensor.detached();
+      for (Tensor<T>* tensor : {&trace.log_sum, &trace.output_weight, &trace.output}) *tensor = tensor->detached();
+      return trace;
+    }
+  };
+};
+
+}  // namespace neuroinhib

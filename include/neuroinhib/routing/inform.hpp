@@ -1,0 +1,48 @@
+#pragma once
+
+#include <neuroinhib/ops/softmax/op.hpp>
+#include <neuroinhib/routing/router.hpp>
+
+/// What the mutual-inform decorators share.
+namespace neuroinhib::detail {
+
+/// A base router whose probabilities other tokens may use.
+template <class Base, class T>
+struct Informed {
+  typename Base::template Module<T> base;
+
+  Informed(const typename Base::Config& config, Index features, Index experts) : base(config, features, experts) {}
+  [[nodiscard]] Index gated_width() const { return base.gated_width(); }
+  template <Executor Ex>
+  [[nodiscard]] Tensor<T> gated(Ex& ex, const Tensor<T>& x) {
+    return base.gated(ex, x);
+  }
+
+  /// e_i, as probabilities.
+  template <Executor Ex>
+  [[nodiscard]] RouterScores<T> own_scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
+                                           const TokenContext<T>& context) {
+    require_sequences("mutual-inform routing", context.sequences, x.rows());
+    RouterScores<T> own = router_scores(ex, base, z, x, context);
+    if constexpr (Base::kScores == ScoreKind::logits) own.scores = softmax(ex, own.scores);
+    return own;
+  }
+
+  template <class Tokens>
+  struct Remembered {
+    Tokens keys, values;
+    Index key_rows;
+  };
+  /// Keys and e_j of all tokens that these may see: their own, or those of a cache that they join.
+  template <Executor Ex>
+  [[nodiscard]] Remembered<Tensor<T>> remembered(Ex& ex, const Tensor<T>& keys, const Tensor<T>& e,
+                                                 const TokenContext<T>& context) {
+    InformCache<T>* cache = context.cache;
+    if (cache == nullptr) return {keys, e, context.sequences.length};
+    if (keys.defined()) append<Ex>(ex, keys, cache->keys, context.sequences);
+    append<Ex>(ex, e, cache->scores, context.sequences);
+    return {cache->keys.tensor(), cache->scores.tensor(), cache->scores.capacity};
+  }
+};
+
+}  // namespace neuroinhib::detail

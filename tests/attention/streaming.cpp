@@ -1,0 +1,151 @@
+// Streamed attention and mutual-inform routing against their definitions with whole N × N matrices.
+
+#include "attention/naive.hpp"
+
+using namespace testing;
+
+namespace {
+
+struct Batch {
+  const char* name;
+  Index sequences, length;
+  Mask mask;
+  bool documents;
+};
+
+const std::vector<Batch> kBatches{{"one token", 1, 1, Mask::causal, false},
+                                  {"causal", 2, 7, Mask::causal, false},
+                                  {"no multiple of a tile", 1, 133, Mask::causal, false},
+                                  {"all see all", 2, 131, Mask::none, false},
+                                  {"documents and padding", 2, 101, Mask::causal, true},
+                                  {"documents, all see all", 1, 150, Mask::none, true},
+                                  {"long", 1, 512, Mask::causal, false}};
+
+/// Documents of 13, 14, … tokens, and padding at the end.
+std::vector<int> documents_of(const Batch& batch) {
+  std::vector<int> numbers;
+  for (Index s = 0; s < batch.sequences; ++s)
+    for (Index i = 0, document = 0, left = 13; i < batch.length; ++i) {
+      if (left-- == 0) left = 13 + ++document;
+      numbers.push_back(i >= batch.length - 5 ? -1 : static_cast<int>(document));
+    }
+  return numbers;
+}
+
+template <class T, class Check>
+void for_each_batch(const Check& check) {
+  for (const Batch& batch : kBatches) {
+    INFO(batch.name, sizeof(T) == 4 ? ", float" : ", double");
+    const std::vector<int> documents = documents_of(batch);
+    Sequences sequences{batch.length, batch.mask};
+    const Index rows = batch.sequences * batch.length;
+    if (batch.documents) sequences.document = {documents.data(), {rows}};
+    check(sequences, rows);
+  }
+}
+
+template <class T>
+constexpr double kTolerance = sizeof(T) == 8 ? 1e-10 : 1e-4;
+
+template <class T>
+void check_attention() {
+  constexpr Index kHeads = 3, kWidth = 10, kValues = 5;
+  for_each_batch<T>([](const Sequences& sequences, Index rows) {
+    Values<T> qk({rows, 2 * kHeads * kWidth}, 1), v({rows, kHeads * kValues}, 2);
+    Cpu<T> cpu({.threads = 2});
+    const auto result = attention(cpu, Columns<T>(qk.constant(), 0, kHeads * kWidth),
+                                  Columns<T>(qk.constant(), kHeads * kWidth, kHeads * kWidth), Columns<T>(v.constant()),
+                                  sequences, kHeads);
+    for (Index h = 0; h < kHeads; ++h) {
+      const Matrix q = matrix_of(qk.constant(), h * kWidth, kWidth),
+                   k = matrix_of(qk.constant(), (kHeads + h) * kWidth, kWidth),
+                   values = matrix_of(v.constant(), h * kValues, kValues);
+      const auto logit = [&](Index i, Index j) {
+        return inner(q[static_cast<std::size_t>(i)], k[static_cast<std::size_t>(j)]) / std::sqrt(double{kWidth});
+      };
+      const Matrix weights = weights_of(sequences, rows, logit);
+      CHECK(distance(result.y, times(weights, values), h * kValues) < kTolerance<T>);
+      Matrix entropy, self, log_sum;
+      for (Index i = 0; i < rows; ++i) {
+        const auto& row = weights[static_cast<std::size_t>(i)];
+        entropy.push_back({entropy_of(row)});
+        self.push_back({row[static_cast<std::size_t>(i)]});
+        log_sum.push_back({logit(i, i) - std::log(row[static_cast<std::size_t>(i)])});
+      }
+      CHECK(distance(result.entropy, entropy, h) < kTolerance<T>);
+      CHECK(distance(result.self, self, h) < kTolerance<T>);
+      CHECK(distance(result.log_sum, log_sum, h) < kTolerance<T>);
+    }
+  });
+}
+
+/// Attention-Inform by its definition: A from softmax, times the Gaussian's density, divided by its sum over (h, j).
+template <class T>
+void check_attention_inform(bool all_heads, double factor, double deviation) {
+  constexpr Index kHeads = 2, kWidth = 6, kFeatures = 9, kExperts = 5;
+  for_each_batch<T>([=](const Sequences& sequences, Index rows) {
+    Values<T> qkv({rows, 3 * kHeads * kWidth}, 3), wo({kFeatures, kHeads * kWidth}, 4, .3), u({rows, kFeatures}, 5, .7),
+        scores({rows, kExperts}, 6, 2);
+    Cpu<T> cpu({.threads = 2});
+    const auto e = softmax(cpu, scores.constant());
+    const Index all = kHeads * kWidth;
+    AttentionTrace<T> trace;
+    trace.q = {qkv.constant(), 0, all};
+    trace.k = {qkv.constant(), all, all};
+    trace.v = {qkv.constant(), 2 * all, all};
+    trace.log_sum = attention(cpu, trace.q, trace.k, trace.v, sequences, kHeads).log_sum;
+    trace.output_weight = wo.constant();
+    trace.output = u.constant();
+    trace.heads = kHeads;
+    trace.key_rows = sequences.length;
+    int chosen = 1;
+    const auto result = attention_inform(
+        cpu, trace, e, sequences, all_heads ? View<const int>{} : View<const int>{&chosen, {1}}, factor, deviation);
+    Matrix joint(static_cast<std::size_t>(rows));
+    for (Index h = all_heads ? 0 : chosen; h < (all_heads ? kHeads : chosen + 1); ++h) {
+      const Matrix q = matrix_of(qkv.constant(), h * kWidth, kWidth),
+                   k = matrix_of(qkv.constant(), all + h * kWidth, kWidth),
+                   v = matrix_of(qkv.constant(), 2 * all + h * kWidth, kWidth),
+                   w = matrix_of(wo.constant(), h * kWidth, kWidth), us = matrix_of(u.constant());
+      const Matrix a = weights_of(sequences, rows, [&](Index i, Index j) {
+        return inner(q[static_cast<std::size_t>(i)], k[static_cast<std::size_t>(j)]) / std::sqrt(double{kWidth});
+      });
+      for (Index i = 0; i < rows; ++i)
+        for (Index j = 0; j < rows; ++j) {
+          double square = 0;
+          for (std::size_t c = 0; c < kFeatures; ++c) {
+            const double gap =
+                us[static_cast<std::size_t>(i)][c] - factor * inner(w[c], v[static_cast<std::size_t>(j)]);
+            square += gap * gap;
+          }
+          joint[static_cast<std::size_t>(i)].push_back(a[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)] *
+                                                       std::exp(-square / (2 * deviation * deviation)));
+        }
+    }
+    Matrix own = matrix_of(e), values;
+    for (Index h = 0; h < (all_heads ? kHeads : 1); ++h) values.insert(values.end(), own.begin(), own.end());
+    Matrix entropy;
+    for (auto& row : joint) {
+      double sum = 0;
+      for (const double weight : row) sum += weight;
+      for (double& weight : row) weight /= sum;
+      entropy.push_back({entropy_of(row)});
+    }
+    CHECK(distance(result.y, times(joint, values)) < kTolerance<T>);
+    CHECK(distance(result.entropy.reshaped({rows, 1}), entropy) < kTolerance<T>);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("streamed attention equals its definition, with its log-sum, entropy and weight on itself") {
+  check_attention<double>();
+  check_attention<float>();
+}
+
+TEST_CASE("streamed attention-inform equals Mutual-Inform eq. 16, and eq. 13 with all heads") {
+  for (const bool all_heads : {false, true})
+    for (const double factor : {1.0, 2.0}) check_attention_inform<double>(all_heads, factor, 1.3);
+  check_attention_inform<float>(false, 2, 1.3);
+  check_attention_inform<float>(true, 2, 1.3);
+}
