@@ -23,8 +23,13 @@
 #include <neuroinhib/mix/sigmoid_top_m.hpp>
 #include <neuroinhib/mix/top_m.hpp>
 #include <neuroinhib/mix/top_p.hpp>
+#include <neuroinhib/moe/language_model.hpp>
 #include <neuroinhib/moe/moe_layer.hpp>
+#include <neuroinhib/moe/transformer_block.hpp>
+#include <neuroinhib/nn/attention.hpp>
 #include <neuroinhib/nn/conv2d.hpp>
+#include <neuroinhib/nn/embedding.hpp>
+#include <neuroinhib/nn/feed_forward.hpp>
 #include <neuroinhib/nn/layer_norm.hpp>
 #include <neuroinhib/nn/linear.hpp>
 #include <neuroinhib/ops/cpu.hpp>

@@ -72,28 +72,27 @@ struct AttentionInform {
    private:
     template <Executor Ex>
     View<const int> head(Ex& ex, const AttentionTrace<T>& trace, const TokenContext<T>& context) {
+      const auto of_batch = [&] { return mean_entropy(ex, trace.entropy, context.sequences.document); };
       switch (config.choice) {
         case HeadChoice::all: return {};
-        case HeadChoice::batch: return lowest_head(ex, mean_entropy(ex, trace.entropy, context.sequences.document));
-        case HeadChoice::frozen: return frozen_head(ex, trace);
+        case HeadChoice::batch: return lowest_head(ex, of_batch());
+        case HeadChoice::frozen: return fixed_head(ex, config.head, trace.heads);
         case HeadChoice::average: break;
       }
       Tensor<T> mean = recall(ex, entropy);
-      if (ex.training() || !mean.defined()) {
-        const Tensor<T> now = mean_entropy(ex, trace.entropy, context.sequences.document);
-        if (!mean.defined()) mean = now;
-        if (ex.training()) remember_average(ex, now, entropy, config.average_decay);
-      }
-      return lowest_head(ex, mean);
+      if (!ex.training()) return mean.defined() ? lowest_head(ex, mean) : fixed_head(ex, 0, trace.heads);
+      const Tensor<T> now = of_batch();
+      remember_average(ex, now, entropy, config.average_decay);
+      return lowest_head(ex, mean.defined() ? mean : now);
     }
     template <Executor Ex>
-    View<const int> frozen_head(Ex& ex, const AttentionTrace<T>& trace) {
-      if (config.head < 0 || config.head >= trace.heads)
-        fail<ConfigError>("attention-inform", "a head from 0 to " + std::to_string(trace.heads - 1),
-                          std::to_string(config.head), "freeze one that the attention has");
-      const Tensor<T> order = ex.tensor({1, trace.heads}, false);
-      ex.backend().fill(order.data, trace.heads, T{1});
-      ex.backend().fill(order.data + config.head, 1, T{0});
+    View<const int> fixed_head(Ex& ex, Index number, Index heads) {
+      if (number < 0 || number >= heads)
+        fail<ConfigError>("attention-inform", "a head from 0 to " + std::to_string(heads - 1), std::to_string(number),
+                          "freeze one that the attention has");
+      const Tensor<T> order = ex.tensor({1, heads}, false);
+      ex.backend().fill(order.data, heads, T{1});
+      ex.backend().fill(order.data + number, 1, T{0});
       return lowest_head(ex, order);
     }
     static AttentionTrace<T> detached(AttentionTrace<T> trace) {

@@ -30,8 +30,10 @@ struct TokenCache {
       : values(space), capacity(tokens), width(columns) {
     values.assign_zeros(sequences * tokens * columns);
   }
+  /// [sequences · capacity, width]; undefined for a cache without room.
   [[nodiscard]] Tensor<T> tensor() {
     Tensor<T> all;
+    if (width == 0) return all;
     all.data = values.data();
     all.shape = {values.size() / width, width};
     return all;

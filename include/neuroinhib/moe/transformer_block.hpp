@@ -1,0 +1,98 @@
+#pragma once
+
+#include <optional>
+
+#include <neuroinhib/moe/moe_layer.hpp>
+#include <neuroinhib/nn/attention.hpp>
+#include <neuroinhib/nn/feed_forward.hpp>
+#include <neuroinhib/nn/layer_norm.hpp>
+#include <neuroinhib/ops/dropout/op.hpp>
+
+namespace neuroinhib {
+
+/// Where a block normalises.
+enum class NormPlace {
+  before,  ///< x + f(norm(x)): pre-LN (default)
+  after    ///< norm(x + f(x)): post-LN, as in Mutual-Inform's base code and torch.nn.Transformer
+};
+
+struct TransformerOptions {
+  Index width = 0, heads = 1;
+  Index hidden = 0;  ///< of the feed-forward layer in blocks without experts
+  NormPlace norm = NormPlace::before;
+  double dropout = 0;  ///< on what attention and experts add to the residual
+  bool attention_bias = false;
+};
+
+/// What a block keeps of earlier tokens, while decoding.
+template <class T>
+struct BlockCache {
+  nn::AttentionCache<T> attention;
+  InformCache<T> inform;
+};
+
+/// Self-attention, then an MoE layer or a feed-forward layer, each on a residual. The MoE layer sees what its router
+/// may ask for: sequences, the tokens before their normalisation, the attention, the words.
+template <class Layer>
+class TransformerBlock {
+ public:
+  using T = typename Layer::Scalar;
+
+  /// Without a configuration of an MoE layer the block has a feed-forward layer.
+  TransformerBlock(const TransformerOptions& options, const typename Layer::Config* moe)
+      : options_(options),
+        attention_(options.width, options.heads, options.attention_bias),
+        norm1_(options.width),
+        norm2_(options.width) {
+    if (moe != nullptr)
+      moe_.emplace(*moe);
+    else
+      dense_ = {options.width, options.hidden};
+  }
+
+  void visit(auto&& v) {
+    v("attention", attention_);
+    v("norm1", norm1_);
+    v("norm2", norm2_);
+    if (moe_)
+      v("moe", *moe_);
+    else
+      v("dense", dense_);
+  }
+  [[nodiscard]] bool has_experts() const { return moe_.has_value(); }
+
+  struct Output {
+    Tensor<T> y;
+    MoeOutput<T> moe;  ///< of the MoE layer; its y is undefined in a block without one
+  };
+  /// x [rows, width]; ids [rows] for routers that hash words; `earlier` for pre-text inhibition.
+  template <Executor Ex>
+  [[nodiscard]] Output forward(Ex& ex, const Tensor<T>& x, const Sequences& sequences, const View<const int>& ids = {},
+                               std::span<const Tensor<T>> earlier = {}, BlockCache<T>* cache = nullptr) {
+    const bool before = options_.norm == NormPlace::before;
+    TokenContext<T> context{.sequences = sequences, .ids = ids};
+    context.attention = attention_(ex, before ? norm1_(ex, x) : x, sequences, cache ? &cache->attention : nullptr);
+    context.raw = sum(ex, {x, dropout(ex, context.attention.output, options_.dropout)});
+    if (cache != nullptr) context.cache = &cache->inform;
+    const Tensor<T> tokens = before ? norm2_(ex, context.raw) : norm1_(ex, context.raw);
+    Output out;
+    if (moe_) out.moe = moe_->forward(ex, tokens, earlier, context);
+    const Tensor<T> added = dropout(ex, moe_ ? out.moe.y : dense_(ex, tokens), options_.dropout);
+    out.y = before ? sum(ex, {context.raw, added}) : norm2_(ex, sum(ex, {tokens, added}));
+    return out;
+  }
+
+  [[nodiscard]] BlockCache<T> make_cache(Index sequences, Index tokens, const MemorySpace& space) const {
+    const TokenCache<T> rows(sequences, tokens, options_.width, space);
+    return {{rows, rows}, moe_ ? moe_->make_cache(sequences, tokens, space) : InformCache<T>{}};
+  }
+
+ private:
+  TransformerOptions options_;
+  nn::Attention<T> attention_;
+  nn::LayerNorm<T> norm1_, norm2_;
+  std::optional<Layer> moe_;
+  nn::FeedForward<T> dense_;
+};
+
+}  // namespace neuroinhib

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <neuroinhib/nn/linear.hpp>
+#include <neuroinhib/ops/append/op.hpp>
+#include <neuroinhib/ops/attention_inform/op.hpp>
+
+namespace neuroinhib::nn {
+
+/// Keys and values of the tokens before, while decoding.
+template <class T>
+struct AttentionCache {
+  TokenCache<T> keys, values;
+};
+
+/// Multi-head self-attention (Vaswani et al. 2017): y = W_O [softmax(q_h kᵀ_h / √d) v_h]_h, with memory linear in the
+/// sequence. W_O has no bias, so that every token's output is the mean that Attention-Inform routing takes it for.
+template <class T>
+struct Attention {
+  Linear<T> qkv;     ///< [3 · width, width]: queries, keys, values, heads side by side in each
+  Linear<T> output;  ///< W_O [width, width]
+  Index heads = 1;
+
+  Attention() = default;
+  /// Throws ConfigError unless the heads divide the width.
+  Attention(Index width, Index head_count, bool bias = false)
+      : qkv(width, 3 * width, bias), output(width, width, false), heads(head_count) {
+    if (head_count < 1 || width % head_count != 0)
+      fail<ConfigError>("attention", "a number of heads that divides the width " + std::to_string(width),
+                        std::to_string(head_count), "choose another number of heads");
+  }
+  void visit(auto&& v) {
+    v("qkv", qkv);
+    v("output", output);
+  }
+
+  /// x [rows, width], whole sequences. The result's `output` is y; with a cache, the new tokens join those in it.
+  template <Executor Ex>
+  [[nodiscard]] AttentionTrace<T> operator()(Ex& ex, const Tensor<T>& x, const Sequences& sequences,
+                                             AttentionCache<T>* cache = nullptr) const {
+    const Index width = x.cols();
+    const Tensor<T> all = qkv(ex, x);
+    AttentionTrace<T> trace;
+    trace.q = {all, 0, width};
+    trace.k = {all, width, width};
+    trace.v = {all, 2 * width, width};
+    trace.key_rows = sequences.length;
+    if (cache != nullptr) {
+      append<Ex>(ex, trace.k, cache->keys, sequences);
+      append<Ex>(ex, trace.v, cache->values, sequences);
+      trace.k = cache->keys.tensor();
+      trace.v = cache->values.tensor();
+      trace.key_rows = cache->keys.capacity;
+    }
+    const auto attended = attention(ex, trace.q, trace.k, trace.v, sequences, heads, 0, trace.key_rows);
+    trace.log_sum = attended.log_sum;
+    trace.entropy = attended.entropy;
+    trace.output_weight = output.weight.tensor;
+    trace.output = output(ex, attended.y);
+    trace.heads = heads;
+    return trace;
+  }
+};
+
+}  // namespace neuroinhib::nn
