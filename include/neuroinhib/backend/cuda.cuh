@@ -189,6 +189,10 @@ class Cuda {
     copy_to_host(&control, control_, sizeof control);
     if (static_cast<CudaFault>(control.fault) == CudaFault::none) return;
     CudaMemory::clear(&control_->fault, sizeof control.fault);
+    if (static_cast<CudaFault>(control.fault) == CudaFault::id_out_of_range)
+      fail<ConfigError>("embedding", "ids from 0 to the number of words − 1",
+                        std::to_string(control.value) + " in row " + std::to_string(control.at),
+                        "check the vocabulary that the text was read with");
     fail<ConfigError>("cross-entropy", "labels from 0 to the number of classes − 1",
                       std::to_string(control.value) + " in row " + std::to_string(control.at),
                       "check the labels or the number of classes");

@@ -20,7 +20,7 @@ struct CudaControl {
 };
 
 /// What a kernel cannot throw, kept until the host looks.
-enum class CudaFault : int { none = 0, label_out_of_range };
+enum class CudaFault : int { none = 0, label_out_of_range, id_out_of_range };
 
 namespace detail {
 

@@ -60,11 +60,21 @@ class CudaOrder {
   /// The training step's batch: `count` images, batches being `batch` long but for the last.
   template <Executor Ex>
   [[nodiscard]] Batch<ScalarOf<Ex>> gather(Ex& ex, const CudaImageSet& set, Index batch, Index count) const {
-    const CudaControl* control = ex.backend().control();
-    const std::uint64_t* first = first_step_.data();
-    return set.gather(ex, numbers_.data(), count,
-                      [=] __device__(Index b) { return static_cast<Index>(control->step - *first) * batch + b; });
+    return set.gather(ex, numbers_.data(), count, place(ex.backend(), batch));
   }
+
+  /// On the device, where the training step's b-th number stands in numbers().
+  struct Place {
+    const CudaControl* control;
+    const std::uint64_t* first;
+    Index batch;
+    __device__ Index operator()(Index b) const { return static_cast<Index>(control->step - *first) * batch + b; }
+  };
+  template <class T>
+  [[nodiscard]] Place place(const Cuda<T>& cuda, Index batch) const {
+    return {cuda.control(), first_step_.data(), batch};
+  }
+  [[nodiscard]] const int* numbers() const { return numbers_.data(); }
 
  private:
   std::vector<int> host_;

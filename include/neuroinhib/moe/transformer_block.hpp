@@ -22,6 +22,7 @@ struct TransformerOptions {
   NormPlace norm = NormPlace::before;
   double dropout = 0;  ///< on what attention and experts add to the residual
   bool attention_bias = false;
+  Mask routing_mask = Mask::causal;  ///< of routers that look around; none: the papers' literal reading
 };
 
 /// What a block keeps of earlier tokens, while decoding.
@@ -72,6 +73,7 @@ class TransformerBlock {
     const bool before = options_.norm == NormPlace::before;
     TokenContext<T> context{.sequences = sequences, .ids = ids};
     context.attention = attention_(ex, before ? norm1_(ex, x) : x, sequences, cache ? &cache->attention : nullptr);
+    context.sequences.mask = options_.routing_mask;
     context.raw = sum(ex, {x, dropout(ex, context.attention.output, options_.dropout)});
     if (cache != nullptr) context.cache = &cache->inform;
     const Tensor<T> tokens = before ? norm2_(ex, context.raw) : norm1_(ex, context.raw);

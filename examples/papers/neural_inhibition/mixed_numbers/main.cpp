@@ -119,8 +119,7 @@ int run_all(Settings settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGINT, [](int) { interrupt_wanted = 1; });
-  std::signal(SIGTERM, [](int) { interrupt_wanted = 1; });
+  papers::watch_interrupts();
   try {
     return run_all(read_settings(argc, argv));
   } catch (const Interrupted&) {

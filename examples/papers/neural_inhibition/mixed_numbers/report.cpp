@@ -1,7 +1,6 @@
 #include "report.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -10,21 +9,14 @@
 #include <neuroinhib/io/file.hpp>
 #include <neuroinhib/version.hpp>
 
+#include "../../common.hpp"
 #include "rows.hpp"
 
 namespace mixed_numbers {
+
+using namespace papers;
+
 namespace {
-
-struct Summary {
-  double mean = 0, deviation = 0;
-  std::size_t count = 0;
-
-  explicit Summary(const std::vector<double>& values) : count(values.size()) {
-    for (const double value : values) mean += value / static_cast<double>(count);
-    for (const double value : values) deviation += (value - mean) * (value - mean);
-    deviation = count > 1 ? std::sqrt(deviation / static_cast<double>(count - 1)) : 0;
-  }
-};
 
 std::string percent(const char* format, double share) {
   char text[64];
@@ -32,26 +24,10 @@ std::string percent(const char* format, double share) {
   return text;
 }
 
-/// Fills up on the left, counting characters, not bytes.
-std::string pad(std::string text, std::size_t width) {
-  const auto length = static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-  return length < width ? std::string(width - length, ' ') + text : text;
-}
-
 /// A run's place in the results: by row, then by seed.
 std::pair<std::ptrdiff_t, Index> place(const nlohmann::json& run) {
   const auto row = std::find_if(kRows.begin(), kRows.end(), [&](const Row& r) { return run["row"] == r.name; });
   return {row - kRows.begin(), run["seed"].get<Index>()};
-}
-
-/// The two-sided 95 % quantile of Student's t; the normal law's beyond 30 degrees of freedom, with its first
-/// correction.
-double student_95(std::size_t degrees) {
-  constexpr std::array<double, 30> kQuantiles{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-                                              2.201,  2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
-                                              2.080,  2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042};
-  return degrees <= kQuantiles.size() ? kQuantiles[degrees - 1] : 1.960 + 2.4 / static_cast<double>(degrees);
 }
 
 std::string mean_and_deviation(double mean, double deviation) {
@@ -61,11 +37,7 @@ std::string mean_and_deviation(double mean, double deviation) {
 }  // namespace
 
 Report::Report(const Settings& settings, const std::string& source, const std::string& machine) : settings_(settings) {
-  std::error_code error;
-  std::filesystem::create_directories(settings.out, error);
-  if (error)
-    neuroinhib::fail<neuroinhib::IoError>("output folder " + settings.out.string(), "a folder to write to",
-                                          error.message(), "choose another with --out");
+  make_folder(settings.out);
   const std::string key = settings.key() + ", data " + source;
   results_["runs"] = nlohmann::json::array();
   if (settings.resume && std::filesystem::exists(path("results.json"))) take_up(key);
@@ -172,7 +144,7 @@ std::string Report::comparisons() const {
   const auto add = [&](const Row& row, std::string_view other, std::string_view title) {
     const Summary paired(differences(row.name, other));
     if (paired.count < 2) return;
-    const double half = student_95(paired.count - 1) * paired.deviation / std::sqrt(static_cast<double>(paired.count));
+    const double half = half_interval(paired);
     lines.append("- ").append(row.title).append(" − ").append(title);
     lines += percent(": %+.2f", paired.mean) + percent(" ± %.2f", half);
     lines += std::abs(paired.mean) > half ? "\n" : ", not decided\n";

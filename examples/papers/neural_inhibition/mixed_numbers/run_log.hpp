@@ -1,20 +1,17 @@
 #pragma once
 
-#include <chrono>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "../../common.hpp"
 #include "settings.hpp"
 
 namespace mixed_numbers {
 
-using Clock = std::chrono::steady_clock;
-
-inline double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+using papers::Clock;
+using papers::seconds_since;
 
 /// Shares of right answers.
 struct Accuracy {

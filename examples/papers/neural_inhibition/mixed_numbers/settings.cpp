@@ -2,10 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 
+#include "../../common.hpp"
 #include "rows.hpp"
 
 namespace mixed_numbers {
@@ -21,12 +21,7 @@ std::string Settings::key() const {
 }
 
 int Settings::cuda_device() const {
-  const std::string prefix = "cuda:", number = device.substr(0, prefix.size()) == prefix ? device.substr(5) : "";
-  int value = 0;
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
-  if (number.empty() || error != std::errc{} || end != number.data() + number.size())
-    fail<ConfigError>("--device", "cpu or cuda:N", device, "write cuda:0 for the first GPU");
-  return value;
+  return papers::cuda_device(device);
 }
 
 Settings read_settings(int argc, char** argv) {

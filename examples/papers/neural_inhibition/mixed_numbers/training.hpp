@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -16,11 +15,8 @@
 
 namespace mixed_numbers {
 
-/// Thrown between two steps after Ctrl-C; the last epoch's checkpoint stays.
-struct Interrupted {};
-
-/// Set by the signal handler.
-inline volatile std::sig_atomic_t interrupt_wanted = 0;
+using papers::interrupt_wanted;
+using papers::Interrupted;
 
 /// Shares of right answers, from one flag an image.
 inline Accuracy accuracy_of(const data::ImageSet& set, std::span<const Index> numbers, std::span<const int> right) {

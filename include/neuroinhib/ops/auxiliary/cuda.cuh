@@ -22,8 +22,10 @@ void forward(Cuda<T>& cuda, const Importance<T>& op) {
 template <class T>
 void backward(Cuda<T>& cuda, const Importance<T>& op) {
   const auto dgates = op.gates.gradient_slot();
-  cuda.parallel_for(op.plan.slots(),
-                    [=] __device__(Index slot) { dgates.put(slot, op.y.gradient[op.plan.expert[slot]]); });
+  cuda.parallel_for(op.plan.slots(), [=] __device__(Index slot) {
+    const Index expert = op.plan.expert[slot];
+    dgates.put(slot, expert < op.plan.experts ? op.y.gradient[expert] : T{0});
+  });
 }
 
 /// visit(i, threshold index, standardised distance) for every token and expert.

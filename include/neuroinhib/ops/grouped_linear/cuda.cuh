@@ -6,6 +6,15 @@
 
 namespace neuroinhib::ops {
 
+/// Zeros in the rows of slots that no expert serves.
+template <class T>
+void clear_unused(Cuda<T>& cuda, const RoutingPlan& plan, T* rows, Index width) {
+  if (!plan.partial) return;
+  cuda.parallel_grid(plan.slots(), width, [=] __device__(Index row, Index c) {
+    if (row >= plan.offsets[plan.experts]) rows[row * width + c] = 0;
+  });
+}
+
 /// The rows of x, `stride` apart, that the plan's places read, as an address map.
 template <class T>
 [[nodiscard]] product::Gathered source_rows(const GroupedLinear<T>& op, Index stride) {
@@ -43,6 +52,7 @@ void forward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
   const Index in = op.in(), out = op.out();
   const T* bias = op.bias.data;
   T* y = op.y.data;
+  clear_unused(cuda, op.plan, y, out);
   const auto store = [=] __device__(int expert, Index row, Index c, T sum) {
     y[row * out + c] = sum + (bias != nullptr ? bias[expert * out + c] : T{0});
   };
@@ -60,6 +70,7 @@ void forward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
 template <class T, class Dy, class W>
 void slot_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const Dy& dy, const W& w, const GradientSlot<T>& dx) {
   const Index in = op.in(), out = op.out();
+  if (!dx.add) clear_unused(cuda, op.plan, dx.data, in);
   product::multiply<product::Form::experts>(
       cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), in, out),
       product::factor<true>(dy.data, 0, dy.row_at, product::Line{1}),

@@ -214,6 +214,7 @@ void run(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Store& s
                     dim3(Plan::kThreads), kShared, kernel, deal, a, b, store, parts);
   if (splits == 1) return;
   cuda.parallel_grid(groups * m, n, [=] __device__(Index row, Index column) {
+    if (by_rows && row >= e.offsets[e.groups]) return;  // rows of no group
     T sum = 0;
     for (int split = 0; split < splits; ++split) sum += parts.data[split * parts.split_size + row * n + column];
     int group = 0;

@@ -67,8 +67,8 @@ struct Factor {
   Inner inner;
 };
 template <bool DepthInner, class T, class Outer, class Inner>
-[[nodiscard]] Factor<T, DepthInner, Outer, Inner> factor(const T* base, Index group_stride, const Outer& outer,
-                                                         const Inner& inner) {
+[[nodiscard]] __host__ __device__ Factor<T, DepthInner, Outer, Inner> factor(const T* base, Index group_stride,
+                                                                             const Outer& outer, const Inner& inner) {
   return {base, group_stride, outer, inner};
 }
 

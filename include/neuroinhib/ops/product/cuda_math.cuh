@@ -35,16 +35,17 @@ struct WarpSums {
 
   float sums[kM][kN][4] = {};
 
-  /// visit(m, n, sum) for this thread's results, within the warp's part.
-  template <class Visit>
-  __device__ void each(const Visit& visit) const {
+  /// visit(m, n, sum…) for this thread's results, and those of others of the same shape, within the warp's part.
+  template <class Visit, class... Others>
+  __device__ void each(const Visit& visit, Others&... others) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
     for (int i = 0; i < kM; ++i)
 #pragma unroll
       for (int j = 0; j < kN; ++j)
 #pragma unroll
-        for (int r = 0; r < 4; ++r) visit(16 * i + lane / 4 + 8 * (r / 2), 8 * j + lane % 4 * 2 + r % 2, sums[i][j][r]);
+        for (int r = 0; r < 4; ++r)
+          visit(16 * i + lane / 4 + 8 * (r / 2), 8 * j + lane % 4 * 2 + r % 2, sums[i][j][r], others.sums[i][j][r]...);
   }
 };
 
@@ -197,13 +198,13 @@ struct MultiplyAdd {
         for (int j = 0; j < 4; ++j) sums[i][j] += fa[i] * fb[j];
     }
   }
-  template <class Visit>
-  __device__ void each(const Visit& visit) const {
+  template <class Visit, class... Others>
+  __device__ void each(const Visit& visit, Others&... others) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
     for (int i = 0; i < 8; ++i)
 #pragma unroll
-      for (int j = 0; j < 4; ++j) visit(lane / 8 + 4 * i, lane % 8 + 8 * j, sums[i][j]);
+      for (int j = 0; j < 4; ++j) visit(lane / 8 + 4 * i, lane % 8 + 8 * j, sums[i][j], others.sums[i][j]...);
   }
 };
 

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include <neuroinhib/backend/cuda.cuh>
-#include <neuroinhib/ops/routing_plan/op.hpp>
+#include <neuroinhib/ops/routing_plan/scalar.hpp>
 
 namespace neuroinhib::ops {
 
@@ -32,7 +32,8 @@ void forward(Cuda<T>& cuda, const TopM<T>& op) {
     for (Index m = 0; m < chosen; ++m) {
       Ranked<T> best{lowest, INT_MAX};
       for (int k = lane; k < experts; k += detail::kWarp) {
-        const Ranked<T> candidate{scores[k] == scores[k] ? scores[k] : lowest, k};
+        const T score = op.bias.data != nullptr ? scores[k] + op.bias[k] : scores[k];
+        const Ranked<T> candidate{score == score ? score : lowest, k};
         if (last.before(candidate) && candidate.before(best)) best = candidate;
       }
       for (int step = detail::kWarp / 2; step > 0; step /= 2) {
@@ -48,19 +49,70 @@ void forward(Cuda<T>& cuda, const TopM<T>& op) {
   });
 }
 
+/// dscores of y [tokens, chosen], which took what `expert` names.
 template <class T>
-void backward(Cuda<T>& cuda, const TopM<T>& op) {
-  const auto dscores = op.scores.gradient_slot();
-  const Index experts = op.scores.cols(), chosen = op.y.cols();
-  cuda.parallel_grid(op.scores.rows(), experts, [=] __device__(Index token, Index k) {
+void scatter_choices(Cuda<T>& cuda, const Tensor<T>& scores, const View<int>& expert, const Tensor<T>& y) {
+  const auto dscores = scores.gradient_slot();
+  const Index experts = scores.cols(), chosen = y.cols();
+  cuda.parallel_grid(scores.rows(), experts, [=] __device__(Index token, Index k) {
     T value = 0;
     for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot)
-      if (op.expert[slot] == k) value = op.y.gradient[slot];
+      if (expert[slot] == k) value = y.gradient[slot];
     dscores.put(token * experts + k, value);
   });
 }
 
-/// One block an expert: counts the slots of the experts before it and its own, then places its own in order.
+template <class T>
+void backward(Cuda<T>& cuda, const TopM<T>& op) {
+  scatter_choices(cuda, op.scores, op.expert, op.y);
+}
+
+template <class T>
+void forward(Cuda<T>& cuda, const Nucleus<T>& op) {
+  const Index chosen = op.y.cols();
+  cuda.parallel_for(op.y.rows(), [=] __device__(Index token) {
+    T before = 0;
+    for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot) {
+      const bool kept = before < op.p;
+      before += op.values[slot];
+      op.kept[slot] = kept ? op.expert[slot] : op.experts;
+      op.y[slot] = kept ? op.values[slot] : T{0};
+    }
+  });
+}
+
+template <class T>
+void backward(Cuda<T>& cuda, const Nucleus<T>& op) {
+  const auto dvalues = op.values.gradient_slot();
+  cuda.parallel_for(op.y.size(), [=] __device__(Index slot) {
+    dvalues.put(slot, op.kept[slot] < op.experts ? op.y.gradient[slot] : T{0});
+  });
+}
+
+template <class T>
+void forward(Cuda<T>& cuda, const ExpertChoice<T>& op) {
+  cuda.parallel_for(op.scores.rows(), [=] __device__(Index token) { choose(op, token); });
+}
+
+template <class T>
+void backward(Cuda<T>& cuda, const ExpertChoice<T>& op) {
+  scatter_choices(cuda, op.scores, op.expert, op.y);
+}
+
+template <class T>
+void forward(Cuda<T>& cuda, const EveryExpert<T>& op) {
+  const Index experts = op.y.cols();
+  cuda.parallel_for(op.y.size(), [=] __device__(Index slot) {
+    op.expert[slot] = static_cast<int>(slot % experts);
+    op.y[slot] = 1;
+  });
+}
+
+template <class T>
+void backward(Cuda<T>&, const EveryExpert<T>&) {}
+
+/// One block an expert, and one for the slots that have none: counts the slots of the experts before it and its own, then
+/// places its own in order.
 inline constexpr int kSortThreads = 512;
 template <int = 0>
 __global__ void __launch_bounds__(kSortThreads) sort_slots_kernel(RoutingPlan plan) {
@@ -79,7 +131,7 @@ __global__ void __launch_bounds__(kSortThreads) sort_slots_kernel(RoutingPlan pl
   if (threadIdx.x == 0) {
     offset = before;
     plan.offsets[expert] = before;
-    if (expert == 0) plan.offsets[plan.experts] = slots;
+    if (expert == 0 && !plan.partial) plan.offsets[plan.experts] = slots;
   }
   __syncthreads();
   int place = offset;
@@ -99,7 +151,8 @@ __global__ void __launch_bounds__(kSortThreads) sort_slots_kernel(RoutingPlan pl
 
 template <class T>
 void forward(Cuda<T>& cuda, const SortSlots<T>& op) {
-  cuda.launch_early(dim3(static_cast<unsigned>(op.plan.experts)), dim3(kSortThreads), 0, sort_slots_kernel<>, op.plan);
+  const auto blocks = static_cast<unsigned>(op.plan.experts + (op.plan.partial ? 1 : 0));
+  cuda.launch_early(dim3(blocks), dim3(kSortThreads), 0, sort_slots_kernel<>, op.plan);
 }
 
 template <class T>

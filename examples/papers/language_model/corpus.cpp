@@ -1,0 +1,249 @@
+#include "corpus.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+#include <utility>
+
+#include <neuroinhib/core/error.hpp>
+#include <neuroinhib/core/random.hpp>
+
+#include "text.hpp"
+
+namespace language_model {
+
+using neuroinhib::ConfigError;
+using neuroinhib::fail;
+using neuroinhib::RandomStream;
+using neuroinhib::SequentialRandom;
+
+namespace {
+
+Split split_of(Index document) {
+  const Index place = document % 10;
+  return place == 8 ? Split::validation : place == 9 ? Split::test : Split::training;
+}
+
+using Sentences = std::vector<std::vector<std::string>>;
+
+/// Calls visit(domain, split, begin, end) for each document, sentences [begin, end) of a domain.
+template <class Visit>
+void for_each_document(const std::vector<Sentences>& domains, const Visit& visit) {
+  Index document = 0;
+  for (std::size_t domain = 0; domain < domains.size(); ++domain)
+    for (std::size_t begin = 0; begin < domains[domain].size(); begin += kDocumentSentences)
+      visit(domain, split_of(document++), begin, std::min(domains[domain].size(), begin + kDocumentSentences));
+}
+
+/// The most frequent words of the training split; equals in the alphabet's order.
+std::vector<std::string> frequent_words(const std::vector<Sentences>& domains, Index words) {
+  std::unordered_map<std::string, Index> counts;
+  for_each_document(domains, [&](std::size_t domain, Split split, std::size_t begin, std::size_t end) {
+    if (split != Split::training) return;
+    for (std::size_t i = begin; i < end; ++i)
+      for (const std::string& word : domains[domain][i]) ++counts[word];
+  });
+  std::vector<std::pair<std::string, Index>> order(counts.begin(), counts.end());
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    return a.second != b.second ? a.second > b.second : a.first < b.first;
+  });
+  std::vector<std::string> vocabulary{"<eos>", "<unk>"};
+  for (const auto& [word, count] : order) {
+    if (static_cast<Index>(vocabulary.size()) == words) break;
+    vocabulary.push_back(word);
+  }
+  return vocabulary;
+}
+
+}  // namespace
+
+Index Corpus::words(Split split) const {
+  Index total = 0;
+  for (const Document& document : documents)
+    if (document.split == split) total += static_cast<Index>(document.words.size());
+  return total;
+}
+
+Corpus read_corpus(const std::filesystem::path& path, Index words, Index most_sentences) {
+  Corpus corpus;
+  corpus.source = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
+  WordReader reader;
+  std::vector<Sentences> domains;
+  for (const auto& file : text_files(path)) {
+    TextNotes notes;
+    Sentences& sentences = domains.emplace_back();
+    for_each_line(file, notes, [&](std::string& line) {
+      if (most_sentences > 0 && static_cast<Index>(sentences.size()) >= most_sentences) return;
+      repair_utf8(line, notes);
+      auto read = reader.words(line);
+      notes.words += static_cast<std::int64_t>(read.size());
+      if (!read.empty()) sentences.push_back(std::move(read));
+    });
+    std::string name = file.filename().string();
+    corpus.domains.push_back(name.substr(0, name.find(".txt")));
+    if (notes.invalid_bytes > 0)
+      corpus.notes.push_back(name + ": " + std::to_string(notes.invalid_bytes) + " bytes are not UTF-8, read as spaces");
+    if (notes.cut_lines > 0)
+      corpus.notes.push_back(name + ": lines of more than " + std::to_string(kLongestLine) + " bytes, read in " +
+                             std::to_string(notes.cut_lines) + " more pieces");
+  }
+  corpus.vocabulary = frequent_words(domains, words);
+  std::unordered_map<std::string, int> numbers;
+  for (std::size_t i = 0; i < corpus.vocabulary.size(); ++i) numbers[corpus.vocabulary[i]] = static_cast<int>(i);
+  Index unknown = 0, all = 0;
+  for_each_document(domains, [&](std::size_t domain, Split split, std::size_t begin, std::size_t end) {
+    Document& document = corpus.documents.emplace_back(Document{static_cast<int>(domain), split, {}});
+    for (std::size_t i = begin; i < end; ++i) {
+      for (const std::string& word : domains[domain][i]) {
+        const auto found = numbers.find(word);
+        document.words.push_back(found == numbers.end() ? kUnknown : found->second);
+        unknown += found == numbers.end();
+        ++all;
+      }
+      document.words.push_back(kEnd);
+    }
+  });
+  for (const Split split : {Split::training, Split::validation, Split::test})
+    if (corpus.words(split) == 0)
+      fail<ConfigError>("--data " + path.string(),
+                        "words for training, validation and test: at least " + std::to_string(9 * kDocumentSentences + 1) +
+                            " sentences, one a line",
+                        "no word for " + std::string(kSplits[static_cast<std::size_t>(split)]), "name more text");
+  corpus.unknown = static_cast<double>(unknown) / static_cast<double>(all);
+  return corpus;
+}
+
+namespace {
+
+constexpr std::size_t kGrammars = 10;
+constexpr Index kFollowers = 8;
+constexpr double kEndChance = 1.0 / 12;
+constexpr std::uint64_t kGrammarSeed = 2026;
+
+/// Chance of a word's follower of that rank.
+double chance(Index rank) {
+  double total = 0;
+  for (Index r = 0; r < kFollowers; ++r) total += 1 / static_cast<double>(r + 1);
+  return (1 - kEndChance) / (static_cast<double>(rank + 1) * total);
+}
+/// The follower of that rank; two ranks may share one word.
+int follower(Index words, Index grammar, int word, Index rank) {
+  const RandomStream stream{kGrammarSeed, static_cast<std::uint64_t>(word), static_cast<std::uint32_t>(grammar)};
+  return 2 + static_cast<int>((std::uint64_t{stream.word(rank)} * static_cast<std::uint64_t>(words - 2)) >> 32);
+}
+double probability(Index words, Index grammar, int word, int next) {
+  if (next == kEnd) return word == kEnd ? 0 : kEndChance;
+  double total = 0;
+  for (Index rank = 0; rank < kFollowers; ++rank)
+    if (follower(words, grammar, word, rank) == next) total += chance(rank);
+  return word == kEnd ? total / (1 - kEndChance) : total;
+}
+
+}  // namespace
+
+Corpus make_grammars(Index words, Index sentences) {
+  Corpus corpus;
+  corpus.source = "ten built-in grammars, which are NOT text";
+  for (std::size_t g = 0; g < kGrammars; ++g) corpus.domains.push_back("grammar " + std::to_string(g));
+  corpus.vocabulary = {"<eos>", "<unk>"};
+  for (Index w = 2; w < words; ++w) corpus.vocabulary.push_back("word" + std::to_string(w));
+  SequentialRandom random(kGrammarSeed, 1);
+  // At least ten documents, so that every split has some.
+  const Index documents = std::max<Index>(10, sentences / kDocumentSentences);
+  for (Index d = 0; d < documents; ++d) {
+    // The split goes with d mod 10, so the grammar must not.
+    const auto grammar = static_cast<Index>(random.integer(0, Index{kGrammars} - 1));
+    Document document{static_cast<int>(grammar), split_of(d), {}};
+    for (Index s = 0; s < kDocumentSentences; ++s) {
+      int word = kEnd;
+      do {
+        if (word != kEnd && random.uniform() < kEndChance) {
+          word = kEnd;
+        } else {
+          double left = random.uniform() * (1 - kEndChance);
+          Index rank = 0;
+          while (rank + 1 < kFollowers && left >= chance(rank)) left -= chance(rank++);
+          word = follower(words, grammar, word, rank);
+        }
+        document.words.push_back(word);
+      } while (word != kEnd);
+    }
+    corpus.documents.push_back(std::move(document));
+  }
+  return corpus;
+}
+
+namespace {
+
+void add(Rows& rows, int id, int label, int document, int domain) {
+  rows.ids.push_back(id);
+  rows.labels.push_back(label);
+  rows.documents.push_back(document);
+  rows.domains.push_back(domain);
+}
+/// Pads the row under way.
+void fill_up(Rows& rows, int domain) {
+  while (rows.ids.size() % static_cast<std::size_t>(rows.length) != 0) add(rows, kEnd, -1, -1, domain);
+}
+
+}  // namespace
+
+Rows sentence_rows(const Corpus& corpus, Split split, Index length) {
+  Rows rows{length, {}, {}, {}, {}};
+  for (const Document& document : corpus.documents) {
+    if (document.split != split) continue;
+    Index place = 0;  // of the next word in its row
+    int before = kEnd;
+    for (const int word : document.words) {
+      if (before == kEnd) {
+        fill_up(rows, document.domain);
+        place = 0;
+      }
+      if (place++ < length) add(rows, before, word, 0, document.domain);
+      before = word;
+    }
+  }
+  fill_up(rows, 0);
+  return rows;
+}
+
+Rows text_rows(const Corpus& corpus, Split split, Index length) {
+  Rows rows{length, {}, {}, {}, {}};
+  int number = 0;
+  for (const Document& document : corpus.documents) {
+    if (document.split != split) continue;
+    int before = kEnd;
+    for (const int word : document.words) add(rows, std::exchange(before, word), word, number, document.domain);
+    ++number;
+  }
+  fill_up(rows, 0);
+  return rows;
+}
+
+double grammar_floor(const Corpus& corpus, const Rows& rows) {
+  const auto words = static_cast<Index>(corpus.vocabulary.size());
+  double total = 0;
+  Index counted = 0;
+  std::array<double, kGrammars> belief{};
+  for (std::size_t i = 0; i < rows.ids.size(); ++i) {
+    const bool starts = i % static_cast<std::size_t>(rows.length) == 0 || rows.documents[i] != rows.documents[i - 1];
+    if (starts) belief.fill(1.0 / kGrammars);
+    if (rows.labels[i] < 0) continue;
+    double seen = 0;
+    for (std::size_t g = 0; g < kGrammars; ++g)
+      seen += belief[g] *= probability(words, static_cast<Index>(g), rows.ids[i], rows.labels[i]);
+    for (double& share : belief) share /= seen;
+    total -= std::log(seen);
+    ++counted;
+  }
+  return total / static_cast<double>(counted);
+}
+
+Rows attacked(Rows rows, double share, std::uint64_t seed) {
+  SequentialRandom random(seed, 2);
+  for (int& id : rows.ids)
+    if (id != kEnd && random.uniform() < share) id = kUnknown;
+  return rows;
+}
+
+}  // namespace language_model

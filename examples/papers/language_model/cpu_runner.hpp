@@ -1,0 +1,82 @@
+#pragma once
+
+#include "training.hpp"
+
+namespace language_model {
+
+/// Training and evaluation on the CPU.
+class CpuRunner {
+ public:
+  CpuRunner(const Settings& settings, const Row& row, Index seed, const Data& data)
+      : batch_(settings.network(row).batch),
+        data_(data),
+        cpu_({.threads = settings.threads, .seed = static_cast<std::uint64_t>(seed)}) {}
+
+  [[nodiscard]] Cpu<float>& backend() { return cpu_; }
+
+  template <class M, class Rate>
+  double steps(M& model, Parameters<float>& parameters, Adam<float>& adam, std::span<const Index> order, Index first,
+               const Rate& rate) {
+    double sum = 0;
+    const auto count = static_cast<Index>(order.size()) / batch_;
+    for (Index step = 0; step < count; ++step) {
+      if (papers::interrupt_wanted != 0) throw papers::Interrupted{};
+      Recording ex(cpu_);
+      gather(data_.training, order.subspan(static_cast<std::size_t>(step * batch_), static_cast<std::size_t>(batch_)));
+      const auto loss = model.loss(ex, view(ids_), view(labels_), sequences(data_.training));
+      ex.require_finite(loss.total, "step " + std::to_string(first + step));
+      ex.backward(loss.total);
+      adam.step(cpu_, parameters, rate(first + step));
+      sum += static_cast<double>(loss.mean[0]);
+    }
+    return sum / static_cast<double>(count);
+  }
+
+  template <class M>
+  [[nodiscard]] Evaluation evaluate(M& model, const Rows& rows) {
+    Evaluator evaluator(rows, static_cast<Index>(data_.corpus->domains.size()));
+    for (Index first = 0; first < rows.count(); first += batch_) {
+      std::vector<Index> numbers;
+      for (Index row = first; row < std::min(rows.count(), first + batch_); ++row) numbers.push_back(row);
+      cpu_.begin_step();
+      gather(rows, numbers);
+      const auto loss = model.loss(cpu_, view(ids_), view(labels_), sequences(rows));
+      evaluator.add(cpu_, first, loss.losses, model.layers());
+    }
+    return evaluator.finish();
+  }
+
+ private:
+  static View<const int> view(const std::vector<int>& values) {
+    return {values.data(), {static_cast<Index>(values.size())}};
+  }
+  [[nodiscard]] Sequences sequences(const Rows& rows) const {
+    return {.length = rows.length, .document = view(documents_)};
+  }
+  void gather(const Rows& rows, std::span<const Index> numbers) {
+    for (const auto& [target, source] : {std::pair{&ids_, &rows.ids}, {&labels_, &rows.labels}, {&documents_, &rows.documents}}) {
+      target->clear();
+      for (const Index number : numbers)
+        target->insert(target->end(), source->begin() + number * rows.length, source->begin() + (number + 1) * rows.length);
+    }
+  }
+
+  Index batch_;
+  const Data& data_;
+  Cpu<float> cpu_;
+  std::vector<int> ids_, labels_, documents_;
+};
+
+/// What the files of single inhibitions hold.
+template <class Inhibition>
+nlohmann::json train_on_cpu(const Settings& settings, const Row& row, Index seed, const Data& data,
+                            const std::filesystem::path& checkpoint) {
+  return with_router<Inhibition>(row, [&]<class Router>() {
+    using M = Model<Router, Inhibition, float>;
+    M model(configuration<M>(settings, row, static_cast<Index>(data.corpus->vocabulary.size())));
+    CpuRunner runner(settings, row, seed, data);
+    return train(runner, model, settings, row, seed, data, checkpoint);
+  });
+}
+
+}  // namespace language_model

@@ -1,0 +1,98 @@
+// Language models of two papers on real text: does inhibition, or mutual-inform routing, predict the next word better?
+
+#include <cstdio>
+#include <exception>
+#include <map>
+
+#include "report.hpp"
+#include "training.hpp"
+
+namespace {
+
+using namespace language_model;
+
+Corpus load_corpus(const Settings& settings, Index vocabulary) {
+  constexpr Index kSentences = 20000;
+  if (settings.data.empty())
+    return make_grammars(vocabulary, settings.sentences > 0 ? 10 * settings.sentences : kSentences);
+  return read_corpus(settings.data, vocabulary, settings.sentences);
+}
+
+Rows first_rows(Rows rows, Index most) {
+  if (most <= 0 || rows.count() <= most) return rows;
+  for (std::vector<int>* values : {&rows.ids, &rows.labels, &rows.documents, &rows.domains})
+    values->resize(static_cast<std::size_t>(most * rows.length));
+  return rows;
+}
+
+/// The text of one paper's network.
+Data make_data(const Settings& settings, const Corpus& corpus, int paper, const Network& network) {
+  constexpr std::uint64_t kAttackSeed = 3;
+  const auto rows = paper == 1 ? sentence_rows : text_rows;
+  Data data{&corpus, rows(corpus, Split::training, network.length),
+            first_rows(rows(corpus, Split::validation, network.length), settings.evaluation_rows),
+            first_rows(rows(corpus, Split::test, network.length), settings.evaluation_rows), {}, 0};
+  data.attacked = attacked(data.test, settings.attack, kAttackSeed);
+  if (settings.data.empty()) data.floor = grammar_floor(corpus, data.test);
+  return data;
+}
+
+nlohmann::json run(const Settings& settings, const Row& row, Index seed, const Data& data) {
+  const auto checkpoint = settings.out / (row.name + "-" + std::to_string(seed) + ".safetensors");
+  const std::map<std::string, decltype(&train_row_on_cuda)> on_cpu{
+      {"none", train_row<NoInhibition>},          {"random", train_row<RandomInhibition>},
+      {"glu", train_row<GluInhibition>},          {"pretext", train_row<PretextInhibition>},
+      {"posttext", train_row<PosttextInhibition>}, {"global", train_row<GlobalInhibition>}};
+  const auto train = settings.on_cuda() ? train_row_on_cuda : on_cpu.at(row.inhibition);
+  auto result = train(settings, row, seed, data, checkpoint);
+  std::filesystem::remove(checkpoint);
+  return result;
+}
+
+int run_all(const Settings& settings) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log shows each run as it ends
+  const std::string machine =
+      settings.on_cuda() ? describe_cuda(settings) : Cpu<float>({.threads = settings.threads}).describe();
+  std::map<int, Corpus> corpora;
+  std::map<int, Data> data;
+  for (const std::string& name : settings.rows) {
+    const Row row = find_row(name);
+    if (data.contains(row.paper)) continue;
+    const Network& network = settings.network(row);
+    const Corpus& corpus = corpora[row.paper] = load_corpus(settings, network.vocabulary);
+    data[row.paper] = make_data(settings, corpus, row.paper, network);
+    std::printf("paper %d: %s, %td words to train on, vocabulary %zu, %.1f %% unknown, %td rows of %td\n", row.paper,
+                corpus.source.c_str(), corpus.words(Split::training), corpus.vocabulary.size(), 100 * corpus.unknown,
+                data[row.paper].training.count(), network.length);
+    for (const std::string& note : corpus.notes) std::printf("note: %s\n", note.c_str());
+  }
+  std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
+  Report report(settings, corpora.begin()->second, machine);
+  for (Index seed = 0; seed < settings.seeds; ++seed)
+    for (const std::string& name : settings.rows) {
+      if (report.has(name, seed)) continue;
+      const Row row = find_row(name);
+      const auto result = run(settings, row, seed, data.at(row.paper));
+      std::printf("%-18s seed %td: test %.4f nats, perplexity %.2f, %.0f s, %.2f ms a step\n", name.c_str(), seed,
+                  result["test"].get<double>(), std::exp(result["test"].get<double>()), result["seconds"].get<double>(),
+                  result["step_ms"].get<double>());
+      report.add(result);
+    }
+  report.show();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  papers::watch_interrupts();
+  try {
+    return run_all(read_settings(argc, argv));
+  } catch (const papers::Interrupted&) {
+    std::fprintf(stderr, "\ninterrupted; the same command with --resume goes on from the last checkpoint\n");
+    return 130;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+}

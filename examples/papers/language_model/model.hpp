@@ -1,0 +1,66 @@
+#pragma once
+
+#include <neuroinhib/neuroinhib.hpp>
+
+#include "settings.hpp"
+
+namespace language_model {
+
+using namespace neuroinhib;
+
+template <class Router, class Inhibition, class T>
+using Model = LanguageModel<MoeLayer<Router, Inhibition, ScheduledTopM, Mlp<Relu>, Cpu<T>>>;
+
+template <class M>
+typename M::Config configuration(const Settings& s, const Row& row, Index vocabulary) {
+  const Network& n = s.network(row);
+  typename M::Config config;
+  config.vocabulary = vocabulary;
+  config.positions = n.length;
+  config.blocks = n.blocks;
+  config.moe_every = row.router == "none" ? 0 : row.every;
+  config.block = {.width = n.width,
+                  .heads = n.heads,
+                  .hidden = n.width,
+                  .norm = NormPlace::after,
+                  .dropout = n.dropout,
+                  .routing_mask = row.sees_all ? Mask::none : Mask::causal};
+  config.moe.width = n.width;
+  config.moe.experts = n.experts;
+  config.moe.hidden = {n.width};
+  // SMoE-dropout's k grows from the network's to all experts; elsewhere it stays.
+  const bool grows = row.router == "dropout";
+  config.moe.mix = {.first = n.chosen, .last = grows ? n.experts : n.chosen, .growth_steps = grows ? n.steps : 0};
+  if constexpr (requires { config.moe.inhibition.earlier_widths; }) config.moe.inhibition.earlier_widths = {n.width};
+  if constexpr (requires { config.moe.inhibition.p; }) config.moe.inhibition.p = 0.5;
+  using Router = decltype(config.moe.router);
+  if constexpr (requires(Router r) { r.temperature; r.compare; }) {
+    config.moe.router.temperature = s.temperature;
+    config.moe.router.compare = s.compare == "raw"          ? SimilarityOf::raw
+                                : s.compare == "normalised" ? SimilarityOf::normalised
+                                                            : SimilarityOf::features;
+  }
+  if constexpr (requires(Router r) { r.deviation; }) {
+    config.moe.router.deviation = s.deviation;
+    config.moe.router.choice = s.head == "batch" ? HeadChoice::batch : s.head == "all" ? HeadChoice::all : HeadChoice::average;
+  }
+  return config;
+}
+
+/// Calls use.operator()<Router>() for the row's router.
+template <class Inhibition, class Use>
+auto with_router(const Row& row, const Use& use) {
+  const auto informed = [&]<class Base>() {
+    if (row.inform == "similarity") return use.template operator()<SimilarityInform<Base>>();
+    if (row.inform == "attention") return use.template operator()<AttentionInform<Base>>();
+    return use.template operator()<Base>();
+  };
+  // The other base routers are the second paper's, which has no inhibition.
+  if constexpr (std::same_as<Inhibition, NoInhibition>) {
+    if (row.router == "xmoe") return informed.template operator()<XMoeRouter>();
+    if (row.router == "dropout") return informed.template operator()<RandomRouter>();
+  }
+  return informed.template operator()<LinearRouter>();
+}
+
+}  // namespace language_model

@@ -1,0 +1,194 @@
+#include "text.hpp"
+
+#include <libstemmer.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <utility>
+
+#include <neuroinhib/core/error.hpp>
+
+namespace language_model {
+
+using neuroinhib::ConfigError;
+using neuroinhib::fail;
+using neuroinhib::IoError;
+
+namespace {
+
+constexpr std::string_view kNumber = "<num>";
+
+bool is_letter(unsigned char c) {
+  return std::isalpha(c) != 0 || c >= 0x80;
+}
+bool is_digit(unsigned char c) {
+  return c >= '0' && c <= '9';
+}
+
+/// Bytes of the UTF-8 character that begins here; 0 where none does.
+std::size_t character_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  const std::size_t length = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+  if (length == 0 || length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  if (length >= 3) {  // overlong forms, surrogates, beyond U+10FFFF
+    const unsigned char second = byte(1);
+    if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) || (first == 0xF0 && second < 0x90) ||
+        (first == 0xF4 && second > 0x8F))
+      return 0;
+  }
+  return length;
+}
+
+/// ASCII lower case; typographic apostrophes as ', other general punctuation (U+2000 … U+206F) as spaces.
+std::string simplified(std::string_view line) {
+  std::string text;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const auto c = static_cast<unsigned char>(line[i]);
+    if (c == 0xE2 && i + 2 < line.size() && (static_cast<unsigned char>(line[i + 1]) & 0xFE) == 0x80) {
+      const auto low = static_cast<unsigned char>(line[i + 2]);
+      const bool apostrophe = line[i + 1] == '\x80' && (low == 0x98 || low == 0x99);
+      text += apostrophe ? '\'' : ' ';
+      i += 2;
+    } else {
+      text += static_cast<char>(c < 0x80 ? std::tolower(c) : c);
+    }
+  }
+  return text;
+}
+
+/// The words that a contraction stands for, "" for one that is none.
+std::string_view whole_contraction(std::string_view word) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kTable{
+      {{"can't", "can not"}, {"cannot", "can not"}, {"won't", "will not"}, {"shan't", "shall not"}, {"let's", "let us"},
+       {"ain't", "is not"}, {"n't", "not"}, {"y'all", "you all"}}};
+  for (const auto& [from, to] : kTable)
+    if (word == from) return to;
+  return {};
+}
+/// What an ending after an apostrophe stands for.
+std::string_view ending(std::string_view stem, std::string_view after) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kTable{
+      {{"re", "are"}, {"ve", "have"}, {"ll", "will"}, {"d", "would"}, {"m", "am"}}};
+  static constexpr std::array<std::string_view, 10> kIs{"it", "he", "she", "that", "what", "there", "here", "who", "where", "how"};
+  for (const auto& [from, to] : kTable)
+    if (after == from) return to;
+  return after == "s" && std::find(kIs.begin(), kIs.end(), stem) != kIs.end() ? "is" : "";
+}
+
+struct CloseGz {
+  void operator()(gzFile_s* file) const { gzclose(file); }
+};
+
+}  // namespace
+
+void for_each_line(const std::filesystem::path& file, TextNotes& notes, const std::function<void(std::string&)>& line) {
+  const std::unique_ptr<gzFile_s, CloseGz> source(gzopen(file.c_str(), "rb"));
+  if (!source) fail<IoError>("reading " + file.string(), "a readable text file", "none", "check the path and its rights");
+  std::string rest;
+  std::array<char, std::size_t{1} << 15> block{};
+  const auto give = [&](std::string text) {
+    ++notes.lines;
+    line(text);
+  };
+  for (int got; (got = gzread(source.get(), block.data(), block.size())) != 0;) {
+    if (got < 0)
+      fail<IoError>("reading " + file.string(), "plain text or whole gzip data", "a damaged file", "fetch it again");
+    rest.append(block.data(), static_cast<std::size_t>(got));
+    std::size_t begin = 0;
+    for (std::size_t end; (end = rest.find('\n', begin)) != std::string::npos; begin = end + 1)
+      give(rest.substr(begin, end - begin));
+    rest.erase(0, begin);
+    while (rest.size() > kLongestLine) {
+      const std::size_t space = rest.rfind(' ', kLongestLine), cut = space == std::string::npos || space == 0 ? kLongestLine : space;
+      ++notes.cut_lines;
+      give(rest.substr(0, cut));
+      rest.erase(0, cut);
+    }
+  }
+  if (int status = Z_OK; (void)gzerror(source.get(), &status), status != Z_OK && status != Z_STREAM_END)
+    fail<IoError>("reading " + file.string(), "whole gzip data", "data that ends early", "fetch the file again");
+  if (!rest.empty()) give(std::move(rest));
+}
+
+void repair_utf8(std::string& text, TextNotes& notes) {
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = text[i] == '\0' ? 0 : character_length(std::string_view(text).substr(i));
+    if (length == 0) {
+      text[i] = ' ';
+      ++notes.invalid_bytes;
+    }
+    i += std::max<std::size_t>(length, 1);
+  }
+}
+
+void WordReader::Delete::operator()(sb_stemmer* stemmer) const {
+  sb_stemmer_delete(stemmer);
+}
+
+WordReader::WordReader() : stemmer_(sb_stemmer_new("porter", "UTF_8")) {
+  if (!stemmer_) fail<ConfigError>("libstemmer", "its Porter stemmer for UTF-8", "none", "install a whole libstemmer");
+}
+
+std::vector<std::string> WordReader::words(std::string_view line) {
+  const std::string text = simplified(line);
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto at = [&](std::size_t k) { return k < text.size() ? static_cast<unsigned char>(text[k]) : '\0'; };
+    const std::size_t begin = i;
+    if (is_digit(at(i))) {
+      while (is_digit(at(i)) || ((at(i) == '.' || at(i) == ',') && is_digit(at(i + 1)))) ++i;
+      all.emplace_back(kNumber);
+      while (is_letter(at(i))) ++i;  // 1980s, 3rd
+    } else if (is_letter(at(i)) || (at(i) == '\'' && is_letter(at(i + 1)))) {
+      while (is_letter(at(i)) || (at(i) == '\'' && is_letter(at(i + 1)))) ++i;
+      add(std::string_view(text).substr(begin, i - begin), all);
+    } else {
+      ++i;
+    }
+  }
+  return all;
+}
+
+void WordReader::add(std::string_view word, std::vector<std::string>& words) {
+  if (const std::string_view expanded = whole_contraction(word); !expanded.empty()) {
+    const std::size_t space = expanded.find(' ');
+    add_stem(expanded.substr(0, space), words);
+    if (space != std::string_view::npos) add_stem(expanded.substr(space + 1), words);
+    return;
+  }
+  if (word.size() > 3 && word.substr(word.size() - 3) == "n't") {
+    add_stem(word.substr(0, word.size() - 3), words);
+    return add_stem("not", words);
+  }
+  const std::size_t apostrophe = word.find('\'');
+  const std::string_view stem = word.substr(0, apostrophe);
+  if (!stem.empty()) add_stem(stem, words);
+  if (apostrophe == std::string_view::npos) return;
+  if (const std::string_view after = ending(stem, word.substr(apostrophe + 1)); !after.empty()) add_stem(after, words);
+}
+
+void WordReader::add_stem(std::string_view word, std::vector<std::string>& words) {
+  const sb_symbol* stem =
+      sb_stemmer_stem(stemmer_.get(), reinterpret_cast<const sb_symbol*>(word.data()), static_cast<int>(word.size()));
+  words.emplace_back(reinterpret_cast<const char*>(stem), static_cast<std::size_t>(sb_stemmer_length(stemmer_.get())));
+}
+
+std::vector<std::filesystem::path> text_files(const std::filesystem::path& path) {
+  if (!std::filesystem::is_directory(path)) return {path};
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(path)) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(".txt") || name.ends_with(".txt.gz")) files.push_back(entry.path());
+  }
+  if (files.empty())
+    fail<ConfigError>("--data " + path.string(), "a folder with .txt or .txt.gz files", "none", "name a file, or another folder");
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+}  // namespace language_model

@@ -1,0 +1,11 @@
+#include "cpu_runner.hpp"
+
+namespace language_model {
+
+template <>
+nlohmann::json train_row<GlobalInhibition>(const Settings& settings, const Row& row, Index seed, const Data& data,
+                             const std::filesystem::path& checkpoint) {
+  return train_on_cpu<GlobalInhibition>(settings, row, seed, data, checkpoint);
+}
+
+}  // namespace language_model

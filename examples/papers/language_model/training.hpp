@@ -1,0 +1,104 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+
+#include <neuroinhib/data/mixed_numbers.hpp>
+#include <neuroinhib/io/checkpoint.hpp>
+
+#include "run_log.hpp"
+
+namespace language_model {
+
+/// A paper's text as its network reads it.
+struct Data {
+  const Corpus* corpus = nullptr;
+  Rows training, validation, test, attacked;
+  double floor = 0;  ///< of the test rows' loss, where it is known
+
+  /// Steps of a run: those of the network, or three epochs.
+  [[nodiscard]] Index steps(const Network& n) const {
+    return n.steps > 0 ? n.steps : 3 * ((training.count() + n.batch - 1) / n.batch);
+  }
+};
+
+/// Row numbers of training steps [first, first + count), each `batch` long: passes over all rows, each in its own order.
+inline std::vector<Index> order_of(const Data& data, Index batch, Index first, Index count, std::uint64_t seed) {
+  const Index rows = data.training.count(), a_pass = std::max<Index>(rows / batch, 1);
+  std::vector<Index> numbers, pass;
+  for (Index step = first; step < first + count; ++step) {
+    if (pass.empty() || step % a_pass == 0) {
+      pass.resize(static_cast<std::size_t>(rows));
+      for (Index i = 0; i < rows; ++i) pass[static_cast<std::size_t>(i)] = i;
+      neuroinhib::data::shuffle(pass, seed, static_cast<std::uint32_t>(step / a_pass));
+    }
+    for (Index b = 0; b < batch; ++b)
+      numbers.push_back(pass[static_cast<std::size_t>((step % a_pass * batch + b) % rows)]);
+  }
+  return numbers;
+}
+
+nlohmann::json measures(const Evaluation& evaluation);
+
+/// Trains one row with one seed. An interrupted run goes on from the last checkpoint, to the same bits. The runner, made
+/// anew for each run, is what this needs of a backend: steps() trains on rows in an order and returns the mean loss,
+/// evaluate() measures a split.
+template <class Runner, class M>
+nlohmann::json train(Runner& runner, M& model, const Settings& settings, const Row& row, Index seed, const Data& data,
+                     const std::filesystem::path& checkpoint) {
+  using T = typename M::Scalar;
+  const Network& network = settings.network(row);
+  const Index steps = data.steps(network), epoch = network.epoch_steps > 0 ? network.epoch_steps : (steps + 2) / 3;
+  const auto key = static_cast<std::uint64_t>(seed);
+  Parameters<T> parameters(model, key, runner.backend().space());
+  Adam<T> adam(parameters, {.learning_rate = network.learning_rate});
+  const auto rate = [&](Index step) {
+    return network.warmup > 0 ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(network.warmup)) : 1.0;
+  };
+  RunLog log(settings, row, seed, steps);
+  if (settings.resume && std::filesystem::exists(checkpoint))
+    log.load(io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration()));
+  Evaluation before = runner.evaluate(model, data.validation), now = before;
+  auto saved = papers::Clock::now();
+  while (log.step() < steps) {
+    const Index count = std::min(epoch, steps - log.step());
+    const auto order = order_of(data, network.batch, log.step(), count, key);
+    const auto start = papers::Clock::now();
+    const double loss = runner.steps(model, parameters, adam, order, log.step(), rate);
+    const double seconds = papers::seconds_since(start);
+    before = std::exchange(now, runner.evaluate(model, data.validation));
+    log.end_epoch(count, seconds, loss, now.nats);
+    if (papers::seconds_since(saved) < settings.save_seconds) continue;
+    io::save_checkpoint(checkpoint, parameters, adam, runner.backend().random(), {log.configuration(), log.save()});
+    saved = papers::Clock::now();
+  }
+  const Evaluation test = runner.evaluate(model, data.test), attack = runner.evaluate(model, data.attacked);
+  return {{"row", row.name},
+          {"seed", seed},
+          {"parameters", parameters.count()},
+          {"steps", steps},
+          {"validation", now.nats},
+          {"test", test.nats},
+          {"attacked", attack.nats},
+          {"floor", data.floor},
+          {"domains", test.domain_nats},
+          {"layers", measures(test)},
+          {"fluctuation", fluctuation(before, now)},
+          {"seconds", log.seconds()},
+          {"step_ms", log.step_ms()},
+          {"validation_curve", log.validation()},
+          {"loss_curve", log.loss()}};
+}
+
+/// The same for a row by its name on the CPU: one function an inhibition, each in a file of its own.
+template <class Inhibition>
+nlohmann::json train_row(const Settings& settings, const Row& row, Index seed, const Data& data,
+                         const std::filesystem::path& checkpoint);
+
+/// The same on a GPU, where this program was built with CUDA.
+nlohmann::json train_row_on_cuda(const Settings& settings, const Row& row, Index seed, const Data& data,
+                                 const std::filesystem::path& checkpoint);
+/// What runs there, for people to read. Throws CudaError.
+std::string describe_cuda(const Settings& settings);
+
+}  // namespace language_model

@@ -1,0 +1,221 @@
+#pragma once
+
+#include <array>
+
+#include <neuroinhib/ops/attention/cuda_stream.cuh>
+#include <neuroinhib/ops/attention/op.hpp>
+
+namespace neuroinhib::ops {
+namespace stream {
+
+/// How many of a stream's numbers can travel together: 4, 2 or 1.
+template <class T>
+[[nodiscard]] int vector_of(const Stream<T>& s, const HeadRows<const T>& dy) {
+  Index all = s.key_width | s.value_width;
+  const std::array<HeadRows<const T>, 4> operands{s.q, s.k, s.v, dy};
+  for (const HeadRows<const T>& rows : operands)
+    if (rows) all |= rows.stride | rows.head | static_cast<Index>(reinterpret_cast<std::uintptr_t>(rows.data) / sizeof(T));
+  return all % 4 == 0 ? 4 : all % 2 == 0 ? 2 : 1;
+}
+
+/// Calls use.operator()<Plan>() with the plan for these numbers.
+template <class T, class Use>
+void with_plan(Cuda<T>& cuda, int vector, const Use& use) {
+  if constexpr (std::is_same_v<T, float>)
+    if (cuda.precision() != Precision::strict) {
+      using Math = product::Tf32<32, 32>;
+      if (vector == 4) return use.template operator()<Plan<Math, 4>>();
+      if (vector == 2) return use.template operator()<Plan<Math, 2>>();
+      return use.template operator()<Plan<Math, 1>>();
+    }
+  use.template operator()<Plan<product::MultiplyAdd<T>, 1>>();
+}
+
+/// Splits of a pass, so that few tiles still keep the device busy.
+template <class T>
+[[nodiscard]] Index splits_of(const Cuda<T>& cuda, Index blocks, int tiles) {
+  const Index wanted = 3 * static_cast<Index>(cuda.multiprocessors()) / std::max<Index>(blocks, 1);
+  return std::clamp<Index>(std::min<Index>(wanted, tiles / 4), 1, 16);
+}
+
+template <class Plan, class T, class... Parameters, class... Arguments>
+void launch(Cuda<T>& cuda, Index blocks, Index splits, void (*kernel)(Parameters...), const Arguments&... arguments) {
+  require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Plan::kSharedBytes), "stream");
+  cuda.launch_early(dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(splits)), dim3(kThreads),
+                    Plan::kSharedBytes, kernel, arguments...);
+}
+
+/// Distributions of which each is a part of one: a row's parts count as exp(log_sum(part, row)).
+template <class T>
+struct Parts {
+  Index count, rows, width;
+  const T *y, *entropy, *self;  ///< [count, rows, width], [count, rows]; y null for width 0
+};
+
+/// Joins them: put(row, column, y), finish(row, log Σ, entropy, weight on itself).
+template <class T, class LogSum, class Put, class Finish>
+void join(Cuda<T>& cuda, const Parts<T>& parts, const LogSum& log_sum, const Put& put, const Finish& finish) {
+  cuda.parallel_rows(parts.rows, parts.width, [=] __device__(Index row, const detail::Team<T>& team) {
+    T largest = log_sum(0, row), sum = 0, entropy = 0, self = 0;
+    for (Index part = 1; part < parts.count; ++part) largest = max(largest, log_sum(part, row));
+    for (Index part = 0; part < parts.count; ++part) sum += exp(log_sum(part, row) - largest);
+    const T total = largest + log(sum);
+    for (Index c = team.lane; c < parts.width; c += team.size) {
+      T y = 0;
+      for (Index part = 0; part < parts.count; ++part)
+        y += exp(log_sum(part, row) - total) * parts.y[(part * parts.rows + row) * parts.width + c];
+      put(row, c, y);
+    }
+    if (team.lane != 0) return;
+    for (Index part = 0; part < parts.count; ++part) {
+      const T logarithm = log_sum(part, row) - total, weight = exp(logarithm);
+      if (weight > 0) entropy += weight * (parts.entropy[part * parts.rows + row] - logarithm);
+      self += weight * parts.self[part * parts.rows + row];
+    }
+    finish(row, total, entropy, self);
+  });
+}
+
+template <class T>
+void run_forward(Cuda<T>& cuda, const Stream<T>& s) {
+  const Index blocks = s.sight.count * s.heads * tiles_of(s.sight.queries);
+  const Index splits = splits_of(cuda, blocks, tiles_of(s.sight.keys));
+  const Index rows = s.rows(), width = s.heads * s.value_width;
+  const ArenaScope scope(cuda.device_arena());
+  Stream<T> part = s;
+  if (splits > 1) {
+    part.y = {s.value_width > 0 ? cuda.template kernel_memory<T>(splits * rows * width) : nullptr, width, s.value_width};
+    const auto numbers = [&] { return HeadRows<T>{cuda.template kernel_memory<T>(splits * rows * s.heads), s.heads, 1}; };
+    part.log_sum = numbers();
+    part.entropy = numbers();
+    part.self = numbers();
+  }
+  with_plan<T>(cuda, vector_of<T>(s, {}), [&]<class Plan>() {
+    const auto kernel = s.value_width <= kTile ? forward_kernel<Plan, 1> : forward_kernel<Plan, 0>;
+    launch<Plan>(cuda, blocks, splits, kernel, part, rows);
+  });
+  if (splits == 1) return;
+  const Index heads = s.heads, all = rows * heads;
+  const T* log_sums = part.log_sum.data;
+  join(
+      cuda, Parts<T>{splits, all, s.value_width, part.y.data, part.entropy.data, part.self.data},
+      [=] __device__(Index split, Index row) { return log_sums[split * all + row]; },
+      [=] __device__(Index row, Index c, T value) { s.y.at(row / heads, row % heads)[c] = value; },
+      [=] __device__(Index row, T log_sum, T entropy, T self) {
+        *s.log_sum.at(row / heads, row % heads) = log_sum;
+        if (s.entropy) *s.entropy.at(row / heads, row % heads) = entropy;
+        if (s.self) *s.self.at(row / heads, row % heads) = self;
+      });
+}
+
+/// Where a pass puts its results: where they belong, or, where they are added to others or come in parts, in the step's
+/// memory until finish().
+template <class T>
+class Results {
+ public:
+  Results(Cuda<T>& cuda, const HeadSlot<T>& slot, Index rows, Index heads, Index width, Index splits)
+      : slot_(slot), rows_(rows), heads_(heads), width_(width), splits_(splits), own_(slot && (splits > 1 || slot.add)) {
+    if (own_) parts_ = cuda.template kernel_memory<T>(splits * rows * heads * width);
+  }
+  [[nodiscard]] HeadSlot<T> target() const {
+    return own_ ? HeadSlot<T>(GradientSlot<T>{parts_, false}, 0, heads_ * width_, width_) : slot_;
+  }
+  void finish(Cuda<T>& cuda) const {
+    if (!own_) return;
+    const auto slot = slot_;
+    const Index rows = rows_, heads = heads_, width = width_, splits = splits_;
+    const T* parts = parts_;
+    cuda.parallel_grid(rows, heads * width, [=] __device__(Index row, Index c) {
+      T sum = 0;
+      for (Index split = 0; split < splits; ++split) sum += parts[(split * rows + row) * heads * width + c];
+      slot.put(row, c / width, c % width, sum);
+    });
+  }
+
+ private:
+  HeadSlot<T> slot_;
+  Index rows_, heads_, width_, splits_;
+  bool own_;
+  T* parts_ = nullptr;
+};
+
+template <class T>
+void run_rows(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) {
+  const Index blocks = s.sight.count * s.heads * tiles_of(s.sight.queries);
+  const Index splits = splits_of(cuda, blocks, tiles_of(s.sight.keys)), rows = s.rows();
+  const ArenaScope scope(cuda.device_arena());
+  HeadSlot<T> sums;
+  static_cast<HeadRows<T>&>(sums) = g.row_sum;
+  const Results<T> dq(cuda, g.dq, rows, s.heads, s.key_width, splits), of_sums(cuda, sums, rows, s.heads, 1, splits);
+  StreamGradient<T> part = g;
+  part.dq = dq.target();
+  part.row_sum = of_sums.target();
+  with_plan<T>(cuda, vector_of<T>(s, g.dy), [&]<class Plan>() {
+    const auto kernel = s.key_width <= kTile ? row_kernel<Plan, 1> : s.key_width <= 2 * kTile ? row_kernel<Plan, 2> : row_kernel<Plan, 0>;
+    launch<Plan>(cuda, blocks, splits, kernel, s, part, rows);
+  });
+  dq.finish(cuda);
+  of_sums.finish(cuda);
+}
+
+template <class T>
+void run_columns(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) {
+  const Index blocks = s.sight.count * s.heads * tiles_of(s.sight.keys);
+  const Index splits = splits_of(cuda, blocks, tiles_of(s.sight.queries)), rows = s.sight.count * s.sight.key_rows;
+  const ArenaScope scope(cuda.device_arena());
+  const Results<T> dk(cuda, g.dk, rows, s.heads, s.key_width, splits), dv(cuda, g.dv, rows, s.heads, s.value_width, splits),
+      dbias(cuda, g.dbias, rows, s.heads, 1, splits);
+  StreamGradient<T> part = g;
+  part.dk = dk.target();
+  part.dv = dv.target();
+  part.dbias = dbias.target();
+  with_plan<T>(cuda, vector_of<T>(s, g.dy), [&]<class Plan>() {
+    const bool narrow = s.value_width <= kTile;
+    const auto kernel = narrow && s.key_width <= kTile       ? column_kernel<Plan, 1, 1>
+                        : narrow && s.key_width <= 2 * kTile ? column_kernel<Plan, 2, 1>
+                                                             : column_kernel<Plan, 0, 0>;
+    launch<Plan>(cuda, blocks, splits, kernel, s, part, rows);
+  });
+  dk.finish(cuda);
+  dv.finish(cuda);
+  dbias.finish(cuda);
+}
+
+/// The row pass comes first: q and k may be the same rows, and then dk is added to dq.
+template <class T>
+void run_backward(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) {
+  if (g.dq || g.row_sum) run_rows(cuda, s, g);
+  if (g.dk || g.dv || g.dbias) run_columns(cuda, s, g);
+}
+
+/// ⟨dy_i, y_i⟩ − other_i of every row and head, other being null for none.
+template <class T>
+void inner_products(Cuda<T>& cuda, const Stream<T>& s, const HeadRows<const T>& dy, const T* other, T* delta) {
+  const Index heads = s.heads;
+  cuda.parallel_rows(s.rows() * heads, s.value_width, [=] __device__(Index i, const detail::Team<T>& team) {
+    const T *a = dy.at(i / heads, i % heads), *b = s.y.at(i / heads, i % heads);
+    T sum = 0;
+    for (Index c = team.lane; c < s.value_width; c += team.size) sum += a[c] * b[c];
+    sum = team.sum(sum);
+    if (team.lane == 0) delta[i] = sum - (other != nullptr ? other[i] : T{0});
+  });
+}
+
+}  // namespace stream
+
+template <class T>
+void forward(Cuda<T>& cuda, const Attention<T>& op) {
+  stream::run_forward(cuda, op.stream());
+}
+
+template <class T>
+void backward(Cuda<T>& cuda, const Attention<T>& op) {
+  const ArenaScope scope(cuda.device_arena());
+  const Stream<T> s = op.stream();
+  T* delta = cuda.template kernel_memory<T>(op.log_sum.size());
+  stream::inner_products<T>(cuda, s, {op.y.gradient, op.y.cols(), s.value_width},
+                            op.log_sum.has_gradient() ? op.log_sum.gradient : nullptr, delta);
+  stream::run_backward(cuda, s, op.gradient(delta));
+}
+
+}  // namespace neuroinhib::ops

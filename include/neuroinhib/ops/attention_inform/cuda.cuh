@@ -1,0 +1,212 @@
+#pragma once
+
+#include <neuroinhib/ops/attention/cuda.cuh>
+#include <neuroinhib/ops/attention_inform/op.hpp>
+#include <neuroinhib/ops/linear/cuda.cuh>
+
+namespace neuroinhib::ops {
+namespace inform {
+
+/// The head that counts at place `at`: read on the device where it was chosen there.
+struct HeadNumber {
+  const int* chosen;
+  int at;
+  __device__ int operator()() const { return chosen != nullptr ? *chosen : at; }
+};
+
+/// Queries, keys and biases of one head, in the step's memory, with W_h and, for the backward pass, v and v G (G = WᵀW).
+template <class T>
+struct CudaFactors {
+  HeadNumber head;
+  Index rows, keys, d, dv, width, features;
+  T *queries, *keys_values, *biases, *weight, *values, *projected;
+
+  CudaFactors(Cuda<T>& cuda, const AttentionInform<T>& op, Index number)
+      : head{op.head.data, static_cast<int>(number)},
+        rows(op.y.rows()),
+        keys(op.e.rows()),
+        d(op.head_width()),
+        dv(op.value_width()),
+        width(op.width()),
+        features(op.u.cols()) {
+    const auto memory = [&](Index count) { return cuda.template kernel_memory<T>(count); };
+    queries = memory(rows * width);
+    keys_values = memory(keys * width);
+    biases = memory(keys);
+    weight = memory(features * dv);
+    values = memory(keys * dv);
+    projected = memory(keys * dv);
+    gather(cuda, op);
+    const ArenaScope scope(cuda.device_arena());
+    T *gram = memory(dv * dv), *of_u = memory(rows * dv);
+    multiply(cuda, false, false, rows, dv, features, op.u.data, weight, of_u, false);
+    multiply(cuda, true, false, dv, dv, features, weight, weight, gram, false);
+    multiply(cuda, false, false, keys, dv, dv, values, gram, projected, false);
+    finish(cuda, op, of_u);
+  }
+  /// c [m, n] (+)= op(a) op(b), all in one piece.
+  static void multiply(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, Index n, Index k, const T* a,
+                       const T* b, T* c, bool add) {
+    const auto rows_of = [](const T* data, Index lines, Index columns) {
+      return product::plain_rows<T>(data, lines, columns);
+    };
+    blas_product(cuda, transpose_a, transpose_b, m, n, k, transpose_a ? rows_of(a, k, m) : rows_of(a, m, k),
+                 transpose_b ? rows_of(b, n, k) : rows_of(b, k, n), c, add);
+  }
+
+  // For the constructor: nvcc wants functions with device lambdas to be public.
+  /// The head's columns of W_O and v, each in one piece.
+  void gather(Cuda<T>& cuda, const AttentionInform<T>& op) {
+    const CudaFactors f = *this;
+    const T *output = op.output.data, *v = op.v.tensor.data + op.v.first;
+    const Index output_stride = op.output.cols(), v_stride = op.v.tensor.cols();
+    cuda.parallel_grid(features, dv, [=] __device__(Index row, Index c) {
+      f.weight[row * f.dv + c] = output[row * output_stride + f.head() * f.dv + c];
+    });
+    cuda.parallel_grid(keys, dv, [=] __device__(Index row, Index c) {
+      f.values[row * f.dv + c] = v[row * v_stride + f.head() * f.dv + c];
+    });
+  }
+  void finish(Cuda<T>& cuda, const AttentionInform<T>& op, const T* of_u) {
+    const CudaFactors f = *this;
+    const T on_u = op.factor / op.variance, on_q = 1 / std::sqrt(static_cast<T>(d)), on_bias = -op.factor * on_u / 2;
+    const auto q = columns_of(op.q.tensor, op.q.first, d), k = columns_of(op.k.tensor, op.k.first, d);
+    cuda.parallel_grid(rows, width, [=] __device__(Index row, Index c) {
+      f.queries[row * f.width + c] =
+          c < f.d ? on_q * q.at(row, f.head())[c] : on_u * of_u[row * f.dv + c - f.d];
+    });
+    cuda.parallel_rows(keys, width, [=] __device__(Index row, const detail::Team<T>& team) {
+      T length = 0;
+      for (Index c = team.lane; c < f.width; c += team.size) {
+        const Index at = row * f.dv + c - f.d;
+        f.keys_values[row * f.width + c] = c < f.d ? k.at(row, f.head())[c] : f.values[at];
+        if (c >= f.d) length += f.values[at] * f.projected[at];
+      }
+      length = team.sum(length);
+      if (team.lane == 0) f.biases[row] = on_bias * length;
+    });
+  }
+};
+
+/// A slot whose rows are written in part only: the rest is zero.
+template <class T>
+[[nodiscard]] GradientSlot<T> cleared_slot(Cuda<T>& cuda, const Tensor<T>& tensor) {
+  const GradientSlot<T> slot = tensor.gradient_slot();
+  if (slot && !slot.add) cuda.fill(slot.data, tensor.size(), T{0});
+  return {slot.data, true};
+}
+
+/// What the stream's gradients of one head mean for q, k, v, u and W_h.
+template <class T>
+void pass_on(Cuda<T>& cuda, const AttentionInform<T>& op, const CudaFactors<T>& f, const T* dqueries, const T* dkeys,
+             const T* dbiases, const StreamGradient<T>& slots, const GradientSlot<T>& du, const GradientSlot<T>& dw) {
+  const T on_q = 1 / std::sqrt(static_cast<T>(f.d)), on_u = op.factor / op.variance, on_v = op.factor * on_u;
+  const auto memory = [&](Index count) { return cuda.template kernel_memory<T>(count); };
+  T *dt = memory(f.rows * f.dv), *weighted = memory(f.keys * f.dv);
+  cuda.parallel_grid(f.rows, f.width, [=] __device__(Index row, Index c) {
+    const T value = dqueries[row * f.width + c];
+    if (c >= f.d)
+      dt[row * f.dv + c - f.d] = on_u * value;
+    else if (slots.dq)
+      slots.dq.put(row, f.head(), c, on_q * value);
+  });
+  cuda.parallel_grid(f.keys, f.width, [=] __device__(Index row, Index c) {
+    const T value = dkeys[row * f.width + c], slope = on_v * dbiases[row];
+    const Index at = row * f.dv + c - f.d;
+    if (c < f.d) {
+      if (slots.dk) slots.dk.put(row, f.head(), c, value);
+      return;
+    }
+    if (slots.dv) slots.dv.put(row, f.head(), c - f.d, value - slope * f.projected[at]);
+    weighted[at] = -slope * f.values[at];
+  });
+  if (du) CudaFactors<T>::multiply(cuda, false, true, f.rows, f.features, f.dv, dt, f.weight, du.data, du.add);
+  if (!dw) return;
+  T *moments = memory(f.dv * f.dv), *of_weight = memory(f.features * f.dv);
+  CudaFactors<T>::multiply(cuda, true, false, f.features, f.dv, f.rows, op.u.data, dt, of_weight, false);
+  CudaFactors<T>::multiply(cuda, true, false, f.dv, f.dv, f.keys, f.values, weighted, moments, false);
+  CudaFactors<T>::multiply(cuda, false, false, f.features, f.dv, f.dv, f.weight, moments, of_weight, true);
+  const Index stride = op.output.cols();
+  cuda.parallel_grid(f.features, f.dv, [=] __device__(Index row, Index c) {
+    dw.put(row * stride + f.head() * f.dv + c, of_weight[row * f.dv + c]);
+  });
+}
+
+}  // namespace inform
+
+template <class T>
+void forward(Cuda<T>& cuda, const AttentionInform<T>& op) {
+  const ArenaScope scope(cuda.device_arena());
+  const Index rows = op.y.rows(), experts = op.e.cols(), counted = op.counted();
+  const bool joined = counted > 1;
+  const auto memory = [&](Index count) { return cuda.template kernel_memory<T>(count); };
+  T* parts = joined ? memory(counted * rows * experts) : op.y.data;
+  T* log_sums = joined ? memory(counted * rows) : op.log_sum.data;
+  T* entropies = joined ? memory(counted * rows) : op.entropy.data;
+  T* selves = joined ? memory(counted * rows) : op.self.data;
+  for (Index at = 0; at < counted; ++at) {
+    const ArenaScope head_scope(cuda.device_arena());
+    const inform::CudaFactors<T> f(cuda, op, at);
+    Stream<T> s = op.stream(f.queries, f.keys_values, f.biases, at);
+    s.y = {parts + at * rows * experts, experts, 0};
+    s.log_sum = {log_sums + at * rows, 1, 0};
+    s.entropy = {entropies + at * rows, 1, 0};
+    s.self = {selves + at * rows, 1, 0};
+    stream::run_forward(cuda, s);
+  }
+  if (!joined) return;
+  const T* attention = op.attention_log_sum.data;
+  stream::join(
+      cuda, stream::Parts<T>{counted, rows, experts, parts, entropies, selves},
+      [=] __device__(Index h, Index row) { return log_sums[h * rows + row] - attention[row * counted + h]; },
+      [=] __device__(Index row, Index k, T value) { op.y[row * experts + k] = value; },
+      [=] __device__(Index row, T total, T entropy, T self) {
+        for (Index h = 0; h < counted; ++h) op.log_sum[row * counted + h] = total + attention[row * counted + h];
+        op.entropy[row] = entropy;
+        op.self[row] = self;
+      });
+}
+
+template <class T>
+void backward(Cuda<T>& cuda, const AttentionInform<T>& op) {
+  const ArenaScope scope(cuda.device_arena());
+  const Index rows = op.y.rows(), keys = op.e.rows(), experts = op.e.cols(), width = op.width(), heads = op.heads;
+  const auto memory = [&](Index count) { return cuda.template kernel_memory<T>(count); };
+  T *delta = memory(rows), *dqueries = memory(rows * width), *dkeys = memory(keys * width), *dbiases = memory(keys);
+  T* row_sums = memory(rows);
+
+  // Columns of one tensor are claimed together.
+  const auto of_q = inform::cleared_slot(cuda, op.q.tensor);
+  const auto of_k = inform::cleared_slot(cuda, op.k.tensor), of_v = inform::cleared_slot(cuda, op.v.tensor);
+  const auto dw = inform::cleared_slot(cuda, op.output);
+  const auto da = op.counted() > 1 ? inform::cleared_slot(cuda, op.attention_log_sum) : GradientSlot<T>{};
+  auto du = op.u.gradient_slot(), de = op.e.gradient_slot();
+  StreamGradient<T> slots;
+  slots.dq = {of_q, op.q.first, op.q.tensor.cols(), op.head_width()};
+  slots.dk = {of_k, op.k.first, op.k.tensor.cols(), op.head_width()};
+  slots.dv = {of_v, op.v.first, op.v.tensor.cols(), op.value_width()};
+
+  Stream<T> whole = op.stream(nullptr, nullptr, nullptr, 0);
+  whole.y = {op.y.data, experts, 0};
+  stream::inner_products<T>(cuda, whole, {op.y.gradient, experts, 0}, nullptr, delta);
+  for (Index at = 0; at < op.counted(); ++at) {
+    const ArenaScope head_scope(cuda.device_arena());
+    const inform::CudaFactors<T> f(cuda, op, at);
+    StreamGradient<T> g;
+    g.dy = {op.y.gradient, experts, 0};
+    g.log_sum = {op.log_sum.data + at, op.counted(), 0};
+    g.delta = {delta, 1, 0};
+    g.dq = {GradientSlot<T>{dqueries, false}, 0, width};
+    g.dk = {GradientSlot<T>{dkeys, false}, 0, width};
+    g.dbias = {GradientSlot<T>{dbiases, false}, 0, 1};
+    g.dv = {de, 0, experts};
+    if (da) g.row_sum = {row_sums, 1, 0};
+    stream::run_backward(cuda, op.stream(f.queries, f.keys_values, f.biases, at), g);
+    if (da)
+      cuda.parallel_for(rows, [=] __device__(Index row) { da.put(row * heads + at, -row_sums[row]); });
+    inform::pass_on(cuda, op, f, dqueries, dkeys, dbiases, slots, du, dw);
+    du.add = de.add = true;
+  }
+}
+
+}  // namespace neuroinhib::ops
