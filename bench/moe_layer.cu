@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "options.cuh"
+#include "timing.cuh"
 
 namespace {
 
@@ -21,33 +22,6 @@ constexpr Shapes kShapes[] = {{"mixtral", 8192, 4096, 14336, 8, 2},
                               {"qwen3-a3b", 16384, 2048, 768, 128, 8},
                               {"olmoe", 16384, 2048, 1024, 64, 8},
                               {"mi-medium", 12288, 352, 1408, 16, 2}};
-
-/// Random numbers of the given deviation, on the device.
-void fill_randomly(Cuda<float>& cuda, const View<float>& target, std::uint32_t stream, float deviation) {
-  const RandomStream random{1, 0, stream};
-  const View<float> values = target;
-  cuda.parallel_for(values.size(), [=] __device__(Index i) { values[i] = deviation * random.normal<float>(i); });
-}
-
-/// Median milliseconds of a call.
-template <class Call>
-double median(Cuda<float>& cuda, const Call& call) {
-  constexpr int kRepeats = 9;
-  cudaEvent_t begin, end;
-  require_cuda(cudaEventCreate(&begin), "timing");
-  require_cuda(cudaEventCreate(&end), "timing");
-  for (int i = 0; i < 3; ++i) call();
-  std::vector<float> times(kRepeats);
-  for (float& time : times) {
-    require_cuda(cudaEventRecord(begin, cuda.cuda_stream()), "timing");
-    call();
-    require_cuda(cudaEventRecord(end, cuda.cuda_stream()), "timing");
-    require_cuda(cudaEventSynchronize(end), "timing");
-    require_cuda(cudaEventElapsedTime(&time, begin, end), "timing");
-  }
-  std::nth_element(times.begin(), times.begin() + kRepeats / 2, times.end());
-  return static_cast<double>(times[kRepeats / 2]);
-}
 
 template <Index M>
 void measure(const Shapes& s, Precision precision) {

@@ -59,6 +59,7 @@ auto with_log_sum(Ex& ex, const R& result, Index heads) {
 template <class Visit>
 void for_each_attention(const Visit& visit, Index sequences, Index length, Index width, const std::string& size) {
   const Index rows = sequences * length;
+  const double unit = 1 / std::sqrt(static_cast<double>(width));  // logits of unit scale
   std::vector<int> documents;
   for (Index i = 0; i < rows; ++i)
     documents.push_back(i % length == length - 1 ? -1 : static_cast<int>(i % length >= length / 2));
@@ -75,7 +76,7 @@ void for_each_attention(const Visit& visit, Index sequences, Index length, Index
             v(in[0], 4 * width, 2 * width);
         return with_log_sum(ex, attention(ex, q, k, v, sequences_of(ex), 2), 2);
       });
-      visit("attention of tokens like each other, " + name, inputs({{{rows, width}}, {{rows, 5}}}),
+      visit("attention of tokens like each other, " + name, inputs({{{rows, width}, -1e300, 0, unit}, {{rows, 5}}}),
             [=]<class Ex>(Ex& ex, const auto& in) {
               using C = Columns<ScalarOf<Ex>>;
               return attention(ex, C(in[0]), C(in[0]), C(in[1]), sequences_of(ex), 1, .7).y;
@@ -83,7 +84,8 @@ void for_each_attention(const Visit& visit, Index sequences, Index length, Index
       for (const bool all : {false, true})
         visit(
             "attention-inform, " + name + (all ? ", all heads" : ""),
-            inputs({{{rows, 6 * width}}, {{7, 2 * width}, -1e300, 0, .3}, {{rows, 7}, -1e300, 0, .7}, {{rows, 4}}}),
+            inputs(
+                {{{rows, 6 * width}}, {{7, 2 * width}, -1e300, 0, .5 * unit}, {{rows, 7}, -1e300, 0, .7}, {{rows, 4}}}),
             [=]<class Ex>(Ex& ex, const auto& in) {
               AttentionTrace<ScalarOf<Ex>> trace;
               trace.q = {in[0], 0, 2 * width};

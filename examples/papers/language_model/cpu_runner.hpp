@@ -14,9 +14,9 @@ class CpuRunner {
 
   [[nodiscard]] Cpu<float>& backend() { return cpu_; }
 
-  template <class M, class Rate>
+  template <class M>
   double steps(M& model, Parameters<float>& parameters, Adam<float>& adam, std::span<const Index> order, Index first,
-               const Rate& rate) {
+               const WarmUp& rate) {
     double sum = 0;
     const auto count = static_cast<Index>(order.size()) / batch_;
     for (Index step = 0; step < count; ++step) {
@@ -54,10 +54,12 @@ class CpuRunner {
     return {.length = rows.length, .document = view(documents_)};
   }
   void gather(const Rows& rows, std::span<const Index> numbers) {
-    for (const auto& [target, source] : {std::pair{&ids_, &rows.ids}, {&labels_, &rows.labels}, {&documents_, &rows.documents}}) {
+    for (const auto& [target, source] :
+         {std::pair{&ids_, &rows.ids}, {&labels_, &rows.labels}, {&documents_, &rows.documents}}) {
       target->clear();
       for (const Index number : numbers)
-        target->insert(target->end(), source->begin() + number * rows.length, source->begin() + (number + 1) * rows.length);
+        target->insert(target->end(), source->begin() + number * rows.length,
+                       source->begin() + (number + 1) * rows.length);
     }
   }
 

@@ -12,26 +12,38 @@ namespace {
 using namespace language_model;
 
 Corpus load_corpus(const Settings& settings, Index vocabulary) {
-  constexpr Index kSentences = 20000;
+  // Small enough that every word's followers are seen often in every grammar.
+  constexpr Index kSentences = 30000, kGrammarWords = 200;
   if (settings.data.empty())
-    return make_grammars(vocabulary, settings.sentences > 0 ? 10 * settings.sentences : kSentences);
+    return make_grammars(std::min(vocabulary, kGrammarWords),
+                         settings.sentences > 0 ? 10 * settings.sentences : kSentences);
   return read_corpus(settings.data, vocabulary, settings.sentences);
 }
 
-Rows first_rows(Rows rows, Index most) {
+/// At most so many rows, spread evenly over all; 0: all.
+Rows some_rows(const Rows& rows, Index most) {
   if (most <= 0 || rows.count() <= most) return rows;
-  for (std::vector<int>* values : {&rows.ids, &rows.labels, &rows.documents, &rows.domains})
-    values->resize(static_cast<std::size_t>(most * rows.length));
-  return rows;
+  Rows chosen{rows.length, {}, {}, {}, {}};
+  for (Index i = 0; i < most; ++i) {
+    const Index from = i * rows.count() / most * rows.length;
+    for (const auto member : {&Rows::ids, &Rows::labels, &Rows::documents, &Rows::domains}) {
+      const auto begin = (rows.*member).begin() + from;
+      (chosen.*member).insert((chosen.*member).end(), begin, begin + rows.length);
+    }
+  }
+  return chosen;
 }
 
 /// The text of one paper's network.
 Data make_data(const Settings& settings, const Corpus& corpus, int paper, const Network& network) {
   constexpr std::uint64_t kAttackSeed = 3;
   const auto rows = paper == 1 ? sentence_rows : text_rows;
-  Data data{&corpus, rows(corpus, Split::training, network.length),
-            first_rows(rows(corpus, Split::validation, network.length), settings.evaluation_rows),
-            first_rows(rows(corpus, Split::test, network.length), settings.evaluation_rows), {}, 0};
+  Data data{&corpus,
+            rows(corpus, Split::training, network.length),
+            some_rows(rows(corpus, Split::validation, network.length), settings.evaluation_rows),
+            some_rows(rows(corpus, Split::test, network.length), settings.evaluation_rows),
+            {},
+            0};
   data.attacked = attacked(data.test, settings.attack, kAttackSeed);
   if (settings.data.empty()) data.floor = grammar_floor(corpus, data.test);
   return data;
@@ -40,8 +52,8 @@ Data make_data(const Settings& settings, const Corpus& corpus, int paper, const 
 nlohmann::json run(const Settings& settings, const Row& row, Index seed, const Data& data) {
   const auto checkpoint = settings.out / (row.name + "-" + std::to_string(seed) + ".safetensors");
   const std::map<std::string, decltype(&train_row_on_cuda)> on_cpu{
-      {"none", train_row<NoInhibition>},          {"random", train_row<RandomInhibition>},
-      {"glu", train_row<GluInhibition>},          {"pretext", train_row<PretextInhibition>},
+      {"none", train_row<NoInhibition>},           {"random", train_row<RandomInhibition>},
+      {"glu", train_row<GluInhibition>},           {"pretext", train_row<PretextInhibition>},
       {"posttext", train_row<PosttextInhibition>}, {"global", train_row<GlobalInhibition>}};
   const auto train = settings.on_cuda() ? train_row_on_cuda : on_cpu.at(row.inhibition);
   auto result = train(settings, row, seed, data, checkpoint);

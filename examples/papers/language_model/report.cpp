@@ -133,20 +133,24 @@ std::string Report::table(int paper) const {
   std::string out = paper == 1 ? "## Neural Inhibition, table 2: next-word prediction\n\n"
                                : "## Mutual-Inform SMoE, tables 1 and 3: next-word prediction\n\n";
   out += "Ours: " + n.name + ", vocabulary " + std::to_string(n.vocabulary) + ", " + std::to_string(n.batch) + " × " +
-         std::to_string(n.length) + " tokens a step, " + text("%.0f", steps) + " steps; text: " +
-         results_["settings"]["data"].get<std::string>() + ", " +
+         std::to_string(n.length) + " tokens a step, " + text("%.0f", steps) +
+         " steps; text: " + results_["settings"]["data"].get<std::string>() + ", " +
          std::to_string(results_["words"]["training"].get<Index>()) + " training words, " +
-         text("%.1f", 100 * results_["words"]["unknown"].get<double>()) + " % of all words unknown. Machine: " +
-         results_["machine"].get<std::string>() + ".\n";
+         text("%.1f", 100 * results_["words"]["unknown"].get<double>()) +
+         " % of all words unknown. Machine: " + results_["machine"].get<std::string>() + ".\n";
   out += paper == 1
              ? "Published: normalised loss on 300,000 / 1,000,000 sentences. It cannot be a loss per word of next-word "
-               "prediction: the research code shows its decoder the word it is to predict. Ours is causal, in nats a word.\n"
+               "prediction: the research code shows its decoder the word it is to predict. Ours is causal, in nats a "
+               "word.\n"
              : "Published: validation / test perplexity on WikiText-103 (103 million words, vocabulary 267,735, 60,000 "
                "steps of the medium network). Ours is another text and scale: compare rows, not columns. Attacked: " +
-                   text("%.0f", 100 * settings_.attack) + " % of the words read became \"AAA\", which no vocabulary has.\n";
+                   text("%.0f", 100 * settings_.attack) +
+                   " % of the words read became \"AAA\", which no vocabulary has.\n";
   if (floor > 0) out += "Floor (the grammars' own entropy): " + text("%.4f", floor) + " nats a word.\n";
-  out += "\n| Row | published | validation ppl | test nats | test ppl | attacked ppl | fluctuation | load CV | neighbours | seeds |\n"
-         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+  out +=
+      "\n| Row | published | validation ppl | test nats | test ppl | attacked ppl | fluctuation | load CV | neighbours "
+      "| seeds |\n"
+      "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
   for (const Row& row : rows) {
     const auto exp_of = [&](const char* measure) {
       return Summary(values(row.name, [&](const auto& run) { return std::exp(run[measure].template get<double>()); }));
@@ -197,14 +201,16 @@ std::string Report::layers(const std::vector<Row>& rows, const std::string& agai
             baseline = other["layers"][l]["entropy"];
         const auto& layer = run["layers"][l];
         const double self = layer["self"];
-        lines += " " + text("%.3f", layer["entropy"].get<double>() / baseline) + " / " +
-                 text("%.3f", run["fluctuation"][l].get<double>()) + (self > 0 ? " / " + text("%.2f", self) : "") + " |";
+        lines += " " + or_dash("%.3f", layer["entropy"].get<double>() / baseline) + " / " +
+                 text("%.3f", run["fluctuation"][l].get<double>()) + (self > 0 ? " / " + text("%.2f", self) : "") +
+                 " |";
       }
       lines += "\n";
     }
   }
   if (lines.empty()) return "";
-  const auto columns = std::count(lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(lines.find('\n')), '|') - 2;
+  const auto columns =
+      std::count(lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(lines.find('\n')), '|') - 2;
   std::string head = "| Row |", rule = "|---|";
   for (std::ptrdiff_t l = 0; l < columns; ++l) {
     head += " layer " + std::to_string(l + 1) + " |";
@@ -224,9 +230,12 @@ std::string Report::domains(const std::vector<Row>& rows) const {
   for (const Row& row : rows) {
     out += "| " + row.title + " |";
     for (std::size_t d = 0; d < names.size(); ++d)
-      out += " " + text("%.3f", Summary(values(row.name, [&](const auto& run) {
-                                  return run["domains"][d].template get<double>();
-                                })).mean) + " |";
+      out +=
+          " " +
+          or_dash("%.3f",
+                  Summary(values(row.name, [&](const auto& run) { return run["domains"][d].template get<double>(); }))
+                      .mean) +
+          " |";
     out += "\n";
   }
   return out;

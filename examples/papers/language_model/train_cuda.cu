@@ -41,7 +41,9 @@ class DeviceRows {
     });
     return batch;
   }
-  [[nodiscard]] Sequences sequences(const Batch& batch) const { return {.length = length_, .document = batch.documents}; }
+  [[nodiscard]] Sequences sequences(const Batch& batch) const {
+    return {.length = length_, .document = batch.documents};
+  }
 
  private:
   Index length_;
@@ -58,9 +60,9 @@ class CudaRunner {
 
   [[nodiscard]] Cuda<float>& backend() { return cuda_; }
 
-  template <class M, class Rate>
+  template <class M>
   double steps(M& model, Parameters<float>& parameters, Adam<float>& adam, std::span<const Index> order, Index first,
-               const Rate& rate) {
+               const WarmUp& rate) {
     const auto count = static_cast<Index>(order.size()) / batch_;
     const auto step = [&](double factor) {
       Recording ex(cuda_);

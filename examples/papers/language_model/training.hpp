@@ -22,7 +22,8 @@ struct Data {
   }
 };
 
-/// Row numbers of training steps [first, first + count), each `batch` long: passes over all rows, each in its own order.
+/// Row numbers of training steps [first, first + count), each `batch` long: passes over all rows, each in its own
+/// order.
 inline std::vector<Index> order_of(const Data& data, Index batch, Index first, Index count, std::uint64_t seed) {
   const Index rows = data.training.count(), a_pass = std::max<Index>(rows / batch, 1);
   std::vector<Index> numbers, pass;
@@ -38,11 +39,19 @@ inline std::vector<Index> order_of(const Data& data, Index batch, Index first, I
   return numbers;
 }
 
+/// The factor on the learning rate: rising linearly over so many steps, then 1.
+struct WarmUp {
+  Index steps;
+  [[nodiscard]] double operator()(Index step) const {
+    return steps > 0 ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(steps)) : 1.0;
+  }
+};
+
 nlohmann::json measures(const Evaluation& evaluation);
 
-/// Trains one row with one seed. An interrupted run goes on from the last checkpoint, to the same bits. The runner, made
-/// anew for each run, is what this needs of a backend: steps() trains on rows in an order and returns the mean loss,
-/// evaluate() measures a split.
+/// Trains one row with one seed. An interrupted run goes on from the last checkpoint, to the same bits. The runner,
+/// made anew for each run, is what this needs of a backend: steps() trains on rows in an order and returns the mean
+/// loss, evaluate() measures a split.
 template <class Runner, class M>
 nlohmann::json train(Runner& runner, M& model, const Settings& settings, const Row& row, Index seed, const Data& data,
                      const std::filesystem::path& checkpoint) {
@@ -52,9 +61,7 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
   const auto key = static_cast<std::uint64_t>(seed);
   Parameters<T> parameters(model, key, runner.backend().space());
   Adam<T> adam(parameters, {.learning_rate = network.learning_rate});
-  const auto rate = [&](Index step) {
-    return network.warmup > 0 ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(network.warmup)) : 1.0;
-  };
+  const WarmUp rate{network.warmup};
   RunLog log(settings, row, seed, steps);
   if (settings.resume && std::filesystem::exists(checkpoint))
     log.load(io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration()));

@@ -1,0 +1,105 @@
+// Routers at growing lengths, forward, causal: the linear router, similarity-inform, and attention-inform, the last with
+// and without the attention whose entropies it needs. To be set against bench/peers/routers_torch.py.
+//   routers [--precision tf32|bf16|strict]
+
+#include <cstdio>
+
+#include "options.cuh"
+#include "timing.cuh"
+
+namespace {
+
+using namespace neuroinhib;
+
+struct Extents {
+  Index sequences, length, width, heads, experts;
+};
+constexpr Extents kExtents[] = {{24, 512, 352, 8, 16},
+                                {8, 2048, 1024, 16, 64},
+                                {2, 8192, 1024, 16, 64},
+                                {1, 32768, 1024, 16, 64},
+                                {1, 131072, 1024, 16, 64}};
+
+/// A constant on the device.
+struct Numbers {
+  Storage<float> values{kSpaceOf<CudaMemory>};
+  Tensor<float> tensor;
+
+  Numbers(Cuda<float>& cuda, const Shape& shape, std::uint32_t stream, float deviation) {
+    values.resize(shape.size());
+    tensor.data = values.data();
+    tensor.shape = shape;
+    fill_randomly(cuda, tensor, stream, deviation);
+  }
+};
+
+void measure(const Extents& e, Precision precision) {
+  const Index rows = e.sequences * e.length;
+  const Sequences sequences{.length = e.length};
+  Storage<float> entropy(kSpaceOf<CudaMemory>);  // of the attention before the layer
+  {
+    Cuda<float> cuda({.precision = precision});
+    const Numbers qkv(cuda, {rows, 3 * e.width}, 3, 1);
+    const Columns<float> q(qkv.tensor, 0, e.width), k(qkv.tensor, e.width, e.width), v(qkv.tensor, 2 * e.width, e.width);
+    const auto attended = attention(cuda, q, k, v, sequences, e.heads);
+    entropy.assign(attended.entropy.data, attended.entropy.size());
+  }
+  // Each in a backend of its own, so that peak memory is its own.
+  const auto report = [&](const char* name, const auto& route) {
+    Cuda<float> cuda({.precision = precision});
+    const Numbers u(cuda, {rows, e.width}, 1, 1), w(cuda, {e.experts, e.width}, 2, 1 / std::sqrt(static_cast<float>(e.width)));
+    const Numbers qkv(cuda, {rows, 3 * e.width}, 3, 1), output(cuda, {e.width, e.width}, 4, .02f);
+    const auto experts = [&] { return softmax(cuda, linear(cuda, u.tensor, w.tensor, {}, LinearUse::routing)); };
+    const auto trace = [&] {
+      AttentionTrace<float> t;
+      t.q = {qkv.tensor, 0, e.width};
+      t.k = {qkv.tensor, e.width, e.width};
+      t.v = {qkv.tensor, 2 * e.width, e.width};
+      t.output_weight = output.tensor;
+      t.output = u.tensor;
+      t.heads = e.heads;
+      t.key_rows = e.length;
+      return t;
+    };
+    Tensor<float> entropies;
+    entropies.data = entropy.data();
+    entropies.shape = {rows, e.heads};
+    std::size_t bytes = 0;
+    const double time = median(cuda, [&] {
+      cuda.begin_step();
+      (void)top_m(cuda, route(cuda, u.tensor, experts, trace, entropies), 2);
+      bytes = cuda.peak_bytes();
+    });
+    std::printf("router %-22s B=%td N=%td D=%td H=%td K=%td %9.4f ms, step memory at most %zu MiB\n", name, e.sequences,
+                e.length, e.width, e.heads, e.experts, time, bytes >> 20);
+    std::fflush(stdout);
+  };
+  report("baseline", [](auto&, const auto&, const auto& experts, const auto&, const auto&) { return experts(); });
+  report("similarity", [=](auto& cuda, const auto& u, const auto& experts, const auto&, const auto&) {
+    return attention<Cuda<float>>(cuda, u, u, experts(), sequences, 1, 1).y;
+  });
+  const auto informed = [=](auto& cuda, const auto& experts, const auto& trace, const auto& entropy) {
+    const auto head = lowest_head(cuda, mean_entropy(cuda, entropy, {}));
+    return attention_inform(cuda, trace, experts(), sequences, head, static_cast<double>(trace.heads), 1).y;
+  };
+  report("attention", [=](auto& cuda, const auto&, const auto& experts, const auto& trace, const auto& entropy) {
+    return informed(cuda, experts, trace(), entropy);
+  });
+  report("attention, with its own", [=](auto& cuda, const auto&, const auto& experts, const auto& trace, const auto&) {
+    auto t = trace();
+    const auto attended = attention(cuda, t.q, t.k, t.v, sequences, t.heads);
+    t.log_sum = attended.log_sum;
+    return informed(cuda, experts, t, attended.entropy);
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Routers at growing lengths");
+  Precision precision = Precision::tf32;
+  add_precision(app, precision);
+  CLI11_PARSE(app, argc, argv);
+  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>({.precision = precision}).describe().c_str());
+  for (const Extents& e : kExtents) measure(e, precision);
+}
