@@ -252,6 +252,18 @@ void for_each_large_operation(const Visit& visit) {
     return embedding(ex, in[0], in[1], whole_numbers(ex, ids), 63);
   });
   for_each_attention(visit, 2, 131, 25, "no multiple of a tile");
+  for (const Mask mask : {Mask::causal, Mask::none})
+    visit(mask == Mask::causal ? "attention of wide tokens, causal" : "attention of wide tokens",
+          inputs({{{2 * 1100, 140}, -1e300, 0, .09}, {{2 * 1100, 5}}}), [=]<class Ex>(Ex& ex, const auto& in) {
+            using C = Columns<ScalarOf<Ex>>;
+            return attention(ex, C(in[0]), C(in[0]), C(in[1]), {.length = 1100, .mask = mask}, 1, .7).y;
+          });
+  visit("projected cross-entropy of wide tokens",
+        inputs({{{70, 260}, -1e300, 0, .2}, {{1003, 260}, -1e300, 0, .2}, {{1003}}}), [](auto& ex, const auto& in) {
+          std::vector<int> labels;
+          for (int i = 0; i < 70; ++i) labels.push_back(i % 7 == 0 ? -1 : i * 37 % 1003);
+          return projected_cross_entropy(ex, in[0], in[1], in[2], whole_numbers(ex, labels)).mean;
+        });
   visit("batch mean, tall", inputs({{{2051, 33}}}),
         [](auto& ex, const auto& in) { return batch_pool(ex, in[0], Pooling::mean); });
 }

@@ -19,12 +19,11 @@ typename M::Config configuration(const Settings& s, const Row& row, Index vocabu
   config.positions = n.length;
   config.blocks = n.blocks;
   config.moe_every = row.router == "none" ? 0 : row.every;
-  config.block = {.width = n.width,
-                  .heads = n.heads,
-                  .hidden = n.width,
-                  .norm = NormPlace::after,
-                  .dropout = n.dropout,
-                  .routing_mask = row.sees_all ? Mask::none : Mask::causal};
+  config.block.width = config.block.hidden = n.width;
+  config.block.heads = n.heads;
+  config.block.norm = NormPlace::after;
+  config.block.dropout = n.dropout;
+  config.block.routing_mask = row.sees_all ? Mask::none : Mask::causal;
   config.moe.width = n.width;
   config.moe.experts = n.experts;
   config.moe.hidden = {n.width};
@@ -34,7 +33,10 @@ typename M::Config configuration(const Settings& s, const Row& row, Index vocabu
   if constexpr (requires { config.moe.inhibition.earlier_widths; }) config.moe.inhibition.earlier_widths = {n.width};
   if constexpr (requires { config.moe.inhibition.p; }) config.moe.inhibition.p = 0.5;
   using Router = decltype(config.moe.router);
-  if constexpr (requires(Router r) { r.temperature; r.compare; }) {
+  if constexpr (requires(Router r) {
+                  r.temperature;
+                  r.compare;
+                }) {
     config.moe.router.temperature = s.temperature;
     config.moe.router.compare = s.compare == "raw"          ? SimilarityOf::raw
                                 : s.compare == "normalised" ? SimilarityOf::normalised
@@ -42,7 +44,9 @@ typename M::Config configuration(const Settings& s, const Row& row, Index vocabu
   }
   if constexpr (requires(Router r) { r.deviation; }) {
     config.moe.router.deviation = s.deviation;
-    config.moe.router.choice = s.head == "batch" ? HeadChoice::batch : s.head == "all" ? HeadChoice::all : HeadChoice::average;
+    config.moe.router.choice = s.head == "batch" ? HeadChoice::batch
+                               : s.head == "all" ? HeadChoice::all
+                                                 : HeadChoice::average;
   }
   return config;
 }

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include <neuroinhib/ops/attention/cuda_bands.cuh>
 #include <neuroinhib/ops/attention/cuda_stream.cuh>
 #include <neuroinhib/ops/attention/op.hpp>
 
@@ -14,7 +15,8 @@ template <class T>
   Index all = s.key_width | s.value_width;
   const std::array<HeadRows<const T>, 4> operands{s.q, s.k, s.v, dy};
   for (const HeadRows<const T>& rows : operands)
-    if (rows) all |= rows.stride | rows.head | static_cast<Index>(reinterpret_cast<std::uintptr_t>(rows.data) / sizeof(T));
+    if (rows)
+      all |= rows.stride | rows.head | static_cast<Index>(reinterpret_cast<std::uintptr_t>(rows.data) / sizeof(T));
   return all % 4 == 0 ? 4 : all % 2 == 0 ? 2 : 1;
 }
 
@@ -78,14 +80,18 @@ void join(Cuda<T>& cuda, const Parts<T>& parts, const LogSum& log_sum, const Put
 
 template <class T>
 void run_forward(Cuda<T>& cuda, const Stream<T>& s) {
+  if (is_wide(s)) return forward_bands(cuda, s);
   const Index blocks = s.sight.count * s.heads * tiles_of(s.sight.queries);
   const Index splits = splits_of(cuda, blocks, tiles_of(s.sight.keys));
   const Index rows = s.rows(), width = s.heads * s.value_width;
   const ArenaScope scope(cuda.device_arena());
   Stream<T> part = s;
   if (splits > 1) {
-    part.y = {s.value_width > 0 ? cuda.template kernel_memory<T>(splits * rows * width) : nullptr, width, s.value_width};
-    const auto numbers = [&] { return HeadRows<T>{cuda.template kernel_memory<T>(splits * rows * s.heads), s.heads, 1}; };
+    part.y = {s.value_width > 0 ? cuda.template kernel_memory<T>(splits * rows * width) : nullptr, width,
+              s.value_width};
+    const auto numbers = [&] {
+      return HeadRows<T>{cuda.template kernel_memory<T>(splits * rows * s.heads), s.heads, 1};
+    };
     part.log_sum = numbers();
     part.entropy = numbers();
     part.self = numbers();
@@ -114,7 +120,12 @@ template <class T>
 class Results {
  public:
   Results(Cuda<T>& cuda, const HeadSlot<T>& slot, Index rows, Index heads, Index width, Index splits)
-      : slot_(slot), rows_(rows), heads_(heads), width_(width), splits_(splits), own_(slot && (splits > 1 || slot.add)) {
+      : slot_(slot),
+        rows_(rows),
+        heads_(heads),
+        width_(width),
+        splits_(splits),
+        own_(slot && (splits > 1 || slot.add)) {
     if (own_) parts_ = cuda.template kernel_memory<T>(splits * rows * heads * width);
   }
   [[nodiscard]] HeadSlot<T> target() const {
@@ -151,7 +162,9 @@ void run_rows(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) {
   part.dq = dq.target();
   part.row_sum = of_sums.target();
   with_plan<T>(cuda, vector_of<T>(s, g.dy), [&]<class Plan>() {
-    const auto kernel = s.key_width <= kTile ? row_kernel<Plan, 1> : s.key_width <= 2 * kTile ? row_kernel<Plan, 2> : row_kernel<Plan, 0>;
+    const auto kernel = s.key_width <= kTile       ? row_kernel<Plan, 1>
+                        : s.key_width <= 2 * kTile ? row_kernel<Plan, 2>
+                                                   : row_kernel<Plan, 0>;
     launch<Plan>(cuda, blocks, splits, kernel, s, part, rows);
   });
   dq.finish(cuda);
@@ -163,8 +176,8 @@ void run_columns(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) 
   const Index blocks = s.sight.count * s.heads * tiles_of(s.sight.keys);
   const Index splits = splits_of(cuda, blocks, tiles_of(s.sight.queries)), rows = s.sight.count * s.sight.key_rows;
   const ArenaScope scope(cuda.device_arena());
-  const Results<T> dk(cuda, g.dk, rows, s.heads, s.key_width, splits), dv(cuda, g.dv, rows, s.heads, s.value_width, splits),
-      dbias(cuda, g.dbias, rows, s.heads, 1, splits);
+  const Results<T> dk(cuda, g.dk, rows, s.heads, s.key_width, splits),
+      dv(cuda, g.dv, rows, s.heads, s.value_width, splits), dbias(cuda, g.dbias, rows, s.heads, 1, splits);
   StreamGradient<T> part = g;
   part.dk = dk.target();
   part.dv = dv.target();
@@ -184,6 +197,7 @@ void run_columns(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) 
 /// The row pass comes first: q and k may be the same rows, and then dk is added to dq.
 template <class T>
 void run_backward(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) {
+  if (is_wide(s)) return backward_bands(cuda, s, g);
   if (g.dq || g.row_sum) run_rows(cuda, s, g);
   if (g.dk || g.dv || g.dbias) run_columns(cuda, s, g);
 }

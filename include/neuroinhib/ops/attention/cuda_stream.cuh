@@ -18,8 +18,7 @@ struct Plan {
   using Math = MathType;
   using T = typename Math::Scalar;
   static constexpr int kVector = VectorSize;
-  using RowPanel =
-      product::Panel<T, true, kTile, kDepth, kThreads, kVector, Math::layout(true, kVector)>;
+  using RowPanel = product::Panel<T, true, kTile, kDepth, kThreads, kVector, Math::layout(true, kVector)>;
   using ColumnPanel = product::Panel<T, false, kTile, kDepth, kThreads, kVector, product::Layout::padded>;
   static constexpr int kPanel = std::max(RowPanel::kSize, ColumnPanel::kSize), kPanels = 4;
   /// Panels, the tile of weights and that of slopes, and four numbers a row.
@@ -85,13 +84,13 @@ __device__ void multiply_rows(typename Plan::Math& sums, const T* a, Index a_str
   };
   load(0);
   for (int step = 0; step < steps; ++step) {
+    product::wait_copies<0>();
+    __syncthreads();  // this step's panels are there, and those of the step before have been read
     load(step + 1);
-    product::wait_copies<1>();
-    __syncthreads();
     const T* panel = own.panels + step % 2 * 2 * Plan::kPanel;
     sums.template multiply<Panel, Panel, kDepth>(panel, panel + Plan::kPanel, block.m0, block.n0);
-    __syncthreads();
   }
+  __syncthreads();
 }
 
 /// sums += tile · rows, or tileᵀ · rows, for columns [begin, end) of `count` rows in memory.
@@ -103,7 +102,8 @@ __device__ void multiply_tile(typename Plan::Math& sums, const T* tile, const T*
   const auto f = product::factor<false>(rows, 0, product::Line{stride}, product::Line{1});
   typename Panel::template Reader<std::remove_const_t<decltype(f)>> read(f, 0, begin, end);
 #pragma unroll
-  for (int half = 0; half < kTile / kDepth; ++half) read.load(f, own.panels + half * Plan::kPanel, half * kDepth, count);
+  for (int half = 0; half < kTile / kDepth; ++half)
+    read.load(f, own.panels + half * Plan::kPanel, half * kDepth, count);
   product::commit_copies();
   product::wait_copies<0>();
   __syncthreads();
@@ -137,8 +137,7 @@ struct Sums {
         typename Plan::Math part;
         multiply_tile<Plan, Transposed>(part, tile, rows, stride, count, begin, width, own, block);
         part.each([&](int m, int n, T sum) {
-          if (T* at = target(block.m0 + m, begin + block.n0 + n))
-            *at = first ? sum : *at * shrink(block.m0 + m) + sum;
+          if (T* at = target(block.m0 + m, begin + block.n0 + n)) *at = first ? sum : *at * shrink(block.m0 + m) + sum;
         });
       }
     }
@@ -167,29 +166,39 @@ __device__ T exponential(T x) {
     return __expf(x);
 }
 
-/// A product of a query and a key as a logit; −∞ where the query does not see the key.
+/// A product of a query and a key as a logit; −∞ where the query does not see the key. Biases of the tile's keys are in
+/// `biases`, where there are any.
 template <class T>
 struct Logit {
-  const Stream<T>& s;
-  int sequence, head, q, k, queries, keys;
-  bool open;
+  const Visibility& sight;
+  const T* biases;
+  T scale;
+  int sequence, q, k, queries, keys;
+  bool whole;  ///< every query of the tile sees every key
 
-  __device__ Logit(const Stream<T>& stream, const Block<T>& block, int first_query, int first_key, int query_count,
-                   int key_count)
-      : s(stream),
+  __device__ Logit(const Stream<T>& s, const Block<T>& block, int first_query, int first_key, int query_count,
+                   int key_count, const T* of_keys)
+      : sight(s.sight),
+        biases(s.bias ? of_keys : nullptr),
+        scale(s.scale),
         sequence(block.sequence),
-        head(block.head),
         q(first_query),
         k(first_key),
         queries(query_count),
         keys(key_count),
-        open(stream.sight.open(first_query, first_key + key_count)) {}
+        whole(query_count == kTile && key_count == kTile && s.sight.open(first_query, first_key + key_count)) {}
   __device__ T operator()(int m, int n, T product) const {
-    if (m >= queries || n >= keys || (!open && !s.sight.sees(sequence, q + m, k + n))) return static_cast<T>(-INFINITY);
-    const T bias = s.bias ? *s.bias.at(sequence * s.sight.key_rows + k + n, head) : T{0};
-    return product * s.scale + bias;
+    if (!whole && (m >= queries || n >= keys || !sight.sees(sequence, q + m, k + n))) return static_cast<T>(-INFINITY);
+    return biases != nullptr ? product * scale + biases[n] : product * scale;
   }
 };
+
+/// The biases of a tile's keys, for Logit; they are there after the next synchronisation.
+template <class Plan, class T = typename Plan::T>
+__device__ void load_biases(const Stream<T>& s, const Block<T>& block, int k, int keys, const Shared<Plan>& own) {
+  const int n = static_cast<int>(threadIdx.x);
+  if (s.bias && n < keys) own.row(3, n) = *s.bias.at(block.sequence * s.sight.key_rows + k + n, block.head);
+}
 
 /// This block's share of a pass's tiles.
 struct Slice {
@@ -228,9 +237,10 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(Stream<T> s, Index sp
   for (int tile = slice.begin; tile < slice.end; ++tile) {
     const int k = tile * kTile, keys = min(kTile, end - k);
     typename Plan::Math products;
+    load_biases<Plan>(s, block, k, keys, own);
     multiply_rows<Plan>(products, s.q.at(first_query, block.head), s.q.stride, queries,
                         s.k.at(first_key + k, block.head), s.k.stride, keys, d, own, block);
-    const Logit<T> logit(s, block, q, k, queries, keys);
+    const Logit<T> logit(s, block, q, k, queries, keys, &own.row(3, 0));
     products.each([&](int m, int n, T product) {
       own.weights[(block.m0 + m) * kStride + block.n0 + n] = logit(block.m0 + m, block.n0 + n, product);
     });
@@ -261,8 +271,9 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(Stream<T> s, Index sp
     if (part == 0) own.row(0, row) = shrink;
     __syncthreads();
     if (dv > 0)
-      y.template add<false>(own.weights, s.v.at(first_key + k, block.head), s.v.stride, keys, dv, tile == slice.begin,
-                            target, [&](int m) { return own.row(0, m); }, own, block);
+      y.template add<false>(
+          own.weights, s.v.at(first_key + k, block.head), s.v.stride, keys, dv, tile == slice.begin, target,
+          [&](int m) { return own.row(0, m); }, own, block);
   }
   const T log_sum = sum > 0 ? largest + log(sum) : hidden;
   if (part == 0) {
@@ -275,7 +286,8 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(Stream<T> s, Index sp
   }
   __syncthreads();
   if (dv > 0 && slice.begin < slice.end)
-    y.store(dv, target, [&](T value, int m) { return value * own.row(1, m); }, block);
+    y.store(
+        dv, target, [&](T value, int m) { return value * own.row(1, m); }, block);
   else if (dv > 0)
     for (int i = static_cast<int>(threadIdx.x); i < kTile * dv; i += kThreads)
       if (T* at = target(i / dv, i % dv)) *at = 0;
@@ -299,12 +311,13 @@ __device__ void slopes_of(const Stream<T>& s, const StreamGradient<T>& g, const 
                           int k, int keys, const Shared<Plan>& own) {
   const Index first_query = block.sequence * s.sight.queries + q, first_key = block.sequence * s.sight.key_rows + k;
   typename Plan::Math products, inner;
+  load_biases<Plan>(s, block, k, keys, own);
   multiply_rows<Plan>(products, s.q.at(first_query, block.head), s.q.stride, queries, s.k.at(first_key, block.head),
                       s.k.stride, keys, static_cast<int>(s.key_width), own, block);
   if (s.value_width > 0)
     multiply_rows<Plan>(inner, g.dy.at(first_query, block.head), g.dy.stride, queries, s.v.at(first_key, block.head),
                         s.v.stride, keys, static_cast<int>(s.value_width), own, block);
-  const Logit<T> logit(s, block, q, k, queries, keys);
+  const Logit<T> logit(s, block, q, k, queries, keys, &own.row(3, 0));
   products.each(
       [&](int i, int j, T product, T of_values) {
         const int m = block.m0 + i, n = block.n0 + j;
@@ -343,14 +356,16 @@ __global__ void __launch_bounds__(kThreads) row_kernel(Stream<T> s, StreamGradie
     slopes_of<Plan, false>(s, g, block, q, queries, k, keys, own);
     if (g.row_sum)
       for (int n = part; n < kTile; n += 2) total += own.slopes[row * kStride + n];
-    dq.template add<false>(own.slopes, s.k.at(block.sequence * s.sight.key_rows + k, block.head), s.k.stride, keys, d,
-                           tile == slice.begin, target, [](int) { return T{1}; }, own, block);
+    dq.template add<false>(
+        own.slopes, s.k.at(block.sequence * s.sight.key_rows + k, block.head), s.k.stride, keys, d, tile == slice.begin,
+        target, [](int) { return T{1}; }, own, block);
   }
   total += __shfl_xor_sync(0xffffffffu, total, 1);
   if (g.row_sum && part == 0 && row < queries) *g.row_sum.at(out + row, block.head) = total;
   __syncthreads();
   const bool any = slice.begin < slice.end;
-  dq.store(d, target, [&](T value, int) { return any ? s.scale * value : T{0}; }, block);
+  dq.store(
+      d, target, [&](T value, int) { return any ? s.scale * value : T{0}; }, block);
 }
 
 /// dk, dv and dbias of a tile of keys.
@@ -393,8 +408,12 @@ __global__ void __launch_bounds__(kThreads) column_kernel(Stream<T> s, StreamGra
   }
   __syncthreads();
   const bool any = slice.begin < slice.end;
-  if (g.dk) dk.store(d, keys_at, [&](T value, int) { return any ? s.scale * value : T{0}; }, block);
-  if (g.dv) values.store(dv, values_at, [&](T value, int) { return any ? value : T{0}; }, block);
+  if (g.dk)
+    dk.store(
+        d, keys_at, [&](T value, int) { return any ? s.scale * value : T{0}; }, block);
+  if (g.dv)
+    values.store(
+        dv, values_at, [&](T value, int) { return any ? value : T{0}; }, block);
   if (!g.dbias) return;
   __syncthreads();
   if (half == 1) own.row(0, column) = total;

@@ -2,7 +2,6 @@
 
 #include <neuroinhib/ops/attention/cuda.cuh>
 #include <neuroinhib/ops/attention_inform/op.hpp>
-#include <neuroinhib/ops/linear/cuda.cuh>
 
 namespace neuroinhib::ops {
 namespace inform {
@@ -14,7 +13,8 @@ struct HeadNumber {
   __device__ int operator()() const { return chosen != nullptr ? *chosen : at; }
 };
 
-/// Queries, keys and biases of one head, in the step's memory, with W_h and, for the backward pass, v and v G (G = WᵀW).
+/// Queries, keys and biases of one head, in the step's memory, with W_h and, for the backward pass, v and v G (G =
+/// WᵀW).
 template <class T>
 struct CudaFactors {
   HeadNumber head;
@@ -44,14 +44,11 @@ struct CudaFactors {
     multiply(cuda, false, false, keys, dv, dv, values, gram, projected, false);
     finish(cuda, op, of_u);
   }
-  /// c [m, n] (+)= op(a) op(b), all in one piece.
+  /// c [m, n] (+)= op(a) op(b), all in one piece. Exact: these products are small, and routing is made of them.
   static void multiply(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, Index n, Index k, const T* a,
                        const T* b, T* c, bool add) {
-    const auto rows_of = [](const T* data, Index lines, Index columns) {
-      return product::plain_rows<T>(data, lines, columns);
-    };
-    blas_product(cuda, transpose_a, transpose_b, m, n, k, transpose_a ? rows_of(a, k, m) : rows_of(a, m, k),
-                 transpose_b ? rows_of(b, n, k) : rows_of(b, k, n), c, add);
+    stream::multiply_each<T>(cuda, 1, transpose_a, transpose_b, m, n, k, {a, transpose_a ? m : k, 0},
+                             {b, transpose_b ? k : n, 0}, {c, n, 0}, add, true);
   }
 
   // For the constructor: nvcc wants functions with device lambdas to be public.
@@ -72,8 +69,7 @@ struct CudaFactors {
     const T on_u = op.factor / op.variance, on_q = 1 / std::sqrt(static_cast<T>(d)), on_bias = -op.factor * on_u / 2;
     const auto q = columns_of(op.q.tensor, op.q.first, d), k = columns_of(op.k.tensor, op.k.first, d);
     cuda.parallel_grid(rows, width, [=] __device__(Index row, Index c) {
-      f.queries[row * f.width + c] =
-          c < f.d ? on_q * q.at(row, f.head())[c] : on_u * of_u[row * f.dv + c - f.d];
+      f.queries[row * f.width + c] = c < f.d ? on_q * q.at(row, f.head())[c] : on_u * of_u[row * f.dv + c - f.d];
     });
     cuda.parallel_rows(keys, width, [=] __device__(Index row, const detail::Team<T>& team) {
       T length = 0;
@@ -202,8 +198,7 @@ void backward(Cuda<T>& cuda, const AttentionInform<T>& op) {
     g.dv = {de, 0, experts};
     if (da) g.row_sum = {row_sums, 1, 0};
     stream::run_backward(cuda, op.stream(f.queries, f.keys_values, f.biases, at), g);
-    if (da)
-      cuda.parallel_for(rows, [=] __device__(Index row) { da.put(row * heads + at, -row_sums[row]); });
+    if (da) cuda.parallel_for(rows, [=] __device__(Index row) { da.put(row * heads + at, -row_sums[row]); });
     inform::pass_on(cuda, op, f, dqueries, dkeys, dbiases, slots, du, dw);
     du.add = de.add = true;
   }
