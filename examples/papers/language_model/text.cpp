@@ -173,6 +173,11 @@ void WordReader::add(std::string_view word, std::vector<std::string>& words) {
 }
 
 void WordReader::add_stem(std::string_view word, std::vector<std::string>& words) {
+  // Porter's own program leaves words of two letters alone; libstemmer would make "is" an "i".
+  if (word.size() <= 2) {
+    words.emplace_back(word);
+    return;
+  }
   const sb_symbol* stem =
       sb_stemmer_stem(stemmer_.get(), reinterpret_cast<const sb_symbol*>(word.data()), static_cast<int>(word.size()));
   words.emplace_back(reinterpret_cast<const char*>(stem), static_cast<std::size_t>(sb_stemmer_length(stemmer_.get())));

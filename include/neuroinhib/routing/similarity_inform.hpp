@@ -56,9 +56,9 @@ struct SimilarityInform {
                                          const TokenContext<T>& context) {
       const auto own = this->own_scores(ex, z, x, context);
       const Tensor<T> u = compared(ex, x, context);
-      const Tensor<T> queries = config.learned ? metric(ex, u) : u;
-      const auto [keys, values, key_rows] = this->remembered(ex, u, own.scores, context);
-      const auto s = attention<Ex>(ex, queries, keys, values, context.sequences, 1, 1 / config.temperature, key_rows);
+      const Tensor<T> compared_with = config.learned ? metric(ex, u) : u;  // W_s u_j
+      const auto [keys, values, key_rows] = this->remembered(ex, compared_with, own.scores, context);
+      const auto s = attention<Ex>(ex, u, keys, values, context.sequences, 1, 1 / config.temperature, key_rows);
       return {s.y, own.hidden, own.scores, s.entropy, s.self};
     }
 

@@ -9,7 +9,7 @@ namespace neuroinhib {
 template <class T>
 struct InformCache {
   TokenCache<T> scores;  ///< e_j
-  TokenCache<T> keys;    ///< u_j, as similarity compares them; unused by attention-inform
+  TokenCache<T> keys;    ///< W_s u_j of similarity-inform; unused by attention-inform
 };
 
 /// What routers may look at besides a token's own features; all of it optional, a router says what it misses.

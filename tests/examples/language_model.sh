@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# The experiment from end to end, small: the same results on 1 and 2 threads and after kill -9, on real files and on the
+# grammars, and clear errors. Usage: language_model.sh <program>
+set -euo pipefail
+program=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+small=(--blocks 1 --width 16 --heads 2 --experts 4 --chosen 2 --length 16 --batch 8 --vocabulary 60 --steps 30 --epoch-steps 10
+  --evaluation-rows 16 --save-seconds 0 --warmup 5)
+rows=(--rows moe,global,smoe,smoe-similarity,smoe-attention,glu+similarity,smoe-similarity@all)
+
+fail() { echo "FAILED: $1" >&2; exit 1; }
+# What must not differ between two calls: everything but clocks and the machine.
+bits() { grep -vE '"(seconds|step_ms|machine)"' "$1/results.json"; }
+same() { diff <(bits "$work/whole") <(bits "$work/$1") >/dev/null || fail "$1 differs from the uninterrupted run"; }
+refuses() {
+  local words=$1; shift
+  if "$program" "$@" >"$work/out" 2>&1; then fail "accepted: $*"; fi
+  grep -q -- "$words" "$work/out" || { cat "$work/out"; fail "$* does not say \"$words\""; }
+}
+
+"$program" "${small[@]}" "${rows[@]}" --sentences 100 --threads 2 --out "$work/whole" >"$work/text" 2>"$work/err"
+grep -q "NOT text" "$work/whole/table.md" || fail "the table does not say that grammars are not text"
+grep -q "3.31e-6 / 1.81e-10" "$work/whole/table.md" || fail "the table lacks the published figure"
+grep -q "30.75 / 32.03" "$work/whole/table.md" || fail "the table lacks the second paper's figure"
+grep -q "Floor" "$work/whole/table.md" || fail "the table lacks the grammars' entropy"
+grep -q "not causal" "$work/whole/table.md" || fail "the arm without a causal mask is not labelled"
+
+"$program" "${small[@]}" "${rows[@]}" --sentences 100 --threads 1 --out "$work/one_thread" >/dev/null 2>"$work/err"
+same one_thread
+
+"$program" "${small[@]}" "${rows[@]}" --sentences 100 --threads 2 --out "$work/killed" >/dev/null 2>&1 &
+for _ in $(seq 600); do compgen -G "$work/killed/*.safetensors" >/dev/null && break; sleep 0.02; done
+kill -9 $! && wait $! 2>/dev/null || true
+"$program" "${small[@]}" "${rows[@]}" --sentences 100 --threads 2 --out "$work/killed" --resume >/dev/null 2>"$work/err"
+same killed
+
+# Real files: two domains, one of them gzip, with bytes that are not UTF-8.
+mkdir "$work/files"
+for i in $(seq 1 600); do echo "Sentence $i: the cat didn't sit on $((i % 7)) mats."; done >"$work/files/cats.txt"
+for i in $(seq 1 600); do printf 'Dogs\xff bark at %s cats, loudly!\n' $((i % 5)); done | gzip >"$work/files/dogs.txt.gz"
+"$program" "${small[@]}" --rows moe,smoe-attention --data "$work/files" --out "$work/real" >"$work/text" 2>"$work/err"
+grep -q "600 bytes are not UTF-8" "$work/text" || fail "invalid bytes are not told"
+grep -q "| cats | dogs |" "$work/real/table.md" || fail "no table by domain"
+
+refuses "rows.*or an inhibition+router" --rows everything
+refuses "rows.*or an inhibition+router" --rows glu+nothing
+refuses "output folder /proc/nothing" "${small[@]}" --rows moe --out /proc/nothing/here
+refuses "resume with the same options" "${small[@]}" "${rows[@]}" --sentences 100 --lr 1e-3 --out "$work/whole" --resume
+refuses "txt or .txt.gz" --data "$work/whole" --out "$work/none"
+refuses "readable text file" --data "$work/nowhere.txt" --out "$work/none"
+refuses "divides the width" --width 16 --heads 3 --sentences 100 --vocabulary 60 --rows moe --out "$work/none"
+refuses "tau" --tau 0 --out "$work/none"
+refuses "sigma" --sigma -1 --out "$work/none"
+: >"$work/empty.txt"
+refuses "no word for training" --data "$work/empty.txt" --out "$work/none"
+echo "$(wc -l <"$work/whole/results.json") lines of results, the same after every interruption"
