@@ -20,17 +20,22 @@ template <class T>
   return all % 4 == 0 ? 4 : all % 2 == 0 ? 2 : 1;
 }
 
-/// Calls use.operator()<Plan>() with the plan for these numbers.
+/// Calls use.operator()<Plan>() with the plan for these numbers and widths.
 template <class T, class Use>
-void with_plan(Cuda<T>& cuda, int vector, const Use& use) {
+void with_plan(Cuda<T>& cuda, const Stream<T>& s, int vector, const Use& use) {
+  const auto widths = [&]<class Math, int Vector>() {
+    if (s.value_width > kTile) return use.template operator()<Plan<Math, Vector, 2, 2>>();
+    if (s.key_width > kTile) return use.template operator()<Plan<Math, Vector, 2, 1>>();
+    use.template operator()<Plan<Math, Vector, 1, 1>>();
+  };
   if constexpr (std::is_same_v<T, float>)
     if (cuda.precision() != Precision::strict) {
-      using Math = product::Tf32<32, 32>;
-      if (vector == 4) return use.template operator()<Plan<Math, 4>>();
-      if (vector == 2) return use.template operator()<Plan<Math, 2>>();
-      return use.template operator()<Plan<Math, 1>>();
+      using Math = product::Tf32<kWarpRows, kTile>;
+      if (vector == 4) return widths.template operator()<Math, 4>();
+      if (vector == 2) return widths.template operator()<Math, 2>();
+      return widths.template operator()<Math, 1>();
     }
-  use.template operator()<Plan<product::MultiplyAdd<T>, 1>>();
+  widths.template operator()<product::MultiplyAdd<T, kWarpRows, kTile>, 1>();
 }
 
 /// Splits of a pass, so that few tiles still keep the device busy.
@@ -40,11 +45,13 @@ template <class T>
   return std::clamp<Index>(std::min<Index>(wanted, tiles / 4), 1, 16);
 }
 
-template <class Plan, class T, class... Parameters, class... Arguments>
-void launch(Cuda<T>& cuda, Index blocks, Index splits, void (*kernel)(Parameters...), const Arguments&... arguments) {
-  require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Plan::kSharedBytes), "stream");
-  cuda.launch_early(dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(splits)), dim3(kThreads),
-                    Plan::kSharedBytes, kernel, arguments...);
+template <class T, class... Parameters, class... Arguments>
+void launch(Cuda<T>& cuda, Index blocks, Index splits, std::size_t shared, void (*kernel)(Parameters...),
+            const Arguments&... arguments) {
+  require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
+               "stream");
+  cuda.launch_early(dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(splits)), dim3(kThreads), shared, kernel,
+                    arguments...);
 }
 
 /// Distributions of which each is a part of one: a row's parts count as exp(log_sum(part, row)).
@@ -96,9 +103,8 @@ void run_forward(Cuda<T>& cuda, const Stream<T>& s) {
     part.entropy = numbers();
     part.self = numbers();
   }
-  with_plan<T>(cuda, vector_of<T>(s, {}), [&]<class Plan>() {
-    const auto kernel = s.value_width <= kTile ? forward_kernel<Plan, 1> : forward_kernel<Plan, 0>;
-    launch<Plan>(cuda, blocks, splits, kernel, part, rows);
+  with_plan<T>(cuda, s, vector_of<T>(s, {}), [&]<class Plan>() {
+    launch(cuda, blocks, splits, Plan::shared_bytes(false), forward_kernel<Plan>, part, rows);
   });
   if (splits == 1) return;
   const Index heads = s.heads, all = rows * heads;
@@ -161,11 +167,8 @@ void run_rows(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) {
   StreamGradient<T> part = g;
   part.dq = dq.target();
   part.row_sum = of_sums.target();
-  with_plan<T>(cuda, vector_of<T>(s, g.dy), [&]<class Plan>() {
-    const auto kernel = s.key_width <= kTile       ? row_kernel<Plan, 1>
-                        : s.key_width <= 2 * kTile ? row_kernel<Plan, 2>
-                                                   : row_kernel<Plan, 0>;
-    launch<Plan>(cuda, blocks, splits, kernel, s, part, rows);
+  with_plan<T>(cuda, s, vector_of<T>(s, g.dy), [&]<class Plan>() {
+    launch(cuda, blocks, splits, Plan::shared_bytes(true), gradient_kernel<Plan, false>, s, part, rows);
   });
   dq.finish(cuda);
   of_sums.finish(cuda);
@@ -182,12 +185,8 @@ void run_columns(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) 
   part.dk = dk.target();
   part.dv = dv.target();
   part.dbias = dbias.target();
-  with_plan<T>(cuda, vector_of<T>(s, g.dy), [&]<class Plan>() {
-    const bool narrow = s.value_width <= kTile;
-    const auto kernel = narrow && s.key_width <= kTile       ? column_kernel<Plan, 1, 1>
-                        : narrow && s.key_width <= 2 * kTile ? column_kernel<Plan, 2, 1>
-                                                             : column_kernel<Plan, 0, 0>;
-    launch<Plan>(cuda, blocks, splits, kernel, s, part, rows);
+  with_plan<T>(cuda, s, vector_of<T>(s, g.dy), [&]<class Plan>() {
+    launch(cuda, blocks, splits, Plan::shared_bytes(true), gradient_kernel<Plan, true>, s, part, rows);
   });
   dk.finish(cuda);
   dv.finish(cuda);

@@ -3,19 +3,17 @@
 #include <algorithm>
 
 #include <neuroinhib/backend/cuda.cuh>
-#include <neuroinhib/ops/attention/stream.hpp>
+#include <neuroinhib/ops/attention/cuda_stream.cuh>
 
-/// A stream whose keys are wide: its products are worth cuBLAS. A band of queries against all keys they see is written
-/// to the step's memory, kBand numbers at the most, whatever the sequence's length.
+/// A stream of wide keys or values: its products are worth cuBLAS. A band of queries against all keys they see is
+/// written to the step's memory, kBand numbers at the most, whatever the sequence's length.
 namespace neuroinhib::ops::stream {
 
-/// Keys from which bands are faster than tiles in shared memory.
-inline constexpr Index kWideKey = 129;
 inline constexpr Index kBand = Index{1} << 24;
 
 template <class T>
 [[nodiscard]] bool is_wide(const Stream<T>& s) {
-  return s.heads == 1 && s.key_width >= kWideKey;
+  return std::max(s.key_width, s.value_width) > kWidest;
 }
 
 /// A batch of matrices: rows `stride` apart, matrices `batch` apart.
@@ -48,9 +46,9 @@ void multiply_each(Cuda<T>& cuda, Index count, bool transpose_a, bool transpose_
       "cuBLAS products");
 }
 
-/// Queries [q, q_end) of `count` sequences from `sequence` on, with the keys that they see.
+/// Queries [q, q_end) of one head of `count` sequences from `sequence` on, with the keys that they see.
 struct Band {
-  Index sequence, count, q, q_end, keys, stride;
+  Index head, sequence, count, q, q_end, keys, stride;
 
   NEUROINHIB_DEVICE [[nodiscard]] Index queries() const { return q_end - q; }
   NEUROINHIB_DEVICE [[nodiscard]] Index rows() const { return count * queries(); }
@@ -70,29 +68,31 @@ void for_each_band(const Stream<T>& s, const Visit& visit) {
     const Index q_end = std::min(sight.queries, q + height), keys = sight.keys_until(q_end);
     const Index at_once = std::max<Index>(1, kBand / ((q_end - q) * padded(keys)));
     for (Index sequence = 0; sequence < sight.count; sequence += at_once)
-      visit(Band{sequence, std::min(at_once, sight.count - sequence), q, q_end, keys, padded(keys)});
+      for (Index head = 0; head < s.heads; ++head)
+        visit(Band{head, sequence, std::min(at_once, sight.count - sequence), q, q_end, keys, padded(keys)});
   }
 }
 
 /// Rows of a band, or of its keys, in the stream's operands.
 template <class T, class U>
 [[nodiscard]] Matrices<T> queries_of(const Stream<U>& s, const Band& band, const HeadRows<T>& rows) {
-  return {rows.at(band.sequence * s.sight.queries + band.q, 0), rows.stride, s.sight.queries * rows.stride};
+  return {rows.at(band.sequence * s.sight.queries + band.q, band.head), rows.stride, s.sight.queries * rows.stride};
 }
 template <class T, class U>
 [[nodiscard]] Matrices<T> keys_of(const Stream<U>& s, const Band& band, const HeadRows<T>& rows) {
-  return {rows.at(band.sequence * s.sight.key_rows, 0), rows.stride, s.sight.key_rows * rows.stride};
+  return {rows.at(band.sequence * s.sight.key_rows, band.head), rows.stride, s.sight.key_rows * rows.stride};
 }
 
 /// One row of a band, for kernels.
 template <class T>
 struct BandRow {
-  Index sequence, query, out;  ///< out: the row in the stream
+  Index head, sequence, query, out;  ///< out: the row in the stream
   T* numbers;
   const Stream<T>& s;
 
   __device__ BandRow(const Stream<T>& stream, const Band& band, Index row, T* buffer)
-      : sequence(band.sequence + row / band.queries()),
+      : head(band.head),
+        sequence(band.sequence + row / band.queries()),
         query(band.q + row % band.queries()),
         out(sequence * stream.sight.queries + query),
         numbers(buffer + row * band.stride),
@@ -100,7 +100,7 @@ struct BandRow {
   /// The logit of a product; −∞ where it is hidden.
   __device__ T logit(Index key, T product) const {
     if (!s.sight.sees(sequence, query, key)) return static_cast<T>(-INFINITY);
-    return product * s.scale + (s.bias ? *s.bias.at(sequence * s.sight.key_rows + key, 0) : T{0});
+    return product * s.scale + (s.bias ? *s.bias.at(sequence * s.sight.key_rows + key, head) : T{0});
   }
 };
 
@@ -126,15 +126,15 @@ void soften(Cuda<T>& cuda, const Stream<T>& s, const Band& band, T* products, T*
       const T weight = exp(distance);
       sum += weight;
       if (weight > 0) moment += weight * distance;
-      if (s.self && key == s.sight.past + row.query) *s.self.at(row.out, 0) = weight;
+      if (s.self && key == s.sight.past + row.query) *s.self.at(row.out, row.head) = weight;
       if (keep) row.numbers[key] = weight;
     }
     sum = team.sum(sum);
     moment = team.sum(moment);
     if (team.lane == 0) {
       sums[i] = sum;
-      *s.log_sum.at(row.out, 0) = largest + log(sum);
-      if (s.entropy) *s.entropy.at(row.out, 0) = max(T{0}, log(sum) - moment / sum);
+      *s.log_sum.at(row.out, row.head) = largest + log(sum);
+      if (s.entropy) *s.entropy.at(row.out, row.head) = max(T{0}, log(sum) - moment / sum);
     }
   });
 }
@@ -154,9 +154,9 @@ void forward_bands(Cuda<T>& cuda, const Stream<T>& s) {
     cuda.parallel_grid(band.rows(), width + 1, [=] __device__(Index i, Index c) {
       const BandRow<T> row(s, band, i, products);
       if (c < width)
-        s.y.at(row.out, 0)[c] /= sums[i];
+        s.y.at(row.out, row.head)[c] /= sums[i];
       else if (s.self)
-        *s.self.at(row.out, 0) /= sums[i];
+        *s.self.at(row.out, row.head) /= sums[i];
     });
   });
 }
@@ -170,7 +170,7 @@ void differentiate(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g
   cuda.parallel_rows(band.rows(), band.keys, [=] __device__(Index i, const detail::Team<T>& team) {
     const BandRow<T> row(s, band, i, weights);
     T* of_row = slopes + i * band.stride;
-    const T log_sum = *g.log_sum.at(row.out, 0), delta = *g.delta.at(row.out, 0);
+    const T log_sum = *g.log_sum.at(row.out, row.head), delta = *g.delta.at(row.out, row.head);
     const Index label = g.label != nullptr ? g.label[row.out] : -1;
     T total = 0;
     for (Index key = team.lane; key < band.keys; key += team.size) {
@@ -183,15 +183,16 @@ void differentiate(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g
     }
     if (!g.row_sum) return;
     total = team.sum(total);
-    if (team.lane == 0) *g.row_sum.at(row.out, 0) = total;
+    if (team.lane == 0) *g.row_sum.at(row.out, row.head) = total;
   });
 }
 
 /// A slot to which parts are added: what is not there yet is zero.
 template <class T>
-[[nodiscard]] HeadSlot<T> opened(Cuda<T>& cuda, HeadSlot<T> slot, Index rows, Index width) {
+[[nodiscard]] HeadSlot<T> opened(Cuda<T>& cuda, HeadSlot<T> slot, Index rows, Index heads, Index width) {
   if (slot && !slot.add)
-    cuda.parallel_grid(rows, width, [=] __device__(Index row, Index c) { slot.at(row, 0)[c] = 0; });
+    cuda.parallel_grid(rows, heads * width,
+                       [=] __device__(Index row, Index c) { slot.at(row, c / width)[c % width] = 0; });
   slot.add = true;
   return slot;
 }
@@ -200,8 +201,10 @@ template <class T>
 void backward_bands(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) {
   const Index keys = s.sight.count * s.sight.key_rows;
   // q and k may be the same rows: whoever comes first stores, and then dk is added to dq.
-  const HeadSlot<T> dq = opened(cuda, g.dq, s.rows(), s.key_width), dk = opened(cuda, g.dk, keys, s.key_width),
-                    dv = opened(cuda, g.dv, keys, s.value_width), dbias = opened(cuda, g.dbias, keys, 1);
+  const HeadSlot<T> dq = opened(cuda, g.dq, s.rows(), s.heads, s.key_width),
+                    dk = opened(cuda, g.dk, keys, s.heads, s.key_width),
+                    dv = opened(cuda, g.dv, keys, s.heads, s.value_width),
+                    dbias = opened(cuda, g.dbias, keys, s.heads, 1);
   for_each_band(s, [&](const Band& band) {
     const ArenaScope scope(cuda.device_arena());
     const Index rows = band.queries();
@@ -215,13 +218,13 @@ void backward_bands(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& 
                        keys_of(s, band, s.v), {slopes, band.stride, rows * band.stride}, false);
     differentiate(cuda, s, g, band, weights, slopes);
     if (dbias) {
-      const Index stride = band.stride;
+      const Index stride = band.stride, head = band.head;
       for (Index sequence = 0; sequence < band.count; ++sequence) {
         const T* first = slopes + sequence * rows * stride;
         const Index key = (band.sequence + sequence) * s.sight.key_rows;
         cuda.sum_columns(
             rows, band.keys, [=] __device__(Index row, Index c) { return first[row * stride + c]; },
-            [=] __device__(Index c, T sum) { dbias.put(key + c, 0, 0, sum); });
+            [=] __device__(Index c, T sum) { dbias.put(key + c, head, 0, sum); });
       }
     }
     if (s.scale != 1) cuda.parallel_for(band.size(), [=, scale = s.scale] __device__(Index i) { slopes[i] *= scale; });

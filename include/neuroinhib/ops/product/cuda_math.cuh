@@ -7,11 +7,10 @@
 /// Ways in which a warp multiplies what lies in shared memory.
 namespace neuroinhib::ops::product {
 
-/// Rounds to tf32, to nearest. The bits below are left to the matrix unit, which ignores them.
+/// Rounds to tf32, to nearest: half of its last bit is added, and the bits below are left to the matrix unit, which ignores
+/// them. One instruction, where cvt.rna takes three.
 __device__ inline std::uint32_t to_tf32(float value) {
-  std::uint32_t bits;
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
-  return bits;
+  return __float_as_uint(value) + 0x1000u;
 }
 
 /// sum += a b on the matrix unit, 16 × 8 × 8: the fragments of one warp, as PTX lays them out.
@@ -32,20 +31,26 @@ __device__ inline void multiply_bf16(float (&sum)[4], const std::uint32_t (&a)[4
 template <int WarpM, int WarpN>
 struct WarpSums {
   static constexpr int kWarpM = WarpM, kWarpN = WarpN, kM = WarpM / 16, kN = WarpN / 8;
+  static constexpr bool kExact = false;
 
   float sums[kM][kN][4] = {};
 
-  /// visit(m, n, sum…) for this thread's results, and those of others of the same shape, within the warp's part.
-  template <class Visit, class... Others>
-  __device__ void each(const Visit& visit, Others&... others) {
+  /// The same by this thread's rows and columns; kRowLanes neighbouring lanes share their rows.
+  static constexpr int kRows = 2 * kM, kColumns = 2 * kN, kRowLanes = 4;
+  __device__ static int row(int r) { return 16 * (r / 2) + static_cast<int>(threadIdx.x) % 32 / 4 + 8 * (r % 2); }
+  __device__ static int column(int c) { return 8 * (c / 2) + static_cast<int>(threadIdx.x) % 4 * 2 + c % 2; }
+  __device__ float& at(int r, int c) { return sums[r / 2][c / 2][2 * (r % 2) + c % 2]; }
+
+  /// visit(m, n, sum) for this thread's results, within the warp's part.
+  template <class Visit>
+  __device__ void each(const Visit& visit) const {
     const int lane = threadIdx.x % 32;
 #pragma unroll
     for (int i = 0; i < kM; ++i)
 #pragma unroll
       for (int j = 0; j < kN; ++j)
 #pragma unroll
-        for (int r = 0; r < 4; ++r)
-          visit(16 * i + lane / 4 + 8 * (r / 2), 8 * j + lane % 4 * 2 + r % 2, sums[i][j][r], others.sums[i][j][r]...);
+        for (int r = 0; r < 4; ++r) visit(16 * i + lane / 4 + 8 * (r / 2), 8 * j + lane % 4 * 2 + r % 2, sums[i][j][r]);
   }
 };
 
@@ -173,38 +178,41 @@ struct Bf16 : WarpSums<WarpM, WarpN> {
   }
 };
 
-/// Plain multiply-adds: a warp computes 32 × 32, each lane 8 rows of 4 columns.
-template <class T>
+/// Plain multiply-adds: a lane computes every fourth row and every eighth column.
+template <class T, int WarpM = 32, int WarpN = 32>
 struct MultiplyAdd {
   using Scalar = T;
-  static constexpr int kWarpM = 32, kWarpN = 32;
+  static constexpr int kWarpM = WarpM, kWarpN = WarpN, kRows = WarpM / 4, kColumns = WarpN / 8, kRowLanes = 8;
+  static constexpr bool kExact = true;
   static constexpr Layout layout(bool, int) { return Layout::padded; }
 
-  T sums[8][4] = {};
+  T sums[kRows][kColumns] = {};
+
+  __device__ static int row(int r) { return static_cast<int>(threadIdx.x) % 32 / 8 + 4 * r; }
+  __device__ static int column(int c) { return static_cast<int>(threadIdx.x) % 8 + 8 * c; }
+  __device__ T& at(int r, int c) { return sums[r][c]; }
 
   template <class PanelA, class PanelB, int Depth>
   __device__ void multiply(const T* a, const T* b, int m, int n) {
-    const int lane = threadIdx.x % 32, row = lane / 8, column = lane % 8;
 #pragma unroll 4
     for (int k = 0; k < Depth; ++k) {
-      T fa[8], fb[4];
+      T fa[kRows], fb[kColumns];
 #pragma unroll
-      for (int i = 0; i < 8; ++i) fa[i] = a[PanelA::at(m + row + 4 * i, k)];
+      for (int r = 0; r < kRows; ++r) fa[r] = a[PanelA::at(m + row(r), k)];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) fb[j] = b[PanelB::at(n + column + 8 * j, k)];
+      for (int c = 0; c < kColumns; ++c) fb[c] = b[PanelB::at(n + column(c), k)];
 #pragma unroll
-      for (int i = 0; i < 8; ++i)
+      for (int r = 0; r < kRows; ++r)
 #pragma unroll
-        for (int j = 0; j < 4; ++j) sums[i][j] += fa[i] * fb[j];
+        for (int c = 0; c < kColumns; ++c) sums[r][c] += fa[r] * fb[c];
     }
   }
-  template <class Visit, class... Others>
-  __device__ void each(const Visit& visit, Others&... others) {
-    const int lane = threadIdx.x % 32;
+  template <class Visit>
+  __device__ void each(const Visit& visit) const {
 #pragma unroll
-    for (int i = 0; i < 8; ++i)
+    for (int r = 0; r < kRows; ++r)
 #pragma unroll
-      for (int j = 0; j < 4; ++j) visit(lane / 8 + 4 * i, lane % 8 + 8 * j, sums[i][j], others.sums[i][j]...);
+      for (int c = 0; c < kColumns; ++c) visit(row(r), column(c), sums[r][c]);
   }
 };
 
