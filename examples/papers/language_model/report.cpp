@@ -43,6 +43,22 @@ double mean_layer(const nlohmann::json& run, const char* measure) {
   for (const auto& layer : run["layers"]) sum += layer[measure].get<double>();
   return run["layers"].empty() ? NAN : sum / static_cast<double>(run["layers"].size());
 }
+/// What to say of layers whose weights on other words are degenerate: all on the word itself, or near even over all.
+std::string degenerate(const Row& row, const nlohmann::json& run, Index length) {
+  constexpr double kSelf = 0.95, kEven = 0.9;
+  std::string notes;
+  for (std::size_t l = 0; l < run["layers"].size(); ++l) {
+    const double self = run["layers"][l]["self"], neighbours = run["layers"][l]["neighbours"];
+    const std::string where = "- " + row.title + ", layer " + std::to_string(l + 1) + ": ";
+    if (self > kSelf)
+      notes += where + text("a word's weight on itself is %.2f", self) +
+               ": it routes all but as without the decorator; raise " + (row.inform == "similarity" ? "τ" : "σ") + "\n";
+    else if (neighbours > kEven * static_cast<double>(length) / 2)
+      notes += where + text("%.0f words weigh all but alike", neighbours) + ": routing is the text's mean; lower " +
+               (row.inform == "similarity" ? "τ" : "σ") + "\n";
+  }
+  return notes;
+}
 std::string or_dash(const char* format, double value) {
   return std::isnan(value) || value == 0 ? "–" : text(format, value);
 }
@@ -167,7 +183,12 @@ std::string Report::table(int paper) const {
            std::to_string(test.count) + " |\n";
   }
   const std::string against = paper == 1 ? "moe" : "smoe";
-  return out + comparisons(rows, against) + layers(rows, against) + domains(rows) + "\n";
+  std::string notes;
+  for (const Row& row : rows)
+    for (const auto& run : runs)
+      if (run["row"] == row.name && run["seed"] == 0) notes += degenerate(row, run, n.length);
+  if (!notes.empty()) notes = "\nDegenerate weights, seed 0:\n\n" + notes;
+  return out + comparisons(rows, against) + layers(rows, against) + notes + domains(rows) + "\n";
 }
 
 std::string Report::comparisons(const std::vector<Row>& rows, const std::string& against) const {

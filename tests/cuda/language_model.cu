@@ -1,0 +1,150 @@
+// Whole language models on the GPU: loss and gradients of the CPU's, decoding, and captured steps that train as steps
+// one by one do.
+
+#include "cuda/support.cuh"
+
+using namespace testing;
+
+namespace {
+
+constexpr Index kVocabulary = 90, kLength = 37, kSequences = 3, kWidth = 24;
+
+template <class R, class I, class T>
+using Model = LanguageModel<MoeLayer<R, I, TopM<2>, Mlp<Tanh>, Cpu<T>>>;
+
+template <class M>
+typename M::Config configuration() {
+  typename M::Config config;
+  config.vocabulary = kVocabulary;
+  config.positions = 40;
+  config.blocks = 2;
+  config.block.width = kWidth;
+  config.block.heads = 3;
+  config.moe.width = kWidth;
+  config.moe.experts = 5;
+  config.moe.hidden = {20};
+  if constexpr (requires { config.moe.inhibition.earlier_widths; }) config.moe.inhibition.earlier_widths = {kWidth};
+  return config;
+}
+
+std::vector<int> words(std::uint64_t seed, Index count) {
+  SequentialRandom random(seed, 1);
+  std::vector<int> all(static_cast<std::size_t>(count));
+  for (int& word : all) word = static_cast<int>(random.integer(0, kVocabulary - 1));
+  return all;
+}
+
+template <class Ex>
+View<const int> on_device(Ex& ex, const std::vector<int>& values) {
+  const auto target = ex.integers({static_cast<Index>(values.size())});
+  ex.backend().write(target, values.data());
+  return target;
+}
+
+/// Loss and all gradients of one step, after another that fills averages and memories.
+template <template <class> class M, class B>
+std::vector<Numbers> outcome(B& backend) {
+  using T = typename B::Scalar;
+  M<T> model(configuration<M<T>>());
+  Parameters<T> parameters(model, 4, B::space());
+  std::vector<Numbers> all;
+  for (std::uint64_t step = 0; step < 2; ++step) {
+    parameters.zero_gradients();
+    auto labels = words(20 + step, kSequences * kLength);
+    labels[5] = labels[50] = -1;
+    Recording ex(backend);
+    const auto ids = on_device(ex, words(10 + step, kSequences * kLength));
+    const auto loss = model.loss(ex, ids, on_device(ex, labels), {.length = kLength});
+    ex.backward(loss.total);
+    all = {numbers(backend, View<T>(loss.total)), numbers(backend, View<T>(loss.losses))};
+  }
+  (void)parameters.gradients();
+  for (const auto& entry : parameters.entries()) {
+    const auto gradient = parameters.gradient_of(entry);
+    all.emplace_back(gradient.begin(), gradient.end());
+  }
+  return all;
+}
+
+template <template <class> class M, class B>
+void check_model(B& backend, double tolerance) {
+  Cpu<double> cpu;
+  const auto expected = outcome<M>(cpu), actual = outcome<M>(backend);
+  REQUIRE(actual.size() == expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    INFO("number ", i);
+    CHECK(distance(actual[i], expected[i]) <= tolerance);
+  }
+}
+
+template <class T>
+using Similar = Model<SimilarityInform<LinearRouter>, GluInhibition, T>;
+template <class T>
+using Attending = Model<AttentionInform<XMoeRouter>, GlobalInhibition, T>;
+
+}  // namespace
+
+TEST_CASE("language models in double equal the CPU's") {
+  Cuda<double> cuda;
+  check_model<Similar>(cuda, 1e-10);
+  check_model<Attending>(cuda, 1e-10);
+}
+
+TEST_CASE("language models in strict float equal the CPU's in double") {
+  Cuda<float> cuda({.precision = Precision::strict});
+  check_model<Similar>(cuda, 1e-4);
+  check_model<Attending>(cuda, 1e-4);
+}
+
+TEST_CASE("decoding on the GPU gives what its full pass gives") {
+  Cuda<double> cuda;
+  Attending<double> model(configuration<Attending<double>>());
+  const Parameters<double> parameters(model, 4, cuda.space());
+  const auto ids = words(10, kLength);
+  cuda.begin_step();
+  const auto full =
+      numbers(cuda, View<double>(model.logits(cuda, model.forward(cuda, on_device(cuda, ids), {.length = kLength}))));
+  auto cache = model.make_cache(1, 40, cuda.space());
+  Numbers decoded;
+  for (Index i = 0; i < kLength; ++i) {
+    cuda.begin_step();
+    const auto row =
+        numbers(cuda, View<double>(model.decode(cuda, on_device(cuda, {ids[static_cast<std::size_t>(i)]}), cache)));
+    decoded.insert(decoded.end(), row.begin(), row.end());
+  }
+  CHECK(distance(decoded, full) < 1e-12);
+}
+
+TEST_CASE("captured steps of a language model train as steps one by one do") {
+  const auto train = [](bool captured) {
+    using M = Attending<float>;
+    M model(configuration<M>());
+    Cuda<float> cuda({.seed = 3});
+    Parameters<float> parameters(model, 4, cuda.space());
+    Adam<float> adam(parameters, {.learning_rate = 1e-2});
+    Storage<int> ids(cuda.space()), labels(cuda.space());
+    const auto read = words(10, kSequences * kLength), next = words(20, kSequences * kLength);
+    ids.assign(read.data(), static_cast<Index>(read.size()));
+    labels.assign(next.data(), static_cast<Index>(next.size()));
+    const auto step = [&] {
+      Recording ex(cuda);
+      const View<const int> of_ids{ids.data(), {ids.size()}}, of_labels{labels.data(), {labels.size()}};
+      ex.backward(model.loss(ex, of_ids, of_labels, {.length = kLength}).total);
+      adam.step(cuda, parameters);
+    };
+    for (int i = 0; i < 3; ++i) step();
+    REQUIRE(cuda.settled());
+    if (captured) {
+      const CudaGraph graph = cuda.capture(step, 2);
+      for (int i = 0; i < 4; ++i) cuda.replay(graph);
+      cuda.check();
+    } else {
+      for (int i = 0; i < 8; ++i) step();
+    }
+    std::vector<float> values;
+    for (const auto& entry : parameters.entries())
+      for (const float v : parameters.values_of(entry)) values.push_back(v);
+    return values;
+  };
+  CHECK(train(true) == train(false));
+}
