@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <set>
 
 #include <neuroinhib/io/file.hpp>
 #include <neuroinhib/version.hpp>
@@ -100,6 +101,7 @@ bool Report::has(const std::string& row, Index seed) const {
 }
 
 void Report::add(nlohmann::json run) {
+  run["machine"] = results_["machine"];
   results_["runs"].push_back(std::move(run));
   save();
 }
@@ -136,6 +138,17 @@ std::vector<double> Report::values(const std::string& row, const Measure& measur
   return all;
 }
 
+/// Where a table's runs were made: resuming may have gone on elsewhere.
+std::string Report::machines(const std::vector<Row>& rows) const {
+  std::set<std::string> names;
+  for (const Row& row : rows)
+    for (const auto& run : results_["runs"])
+      if (run["row"] == row.name) names.insert(run["machine"].get<std::string>());
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : "; ") + name;
+  return all;
+}
+
 std::string Report::table(int paper) const {
   std::vector<Row> rows;
   for (const std::string& name : settings_.rows)
@@ -153,7 +166,7 @@ std::string Report::table(int paper) const {
          " steps; text: " + results_["settings"]["data"].get<std::string>() + ", " +
          std::to_string(results_["words"]["training"].get<Index>()) + " training words, " +
          text("%.1f", 100 * results_["words"]["unknown"].get<double>()) +
-         " % of all words unknown. Machine: " + results_["machine"].get<std::string>() + ".\n";
+         " % of all words unknown. Machine: " + machines(rows) + ".\n";
   out += paper == 1
              ? "Published: normalised loss on 300,000 / 1,000,000 sentences. It cannot be a loss per word of next-word "
                "prediction: the research code shows its decoder the word it is to predict. Ours is causal, in nats a "

@@ -26,6 +26,7 @@ class Report {
   /// measure(run) of a row's runs.
   template <class Measure>
   [[nodiscard]] std::vector<double> values(const std::string& row, const Measure& measure) const;
+  [[nodiscard]] std::string machines(const std::vector<Row>& rows) const;
   [[nodiscard]] std::string table(int paper) const;
   [[nodiscard]] std::string comparisons(const std::vector<Row>& rows, const std::string& against) const;
   [[nodiscard]] std::string domains(const std::vector<Row>& rows) const;
