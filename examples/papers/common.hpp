@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -28,9 +30,20 @@ struct Interrupted {};
 /// Set by the signal handler.
 inline volatile std::sig_atomic_t interrupt_wanted = 0;
 
-inline void watch_interrupts() {
+/// main() of an experiment: `program` returns the exit status; interrupts and errors are told.
+template <class Program>
+int run_program(const Program& program) {
   std::signal(SIGINT, [](int) { interrupt_wanted = 1; });
   std::signal(SIGTERM, [](int) { interrupt_wanted = 1; });
+  try {
+    return program();
+  } catch (const Interrupted&) {
+    std::fprintf(stderr, "\ninterrupted; the same command with --resume goes on from the last checkpoint\n");
+    return 130;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
 }
 
 /// N of cuda:N. Throws ConfigError for another text.

@@ -82,7 +82,8 @@ Corpus read_corpus(const std::filesystem::path& path, Index words, Index most_se
     std::string name = file.filename().string();
     corpus.domains.push_back(name.substr(0, name.find(".txt")));
     if (notes.invalid_bytes > 0)
-      corpus.notes.push_back(name + ": " + std::to_string(notes.invalid_bytes) + " bytes are not UTF-8, read as spaces");
+      corpus.notes.push_back(name + ": " + std::to_string(notes.invalid_bytes) +
+                             " bytes are not UTF-8, read as spaces");
     if (notes.cut_lines > 0)
       corpus.notes.push_back(name + ": lines of more than " + std::to_string(kLongestLine) + " bytes, read in " +
                              std::to_string(notes.cut_lines) + " more pieces");
@@ -106,8 +107,8 @@ Corpus read_corpus(const std::filesystem::path& path, Index words, Index most_se
   for (const Split split : {Split::training, Split::validation, Split::test})
     if (corpus.words(split) == 0)
       fail<ConfigError>("--data " + path.string(),
-                        "words for training, validation and test: at least " + std::to_string(9 * kDocumentSentences + 1) +
-                            " sentences, one a line",
+                        "words for training, validation and test: at least " +
+                            std::to_string(9 * kDocumentSentences + 1) + " sentences, one a line",
                         "no word for " + std::string(kSplits[static_cast<std::size_t>(split)]), "name more text");
   corpus.unknown = static_cast<double>(unknown) / static_cast<double>(all);
   return corpus;

@@ -25,11 +25,11 @@ struct Document {
 };
 
 struct Corpus {
-  std::string source;                 ///< for people to read
+  std::string source;  ///< for people to read
   std::vector<std::string> domains, vocabulary;
   std::vector<Document> documents;
-  std::vector<std::string> notes;     ///< what reading met
-  double unknown = 0;                 ///< share of words outside the vocabulary
+  std::vector<std::string> notes;  ///< what reading met
+  double unknown = 0;              ///< share of words outside the vocabulary
 
   [[nodiscard]] Index words(Split split) const;
 };
@@ -41,8 +41,8 @@ inline constexpr Index kDocumentSentences = 50;
 /// <eos> and <unk>. `most_sentences` 0: all; else the first of each domain. Throws ConfigError for text without a word.
 Corpus read_corpus(const std::filesystem::path& path, Index words, Index most_sentences);
 
-/// Ten grammars over one vocabulary: in each, a word is followed by one of eight, with chances that fall as 1/rank. What
-/// the next word's entropy is, given all words before, is known exactly (grammar_floor).
+/// Ten grammars over one vocabulary: in each, a word is followed by one of eight, with chances that fall as 1/rank.
+/// What the next word's entropy is, given all words before, is known exactly (grammar_floor).
 Corpus make_grammars(Index words, Index sentences);
 
 /// Rows of `length` tokens, as a model reads them.
@@ -63,8 +63,8 @@ Rows text_rows(const Corpus& corpus, Split split, Index length);
 /// Nats per counted label that a model which knew the grammars would need: the floor for these rows.
 double grammar_floor(const Corpus& corpus, const Rows& rows);
 
-/// The word-swap attack of Mutual-Inform SMoE: a share of the words a model reads becomes "AAA", which no vocabulary has.
-/// Labels stay.
+/// The word-swap attack of Mutual-Inform SMoE: a share of the words a model reads becomes "AAA", which no vocabulary
+/// has. Labels stay.
 Rows attacked(Rows rows, double share, std::uint64_t seed);
 
 }  // namespace language_model

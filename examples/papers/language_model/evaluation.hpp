@@ -10,16 +10,16 @@ namespace language_model {
 
 /// What an MoE layer did with the tokens of an evaluation.
 struct LayerMeasures {
-  double entropy = 0;                             ///< mean H(p_i), in nats
-  double own_entropy = 0;                         ///< mean H(e_i); 0 where tokens do not mix
-  double neighbours = 0, self = 0;                ///< means of exp H(s_i) and s_ii; 0 where tokens do not mix
-  std::vector<double> load;                       ///< [experts] share of slots
-  std::vector<std::vector<double>> domain_load;   ///< [domains, experts]
-  std::vector<std::uint64_t> chosen;              ///< [tokens] a bit for each chosen expert, modulo 64
+  double entropy = 0;                            ///< mean H(p_i), in nats
+  double own_entropy = 0;                        ///< mean H(e_i); 0 where tokens do not mix
+  double neighbours = 0, self = 0;               ///< means of exp H(s_i) and s_ii; 0 where tokens do not mix
+  std::vector<double> load;                      ///< [experts] share of slots
+  std::vector<std::vector<double>> domain_load;  ///< [domains, experts]
+  std::vector<std::uint64_t> chosen;             ///< [tokens] a bit for each chosen expert, modulo 64
 };
 
 struct Evaluation {
-  double nats = 0;                   ///< a token
+  double nats = 0;  ///< a token
   std::vector<double> domain_nats;
   std::vector<LayerMeasures> layers;
 };
@@ -41,7 +41,8 @@ class Evaluator {
       counts_[domain] += 1;
     }
     result_.layers.resize(layers.size());
-    for (std::size_t l = 0; l < layers.size(); ++l) add_layer(backend, first, values.size(), layers[l], result_.layers[l]);
+    for (std::size_t l = 0; l < layers.size(); ++l)
+      add_layer(backend, first, values.size(), layers[l], result_.layers[l]);
   }
 
   [[nodiscard]] Evaluation finish() {

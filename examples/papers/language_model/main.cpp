@@ -1,7 +1,6 @@
 // Language models of two papers on real text: does inhibition, or mutual-inform routing, predict the next word better?
 
 #include <cstdio>
-#include <exception>
 #include <map>
 
 #include "report.hpp"
@@ -97,14 +96,5 @@ int run_all(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  papers::watch_interrupts();
-  try {
-    return run_all(read_settings(argc, argv));
-  } catch (const papers::Interrupted&) {
-    std::fprintf(stderr, "\ninterrupted; the same command with --resume goes on from the last checkpoint\n");
-    return 130;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
+  return papers::run_program([&] { return run_all(read_settings(argc, argv)); });
 }

@@ -5,9 +5,7 @@
 #include <set>
 
 #include <neuroinhib/io/file.hpp>
-#include <neuroinhib/version.hpp>
 
-#include "../common.hpp"
 #include "training.hpp"
 
 namespace language_model {
@@ -78,62 +76,34 @@ nlohmann::json measures(const Evaluation& evaluation) {
   return all;
 }
 
-Report::Report(const Settings& settings, const Corpus& corpus, const std::string& machine) : settings_(settings) {
-  papers::make_folder(settings.out);
-  const std::string key = settings.key() + ", data " + corpus.source;
-  results_["runs"] = nlohmann::json::array();
-  if (settings.resume && std::filesystem::exists(path("results.json"))) take_up(key);
-  results_["experiment"] = "language_model";
-  results_["version"] = NEUROINHIB_VERSION;
-  results_["machine"] = machine;
-  results_["settings"] = {{"key", key}, {"data", corpus.source}, {"domains", corpus.domains}};
-  results_["words"] = {{"training", corpus.words(Split::training)},
-                       {"validation", corpus.words(Split::validation)},
-                       {"test", corpus.words(Split::test)},
-                       {"unknown", corpus.unknown}};
-  save();
-}
-
-bool Report::has(const std::string& row, Index seed) const {
-  for (const auto& run : results_["runs"])
-    if (run["row"] == row && run["seed"] == seed) return true;
-  return false;
+Report::Report(const Settings& settings, const Corpus& corpus, const std::string& machine)
+    : settings_(settings),
+      results_(settings.out, "language_model", settings.key() + ", data " + corpus.source, machine, settings.resume) {
+  nlohmann::json& json = results_.json();
+  json["settings"]["data"] = corpus.source;
+  json["settings"]["domains"] = corpus.domains;
+  json["words"] = {{"training", corpus.words(Split::training)},
+                   {"validation", corpus.words(Split::validation)},
+                   {"test", corpus.words(Split::test)},
+                   {"unknown", corpus.unknown}};
+  results_.save();
 }
 
 void Report::add(nlohmann::json run) {
-  run["machine"] = results_["machine"];
-  results_["runs"].push_back(std::move(run));
-  save();
+  results_.add(std::move(run));
+  results_.save();
 }
 
 void Report::show() const {
   const std::string all = table(1) + table(2);
-  neuroinhib::io::write_file(path("table.md"), all);
+  neuroinhib::io::write_file(results_.path("table.md"), all);
   std::printf("\n%s\nresults in %s\n", all.c_str(), settings_.out.string().c_str());
-}
-
-void Report::take_up(const std::string& key) {
-  std::string earlier;
-  try {
-    results_ = nlohmann::json::parse(neuroinhib::io::read_file(path("results.json")));
-    earlier = results_.at("settings").at("key").get<std::string>();
-  } catch (const nlohmann::json::exception& error) {
-    fail<FormatError>(path("results.json").string(), "the results of an earlier call", error.what(),
-                      "move the file away and start again");
-  }
-  if (earlier != key)
-    fail<ConfigError>("resuming from " + path("results.json").string(), key, earlier,
-                      "resume with the same options, or choose another folder with --out");
-}
-
-void Report::save() const {
-  neuroinhib::io::write_file(path("results.json"), results_.dump(1) + "\n");
 }
 
 template <class Measure>
 std::vector<double> Report::values(const std::string& row, const Measure& measure) const {
   std::vector<double> all;
-  for (const auto& run : results_["runs"])
+  for (const auto& run : results_.runs())
     if (run["row"] == row) all.push_back(measure(run));
   return all;
 }
@@ -142,7 +112,7 @@ std::vector<double> Report::values(const std::string& row, const Measure& measur
 std::string Report::machines(const std::vector<Row>& rows) const {
   std::set<std::string> names;
   for (const Row& row : rows)
-    for (const auto& run : results_["runs"])
+    for (const auto& run : results_.runs())
       if (run["row"] == row.name) names.insert(run["machine"].get<std::string>());
   std::string all;
   for (const std::string& name : names) all += (all.empty() ? "" : "; ") + name;
@@ -155,7 +125,7 @@ std::string Report::table(int paper) const {
     if (const Row row = find_row(name); row.paper == paper && has(name, 0)) rows.push_back(row);
   if (rows.empty()) return "";
   const Network& n = settings_.network(rows[0]);
-  const auto& runs = results_["runs"];
+  const auto& runs = results_.runs();
   double floor = 0, steps = 0;
   for (const auto& run : runs)
     if (run["row"] == rows[0].name) floor = run["floor"], steps = run["steps"];
@@ -163,9 +133,9 @@ std::string Report::table(int paper) const {
                                : "## Mutual-Inform SMoE, tables 1 and 3: next-word prediction\n\n";
   out += "Ours: " + n.name + ", vocabulary " + std::to_string(n.vocabulary) + ", " + std::to_string(n.batch) + " × " +
          std::to_string(n.length) + " tokens a step, " + text("%.0f", steps) +
-         " steps; text: " + results_["settings"]["data"].get<std::string>() + ", " +
-         std::to_string(results_["words"]["training"].get<Index>()) + " training words, " +
-         text("%.1f", 100 * results_["words"]["unknown"].get<double>()) +
+         " steps; text: " + results_.json()["settings"]["data"].get<std::string>() + ", " +
+         std::to_string(results_.json()["words"]["training"].get<Index>()) + " training words, " +
+         text("%.1f", 100 * results_.json()["words"]["unknown"].get<double>()) +
          " % of all words unknown. Machine: " + machines(rows) + ".\n";
   out += paper == 1
              ? "Published: normalised loss on 300,000 / 1,000,000 sentences. It cannot be a loss per word of next-word "
@@ -209,8 +179,8 @@ std::string Report::comparisons(const std::vector<Row>& rows, const std::string&
   for (const Row& row : rows) {
     if (row.name == against) continue;
     std::vector<double> differences;
-    for (const auto& run : results_["runs"])
-      for (const auto& other : results_["runs"])
+    for (const auto& run : results_.runs())
+      for (const auto& other : results_.runs())
         if (run["row"] == row.name && other["row"] == against && run["seed"] == other["seed"])
           differences.push_back(run["test"].get<double>() - other["test"].get<double>());
     const Summary paired(differences);
@@ -225,12 +195,12 @@ std::string Report::comparisons(const std::vector<Row>& rows, const std::string&
 std::string Report::layers(const std::vector<Row>& rows, const std::string& against) const {
   std::string lines;
   for (const Row& row : rows) {
-    for (const auto& run : results_["runs"]) {
+    for (const auto& run : results_.runs()) {
       if (run["row"] != row.name || run["seed"] != 0 || run["layers"].empty()) continue;
       lines += "| " + row.title + " |";
       for (std::size_t l = 0; l < run["layers"].size(); ++l) {
         double baseline = NAN;
-        for (const auto& other : results_["runs"])
+        for (const auto& other : results_.runs())
           if (other["row"] == against && other["seed"] == 0 && other["layers"].size() == run["layers"].size())
             baseline = other["layers"][l]["entropy"];
         const auto& layer = run["layers"][l];
@@ -256,7 +226,7 @@ std::string Report::layers(const std::vector<Row>& rows, const std::string& agai
 
 std::string Report::domains(const std::vector<Row>& rows) const {
   std::string out = "\nTest loss by domain, nats a word:\n\n| Row |";
-  const auto names = results_["settings"]["domains"].get<std::vector<std::string>>();
+  const auto names = results_.json()["settings"]["domains"].get<std::vector<std::string>>();
   for (const std::string& name : names) out += " " + name + " |";
   out += "\n|---|";
   for (std::size_t d = 0; d < names.size(); ++d) out += "---:|";

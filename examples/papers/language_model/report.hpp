@@ -1,9 +1,9 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "../results.hpp"
 #include "settings.hpp"
 
 namespace language_model {
@@ -11,18 +11,16 @@ namespace language_model {
 /// All runs so far: results.json, kept up to date run by run, and the tables made of it.
 class Report {
  public:
-  /// Takes up the results in the output folder when resuming. Throws ConfigError where they are of other options, IoError.
+  /// Takes up the results in the output folder when resuming. Throws ConfigError where they are of other options,
+  /// IoError.
   Report(const Settings& settings, const Corpus& corpus, const std::string& machine);
 
-  [[nodiscard]] bool has(const std::string& row, Index seed) const;
+  [[nodiscard]] bool has(const std::string& row, Index seed) const { return results_.has(row, seed); }
   void add(nlohmann::json run);
   /// Writes the tables and prints them.
   void show() const;
 
  private:
-  [[nodiscard]] std::filesystem::path path(const char* name) const { return settings_.out / name; }
-  void take_up(const std::string& key);
-  void save() const;
   /// measure(run) of a row's runs.
   template <class Measure>
   [[nodiscard]] std::vector<double> values(const std::string& row, const Measure& measure) const;
@@ -33,7 +31,7 @@ class Report {
   [[nodiscard]] std::string layers(const std::vector<Row>& rows, const std::string& against) const;
 
   const Settings& settings_;
-  nlohmann::json results_;
+  papers::Results results_;
 };
 
 }  // namespace language_model

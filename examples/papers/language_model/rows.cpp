@@ -53,7 +53,8 @@ Row find_row(const std::string& name) {
     std::string names;
     for (const Row& row : paper_rows()) names += row.name + ", ";
     neuroinhib::fail<neuroinhib::ConfigError>(
-        "--rows", names + "or an inhibition+router of random, glu, pretext, posttext, global and linear, similarity, attention",
+        "--rows",
+        names + "or an inhibition+router of random, glu, pretext, posttext, global and linear, similarity, attention",
         name, "separate names by commas; @all behind a name lifts the causal mask of its routing");
   }
   return {.name = name,

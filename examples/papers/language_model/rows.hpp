@@ -25,8 +25,8 @@ struct Row {
 /// Mutual-Inform SMoE, tables 1 and 3 (validation / test perplexity of the medium size on WikiText-103).
 const std::vector<Row>& paper_rows();
 
-/// A paper's row by its name; or any inhibition with any router, "inhibition+router", in the second paper's network; "@all"
-/// behind the name is the arm without a causal mask on the routing. Throws ConfigError for a name that is none.
+/// A paper's row by its name; or any inhibition with any router, "inhibition+router", in the second paper's network;
+/// "@all" behind the name is the arm without a causal mask on the routing. Throws ConfigError for a name that is none.
 Row find_row(const std::string& name);
 
 }  // namespace language_model

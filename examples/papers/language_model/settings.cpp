@@ -32,8 +32,11 @@ Network paper_network(int paper, const std::string& size, bool quick) {
 
 std::string extents(const Network& n) {
   char text[256];
-  std::snprintf(text, sizeof text, "%td × %td, %td heads, %td of %td experts, %td tokens × %td, rate %g, warm-up %td, dropout %g, vocabulary %td, %td steps",
-                n.blocks, n.width, n.heads, n.chosen, n.experts, n.batch, n.length, n.learning_rate, n.warmup, n.dropout, n.vocabulary, n.steps);
+  std::snprintf(text, sizeof text,
+                "%td × %td, %td heads, %td of %td experts, %td tokens × %td, rate %g, warm-up %td, dropout %g, "
+                "vocabulary %td, %td steps",
+                n.blocks, n.width, n.heads, n.chosen, n.experts, n.batch, n.length, n.learning_rate, n.warmup,
+                n.dropout, n.vocabulary, n.steps);
   return text;
 }
 
@@ -49,16 +52,26 @@ std::string Settings::key() const {
 Settings read_settings(int argc, char** argv) {
   Settings s;
   CLI::App app(
-      "Next-word prediction with the networks of \"Neural Inhibition Improves Dynamic Routing and Mixture of Experts\" and "
+      "Next-word prediction with the networks of \"Neural Inhibition Improves Dynamic Routing and Mixture of Experts\" "
+      "and "
       "\"Mutual-Inform SMoE\".");
-  s.rows = {"baseline", "moe", "random", "glu", "pretext", "posttext", "global", "smoe", "smoe-similarity", "smoe-attention"};
-  app.add_option("--rows", s.rows, "rows of the tables, comma-separated; inhibition+router for any pair, @all without the causal mask of the routing")
+  s.rows = {"baseline", "moe",  "random",          "glu",           "pretext", "posttext",
+            "global",   "smoe", "smoe-similarity", "smoe-attention"};
+  app.add_option("--rows", s.rows,
+                 "rows of the tables, comma-separated; inhibition+router for any pair, @all without the causal mask of "
+                 "the routing")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--data", s.data, "a text file, or a folder of .txt and .txt.gz files, one domain each, a sentence a line; without it: built-in grammars");
-  app.add_option("--size", s.size, "of the second paper's network")->check(CLI::IsMember({"small", "medium"}))->capture_default_str();
+  app.add_option("--data", s.data,
+                 "a text file, or a folder of .txt and .txt.gz files, one domain each, a sentence a line; without it: "
+                 "built-in grammars");
+  app.add_option("--size", s.size, "of the second paper's network")
+      ->check(CLI::IsMember({"small", "medium"}))
+      ->capture_default_str();
   app.add_option("--seeds", s.seeds, "runs of each row")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--sentences", s.sentences, "the first so many of each domain; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--sentences", s.sentences, "the first so many of each domain; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   // Of both networks, where given.
   struct Extents {
     Index blocks = 0, width = 0, heads = 0, experts = 0, chosen = 0, length = 0, batch = 0, vocabulary = 0, steps = 0,
@@ -89,17 +102,26 @@ Settings read_settings(int argc, char** argv) {
   app.add_option("--head", s.head, "which heads inform: the lowest entropy on average, of the batch, or all")
       ->check(CLI::IsMember({"average", "batch", "all"}))
       ->capture_default_str();
-  app.add_option("--attack", s.attack, "share of the words that the word-swap attack replaces")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  app.add_option("--attack", s.attack, "share of the words that the word-swap attack replaces")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   app.add_option("--evaluation-rows", s.evaluation_rows, "at most so many rows of validation and of test; 0: all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--threads", s.threads, "of the CPU; 0: all processors")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--threads", s.threads, "of the CPU; 0: all processors")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--device", s.device, "cpu, or cuda:0 for the first GPU")->capture_default_str();
-  app.add_option("--precision", s.precision, "of products on a GPU")->check(CLI::IsMember({"tf32", "bf16", "strict"}))->capture_default_str();
-  app.add_option("--save-seconds", s.save_seconds, "least time between two checkpoints")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--precision", s.precision, "of products on a GPU")
+      ->check(CLI::IsMember({"tf32", "bf16", "strict"}))
+      ->capture_default_str();
+  app.add_option("--save-seconds", s.save_seconds, "least time between two checkpoints")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--out", s.out, "folder for results, tables and checkpoints")->capture_default_str();
   app.add_flag("--resume", s.resume, "go on from the output folder");
-  app.add_flag("--quick", s.quick, "a small profile for two cores: small networks, 400 steps a row, 3,000 sentences a domain");
+  app.add_flag("--quick", s.quick,
+               "a small profile for two cores: small networks, 400 steps a row, 3,000 sentences a domain");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -111,9 +133,15 @@ Settings read_settings(int argc, char** argv) {
     const auto take = [](auto& target, auto value, auto none) {
       if (value != none) target = value;
     };
-    for (const auto& [target, value] : {std::pair{&n.blocks, given.blocks}, {&n.width, given.width}, {&n.heads, given.heads},
-                                        {&n.experts, given.experts}, {&n.chosen, given.chosen}, {&n.length, given.length},
-                                        {&n.batch, given.batch}, {&n.vocabulary, given.vocabulary}, {&n.steps, given.steps},
+    for (const auto& [target, value] : {std::pair{&n.blocks, given.blocks},
+                                        {&n.width, given.width},
+                                        {&n.heads, given.heads},
+                                        {&n.experts, given.experts},
+                                        {&n.chosen, given.chosen},
+                                        {&n.length, given.length},
+                                        {&n.batch, given.batch},
+                                        {&n.vocabulary, given.vocabulary},
+                                        {&n.steps, given.steps},
                                         {&n.epoch_steps, given.epoch_steps}})
       take(*target, value, Index{0});
     take(n.warmup, given.warmup, Index{-1});

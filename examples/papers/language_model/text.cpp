@@ -31,7 +31,12 @@ bool is_digit(unsigned char c) {
 std::size_t character_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
-  const std::size_t length = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+  const std::size_t length = first < 0x80   ? 1
+                             : first < 0xC2 ? 0
+                             : first < 0xE0 ? 2
+                             : first < 0xF0 ? 3
+                             : first < 0xF5 ? 4
+                                            : 0;
   if (length == 0 || length > text.size()) return 0;
   for (std::size_t i = 1; i < length; ++i)
     if ((byte(i) & 0xC0) != 0x80) return 0;
@@ -63,9 +68,14 @@ std::string simplified(std::string_view line) {
 
 /// The words that a contraction stands for, "" for one that is none.
 std::string_view whole_contraction(std::string_view word) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kTable{
-      {{"can't", "can not"}, {"cannot", "can not"}, {"won't", "will not"}, {"shan't", "shall not"}, {"let's", "let us"},
-       {"ain't", "is not"}, {"n't", "not"}, {"y'all", "you all"}}};
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kTable{{{"can't", "can not"},
+                                                                                        {"cannot", "can not"},
+                                                                                        {"won't", "will not"},
+                                                                                        {"shan't", "shall not"},
+                                                                                        {"let's", "let us"},
+                                                                                        {"ain't", "is not"},
+                                                                                        {"n't", "not"},
+                                                                                        {"y'all", "you all"}}};
   for (const auto& [from, to] : kTable)
     if (word == from) return to;
   return {};
@@ -74,7 +84,8 @@ std::string_view whole_contraction(std::string_view word) {
 std::string_view ending(std::string_view stem, std::string_view after) {
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kTable{
       {{"re", "are"}, {"ve", "have"}, {"ll", "will"}, {"d", "would"}, {"m", "am"}}};
-  static constexpr std::array<std::string_view, 10> kIs{"it", "he", "she", "that", "what", "there", "here", "who", "where", "how"};
+  static constexpr std::array<std::string_view, 10> kIs{"it",    "he",   "she", "that",  "what",
+                                                        "there", "here", "who", "where", "how"};
   for (const auto& [from, to] : kTable)
     if (after == from) return to;
   return after == "s" && std::find(kIs.begin(), kIs.end(), stem) != kIs.end() ? "is" : "";
@@ -88,7 +99,8 @@ struct CloseGz {
 
 void for_each_line(const std::filesystem::path& file, TextNotes& notes, const std::function<void(std::string&)>& line) {
   const std::unique_ptr<gzFile_s, CloseGz> source(gzopen(file.c_str(), "rb"));
-  if (!source) fail<IoError>("reading " + file.string(), "a readable text file", "none", "check the path and its rights");
+  if (!source)
+    fail<IoError>("reading " + file.string(), "a readable text file", "none", "check the path and its rights");
   std::string rest;
   std::array<char, std::size_t{1} << 15> block{};
   const auto give = [&](std::string text) {
@@ -104,7 +116,8 @@ void for_each_line(const std::filesystem::path& file, TextNotes& notes, const st
       give(rest.substr(begin, end - begin));
     rest.erase(0, begin);
     while (rest.size() > kLongestLine) {
-      const std::size_t space = rest.rfind(' ', kLongestLine), cut = space == std::string::npos || space == 0 ? kLongestLine : space;
+      const std::size_t space = rest.rfind(' ', kLongestLine),
+                        cut = space == std::string::npos || space == 0 ? kLongestLine : space;
       ++notes.cut_lines;
       give(rest.substr(0, cut));
       rest.erase(0, cut);
@@ -191,7 +204,8 @@ std::vector<std::filesystem::path> text_files(const std::filesystem::path& path)
     if (name.ends_with(".txt") || name.ends_with(".txt.gz")) files.push_back(entry.path());
   }
   if (files.empty())
-    fail<ConfigError>("--data " + path.string(), "a folder with .txt or .txt.gz files", "none", "name a file, or another folder");
+    fail<ConfigError>("--data " + path.string(), "a folder with .txt or .txt.gz files", "none",
+                      "name a file, or another folder");
   std::sort(files.begin(), files.end());
   return files;
 }

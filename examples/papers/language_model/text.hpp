@@ -28,7 +28,8 @@ void for_each_line(const std::filesystem::path& file, TextNotes& notes, const st
 /// Replaces what is not UTF-8 by spaces.
 void repair_utf8(std::string& text, TextNotes& notes);
 
-/// Words as the paper has them: lower-cased, numbers as <num>, contractions expanded, punctuation removed, Porter-stemmed.
+/// Words as the paper has them: lower-cased, numbers as <num>, contractions expanded, punctuation removed,
+/// Porter-stemmed.
 class WordReader {
  public:
   WordReader();

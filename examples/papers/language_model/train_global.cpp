@@ -4,7 +4,7 @@ namespace language_model {
 
 template <>
 nlohmann::json train_row<GlobalInhibition>(const Settings& settings, const Row& row, Index seed, const Data& data,
-                             const std::filesystem::path& checkpoint) {
+                                           const std::filesystem::path& checkpoint) {
   return train_on_cpu<GlobalInhibition>(settings, row, seed, data, checkpoint);
 }
 

@@ -119,14 +119,5 @@ int run_all(Settings settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  papers::watch_interrupts();
-  try {
-    return run_all(read_settings(argc, argv));
-  } catch (const Interrupted&) {
-    std::fprintf(stderr, "\ninterrupted; the same command with --resume goes on from the last epoch\n");
-    return 130;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
+  return papers::run_program([&] { return run_all(read_settings(argc, argv)); });
 }

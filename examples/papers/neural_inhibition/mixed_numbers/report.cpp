@@ -7,9 +7,7 @@
 #include <utility>
 
 #include <neuroinhib/io/file.hpp>
-#include <neuroinhib/version.hpp>
 
-#include "../../common.hpp"
 #include "rows.hpp"
 
 namespace mixed_numbers {
@@ -36,79 +34,50 @@ std::string mean_and_deviation(double mean, double deviation) {
 
 }  // namespace
 
-Report::Report(const Settings& settings, const std::string& source, const std::string& machine) : settings_(settings) {
-  make_folder(settings.out);
-  const std::string key = settings.key() + ", data " + source;
-  results_["runs"] = nlohmann::json::array();
-  if (settings.resume && std::filesystem::exists(path("results.json"))) take_up(key);
-  results_["experiment"] = "mixed_numbers";
-  results_["version"] = NEUROINHIB_VERSION;
-  results_["machine"] = machine;
-  results_["settings"] = {{"key", key},
-                          {"data", source},
-                          {"recipe", settings.recipe},
-                          {"squares", settings.squares},
-                          {"epochs", settings.epochs},
-                          {"seeds", settings.seeds},
-                          {"samples", settings.samples},
-                          {"batch", settings.batch},
-                          {"learning_rate", settings.learning_rate},
-                          {"threads", settings.threads}};
-  save();
-}
-
-bool Report::has(const std::string& row, Index seed) const {
-  for (const auto& run : results_["runs"])
-    if (run["row"] == row && run["seed"] == seed) return true;
-  return false;
+Report::Report(const Settings& settings, const std::string& source, const std::string& machine)
+    : settings_(settings),
+      results_(settings.out, "mixed_numbers", settings.key() + ", data " + source, machine, settings.resume) {
+  results_.json()["settings"].update({{"data", source},
+                                      {"recipe", settings.recipe},
+                                      {"squares", settings.squares},
+                                      {"epochs", settings.epochs},
+                                      {"seeds", settings.seeds},
+                                      {"samples", settings.samples},
+                                      {"batch", settings.batch},
+                                      {"learning_rate", settings.learning_rate},
+                                      {"threads", settings.threads}});
+  results_.save();
 }
 
 void Report::add(nlohmann::json run) {
-  auto& runs = results_["runs"].get_ref<nlohmann::json::array_t&>();
-  runs.push_back(std::move(run));
+  results_.add(std::move(run));
   // Replicas end in any order; the file does not depend on it.
+  auto& runs = results_.json()["runs"].get_ref<nlohmann::json::array_t&>();
   std::sort(runs.begin(), runs.end(),
             [](const nlohmann::json& a, const nlohmann::json& b) { return place(a) < place(b); });
-  save();
+  results_.save();
 }
 
 void Report::show() const {
   const std::string text = table();
-  neuroinhib::io::write_file(path("table.md"), text);
+  neuroinhib::io::write_file(results_.path("table.md"), text);
   std::printf("\n%s\nresults in %s\n", text.c_str(), settings_.out.string().c_str());
   draw_curves();
 }
 
-void Report::take_up(const std::string& key) {
-  std::string earlier;
-  try {
-    results_ = nlohmann::json::parse(neuroinhib::io::read_file(path("results.json")));
-    earlier = results_.at("settings").at("key").get<std::string>();
-  } catch (const nlohmann::json::exception& error) {
-    neuroinhib::fail<neuroinhib::FormatError>(path("results.json").string(), "the results of an earlier call",
-                                              error.what(), "move the file away and start again");
-  }
-  if (earlier != key)
-    neuroinhib::fail<neuroinhib::ConfigError>("resuming from " + path("results.json").string(), key, earlier,
-                                              "resume with the same options, or choose another folder with --out");
-}
-
-void Report::save() const {
-  neuroinhib::io::write_file(path("results.json"), results_.dump(1) + "\n");
-}
-
 std::vector<double> Report::values(std::string_view row, const char* measure) const {
   std::vector<double> all;
-  for (const auto& run : results_["runs"])
+  for (const auto& run : results_.runs())
     if (run["row"] == row) all.push_back(run[measure]);
   return all;
 }
 
 std::string Report::table() const {
-  const auto& s = results_["settings"];
+  const auto& s = results_.json()["settings"];
   std::string text =
       "Mixed numbers, test accuracy in %.\n\nOurs: " + s["key"].get<std::string>() +
-      ". Published: 120,000 samples, 35 epochs, 5 seeds. Machine: " + results_["machine"].get<std::string>() + ".\n\n";
+      ". Published: 120,000 samples, 35 epochs, 5 seeds. Machine: " + results_.json()["machine"].get<std::string>() +
+      ".\n\n";
   const auto add = [&](const char* title, const std::string& published, const std::string& ours,
                        const std::string& difference, const std::string& digits, const std::string& squares,
                        const std::string& seeds) {
@@ -132,8 +101,8 @@ std::string Report::table() const {
 
 std::vector<double> Report::differences(std::string_view row, std::string_view other) const {
   std::vector<double> all;
-  for (const auto& run : results_["runs"])
-    for (const auto& against : results_["runs"])
+  for (const auto& run : results_.runs())
+    for (const auto& against : results_.runs())
       if (run["row"] == row && against["row"] == other && run["seed"] == against["seed"])
         all.push_back(run["test"].get<double>() - against["test"].get<double>());
   return all;
@@ -157,7 +126,7 @@ std::string Report::comparisons() const {
 
 std::string Report::curve(std::string_view row) const {
   std::vector<std::vector<double>> curves;
-  for (const auto& run : results_["runs"])
+  for (const auto& run : results_.runs())
     if (run["row"] == row) curves.push_back(run["validation_curve"].get<std::vector<double>>());
   std::string lines;
   for (std::size_t epoch = 0; !curves.empty() && epoch < curves[0].size(); ++epoch) {
@@ -177,18 +146,18 @@ void Report::draw_curves() const {
     plots.append(plots.empty() ? "plot $" : ", $").append(name);
     plots.append(" with linespoints linewidth 2 title \"").append(row.title).append("\"");
   }
-  neuroinhib::io::write_file(path("curves.gnuplot"),
+  neuroinhib::io::write_file(results_.path("curves.gnuplot"),
                              blocks + "set terminal pngcairo size 1000,640 font \",12\"\nset output \"" +
-                                 path("curves.png").string() + "\"\nset title \"Mixed numbers, recipe " +
-                                 settings_.recipe + ", " + results_["settings"]["data"].get<std::string>() +
+                                 results_.path("curves.png").string() + "\"\nset title \"Mixed numbers, recipe " +
+                                 settings_.recipe + ", " + results_.json()["settings"]["data"].get<std::string>() +
                                  "\" noenhanced\nset xlabel \"epoch\"\nset ylabel \"validation accuracy, %\"\nset key "
                                  "outside right\nset grid\n" +
                                  (settings_.epochs <= 10 ? "set xtics 1\n" : "") + plots + "\n");
-  const std::string command = "gnuplot '" + path("curves.gnuplot").string() + "' 2>/dev/null";
+  const std::string command = "gnuplot '" + results_.path("curves.gnuplot").string() + "' 2>/dev/null";
   if (std::system(command.c_str()) == 0)
-    std::printf("curves in %s\n", path("curves.png").string().c_str());
+    std::printf("curves in %s\n", results_.path("curves.png").string().c_str());
   else
-    std::printf("no picture: install gnuplot and run it on %s\n", path("curves.gnuplot").string().c_str());
+    std::printf("no picture: install gnuplot and run it on %s\n", results_.path("curves.gnuplot").string().c_str());
 }
 
 }  // namespace mixed_numbers

@@ -1,12 +1,11 @@
 #pragma once
 
-#include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "../../results.hpp"
 #include "settings.hpp"
 
 namespace mixed_numbers {
@@ -19,16 +18,13 @@ class Report {
   /// made, FormatError for a damaged results.json, ConfigError for one of other settings.
   Report(const Settings& settings, const std::string& source, const std::string& machine);
 
-  [[nodiscard]] bool has(const std::string& row, Index seed) const;
+  [[nodiscard]] bool has(const std::string& row, Index seed) const { return results_.has(row, seed); }
   /// Adds a run and saves results.json.
   void add(nlohmann::json run);
   /// Writes table.md and curves.png (the latter where gnuplot is installed) and prints the table.
   void show() const;
 
  private:
-  [[nodiscard]] std::filesystem::path path(const char* name) const { return settings_.out / name; }
-  void take_up(const std::string& key);
-  void save() const;
   [[nodiscard]] std::vector<double> values(std::string_view row, const char* measure) const;
   /// Test accuracies of a row minus another's, for the seeds that both have.
   [[nodiscard]] std::vector<double> differences(std::string_view row, std::string_view other) const;
@@ -40,7 +36,7 @@ class Report {
   void draw_curves() const;
 
   Settings settings_;
-  nlohmann::json results_;
+  papers::Results results_;
 };
 
 }  // namespace mixed_numbers

@@ -185,10 +185,7 @@ void backward(Cpu<T>& cpu, const AttentionInform<T>& op) {
   const auto dw = inform::cleared_slot(cpu, op.output);
   const auto da = op.counted() > 1 ? inform::cleared_slot(cpu, op.attention_log_sum) : GradientSlot<T>{};
   auto du = op.u.gradient_slot(), de = op.e.gradient_slot();
-  StreamGradient<T> slots;
-  slots.dq = {of_q, op.q.first, op.q.tensor.cols(), op.head_width()};
-  slots.dk = {of_k, op.k.first, op.k.tensor.cols(), op.head_width()};
-  slots.dv = {of_v, op.v.first, op.v.tensor.cols(), op.value_width()};
+  const StreamGradient<T> slots = op.columns(of_q, of_k, of_v);
 
   Stream<T> whole = op.stream(nullptr, nullptr, nullptr, 0);
   whole.y = {op.y.data, experts, 0};
@@ -196,14 +193,7 @@ void backward(Cpu<T>& cpu, const AttentionInform<T>& op) {
   for (Index at = 0; at < op.counted(); ++at) {
     const ArenaScope head_scope(cpu.arena());
     const inform::Factors<T> f(cpu, op, inform::number(op.head, at));
-    StreamGradient<T> g;
-    g.dy = {op.y.gradient, experts, 0};
-    g.log_sum = {op.log_sum.data + at, op.counted(), 0};
-    g.delta = {delta, 1, 0};
-    g.dq = {GradientSlot<T>{dqueries, false}, 0, width};
-    g.dk = {GradientSlot<T>{dkeys, false}, 0, width};
-    g.dbias = {GradientSlot<T>{dbiases, false}, 0, 1};
-    g.dv = {de, 0, experts};
+    StreamGradient<T> g = op.gradient(at, delta, dqueries, dkeys, dbiases, de);
     if (da) g.row_sum = {row_sums, 1, 0};
     stream::run_backward(cpu, op.stream(f.queries, f.keys_values, f.biases, at), g);
     if (g.row_sum) cpu.parallel_for(rows, [&](Index row) { da.put(row * op.heads + f.head, -row_sums[row]); });

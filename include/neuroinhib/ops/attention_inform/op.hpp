@@ -37,6 +37,29 @@ struct AttentionInform {
     s.log_sum = {log_sum.data + at, counted(), 0};
     return s;
   }
+  /// What the stream of the head at place `at` needs of the backward pass, and where its gradients go: memory of the
+  /// kernels', but for the values'.
+  [[nodiscard]] StreamGradient<T> gradient(Index at, const T* delta, T* dqueries, T* dkeys, T* dbiases,
+                                           const GradientSlot<T>& de) const {
+    StreamGradient<T> g;
+    g.dy = {y.gradient, e.cols(), 0};
+    g.log_sum = {log_sum.data + at, counted(), 0};
+    g.delta = {delta, 1, 0};
+    g.dq = {GradientSlot<T>{dqueries, false}, 0, width()};
+    g.dk = {GradientSlot<T>{dkeys, false}, 0, width()};
+    g.dbias = {GradientSlot<T>{dbiases, false}, 0, 1};
+    g.dv = {de, 0, e.cols()};
+    return g;
+  }
+  /// The heads' columns of q, k and v in the slots claimed for their tensors.
+  [[nodiscard]] StreamGradient<T> columns(const GradientSlot<T>& of_q, const GradientSlot<T>& of_k,
+                                          const GradientSlot<T>& of_v) const {
+    StreamGradient<T> g;
+    g.dq = {of_q, q.first, q.tensor.cols(), head_width()};
+    g.dk = {of_k, k.first, k.tensor.cols(), head_width()};
+    g.dv = {of_v, v.first, v.tensor.cols(), value_width()};
+    return g;
+  }
 };
 
 }  // namespace ops
