@@ -19,8 +19,8 @@ int main() {
   Adam<float> adam(parameters, {.learning_rate = 5e-3});
   Cpu cpu;
 
-  // From every word on, counting in steps of one, two and three: which of them shows from the second word on only, so that
-  // the least possible loss is log 3 / 8 = 0.137.
+  // From every word on, counting in steps of one, two and three: which of them shows from the second word on only, so
+  // that the least possible loss is log 3 / 8 = 0.137.
   std::vector<int> ids, labels;
   for (int start = 0; start < 12; ++start)
     for (int by = 1; by <= 3; ++by)
