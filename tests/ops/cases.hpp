@@ -258,6 +258,11 @@ void for_each_large_operation(const Visit& visit) {
             using C = Columns<ScalarOf<Ex>>;
             return attention(ex, C(in[0]), C(in[0]), C(in[1]), {.length = 1100, .mask = mask}, 1, .7).y;
           });
+  visit("attention of wide heads and values", inputs({{{2 * 70, 4 * 140}, -1e300, 0, .3}, {{2 * 70, 2 * 136}}}),
+        []<class Ex>(Ex& ex, const auto& in) {
+          using C = Columns<ScalarOf<Ex>>;
+          return with_log_sum(ex, attention(ex, C(in[0], 0, 280), C(in[0], 280, 280), C(in[1]), {.length = 70}, 2), 2);
+        });
   visit("projected cross-entropy of wide tokens",
         inputs({{{70, 260}, -1e300, 0, .2}, {{1003, 260}, -1e300, 0, .2}, {{1003}}}), [](auto& ex, const auto& in) {
           std::vector<int> labels;
