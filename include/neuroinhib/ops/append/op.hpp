@@ -1,5 +1,6 @@
 #pragma once
 
+#include <neuroinhib/core/memory.hpp>
 #include <neuroinhib/ops/attention/op.hpp>
 
 namespace neuroinhib {
