@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+
+#include <neuroinhib/core/parameters.hpp>
 #include <neuroinhib/mix/top_m.hpp>
 
 namespace neuroinhib {
