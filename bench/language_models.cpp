@@ -35,11 +35,13 @@ Pass time_pass(const char* name, const Text& text, int threads, const Pass* agai
   }
   times.erase(times.begin());  // the first warms up
   std::nth_element(times.begin(), times.begin() + 5, times.end());
-  const Pass seen{times[5], static_cast<double>(cpu.arena().peak_bytes() + sizeof(float) * static_cast<std::size_t>(parameters.size())) /
+  const Pass seen{times[5], static_cast<double>(cpu.arena().peak_bytes() +
+                                                sizeof(float) * static_cast<std::size_t>(parameters.size())) /
                                 (1 << 20)};
   std::printf("pass %-24s %8.1f ms, %8.1f MiB", name, seen.milliseconds, seen.mebibytes);
   if (against != nullptr)
-    std::printf(", ratios %.3f and %.4f", seen.milliseconds / against->milliseconds, seen.mebibytes / against->mebibytes);
+    std::printf(", ratios %.3f and %.4f", seen.milliseconds / against->milliseconds,
+                seen.mebibytes / against->mebibytes);
   std::printf("\n");
   return seen;
 }

@@ -1,6 +1,6 @@
-// Language models on a GPU: milliseconds per training step of the first paper's network, one by one and captured; time and
-// memory of whole forward passes of the second paper's, each router against the one it decorates (Mutual-Inform SMoE,
-// table 7). To be set against bench/peers/language_model_torch.py.
+// Language models on a GPU: milliseconds per training step of the first paper's network, one by one and captured; time
+// and memory of whole forward passes of the second paper's, each router against the one it decorates (Mutual-Inform
+// SMoE, table 7). To be set against bench/peers/language_model_torch.py.
 //   language_models_cuda [--precision tf32|bf16|strict] [--only steps|passes]
 
 #include <cstdio>
@@ -25,7 +25,8 @@ struct DeviceText {
   template <class M, class Ex>
   auto loss(M& model, Ex& ex) const {
     const Shape shape{ids.size()};
-    return model.loss(ex, View<const int>{ids.data(), shape}, View<const int>{labels.data(), shape}, {.length = text.length});
+    return model.loss(ex, View<const int>{ids.data(), shape}, View<const int>{labels.data(), shape},
+                      {.length = text.length});
   }
 };
 
@@ -42,10 +43,15 @@ void time_steps(const char* name, const DeviceText& text, const typename M::Conf
     adam.step(cuda, parameters);
   };
   for (int i = 0; i < 3; ++i) step();
-  const double eager = median(cuda, [&] { for (int i = 0; i < kSteps; ++i) step(); }) / kSteps;
+  const double eager = median(cuda,
+                              [&] {
+                                for (int i = 0; i < kSteps; ++i) step();
+                              }) /
+                       kSteps;
   const CudaGraph graph = cuda.capture(step, kSteps);
   const double captured = median(cuda, [&] { cuda.replay(graph); }) / kSteps;
-  std::printf("step %-10s ms eager %.4f graph %.4f step memory %zu MiB\n", name, eager, captured, cuda.peak_bytes() >> 20);
+  std::printf("step %-10s ms eager %.4f graph %.4f step memory %zu MiB\n", name, eager, captured,
+              cuda.peak_bytes() >> 20);
   std::fflush(stdout);
 }
 
@@ -64,11 +70,13 @@ Pass time_pass(const char* name, const DeviceText& text, const typename M::Confi
     (void)text.loss(model, cuda);
   };
   const double time = median(cuda, pass);
-  const Pass seen{time, static_cast<double>(cuda.peak_bytes() + sizeof(float) * static_cast<std::size_t>(parameters.size())) /
-                            (1 << 20)};
+  const Pass seen{
+      time,
+      static_cast<double>(cuda.peak_bytes() + sizeof(float) * static_cast<std::size_t>(parameters.size())) / (1 << 20)};
   std::printf("pass %-24s %8.3f ms, %8.1f MiB", name, seen.milliseconds, seen.mebibytes);
   if (against != nullptr)
-    std::printf(", ratios %.3f and %.4f", seen.milliseconds / against->milliseconds, seen.mebibytes / against->mebibytes);
+    std::printf(", ratios %.3f and %.4f", seen.milliseconds / against->milliseconds,
+                seen.mebibytes / against->mebibytes);
   std::printf("\n");
   std::fflush(stdout);
   return seen;
@@ -100,8 +108,8 @@ int main(int argc, char** argv) {
     const DeviceText device(text);
     using Plain = Model<LinearRouter, NoInhibition, 3>;
     using Inhibited = Model<LinearRouter, GluInhibition, 3>;
-    time_steps<Model<LinearRouter, NoInhibition, 1>>("baseline", device, first_paper<Model<LinearRouter, NoInhibition, 1>>(text, 0),
-                                                     precision);
+    time_steps<Model<LinearRouter, NoInhibition, 1>>(
+        "baseline", device, first_paper<Model<LinearRouter, NoInhibition, 1>>(text, 0), precision);
     time_steps<Plain>("moe3/10", device, first_paper<Plain>(text, 10), precision);
     time_steps<Inhibited>("glu", device, first_paper<Inhibited>(text, 10), precision);
   }

@@ -1,5 +1,5 @@
-// Routers at growing lengths, forward, causal: the linear router, similarity-inform, and attention-inform, the last with
-// and without the attention whose entropies it needs. To be set against bench/peers/routers_torch.py.
+// Routers at growing lengths, forward, causal: the linear router, similarity-inform, and attention-inform, the last
+// with and without the attention whose entropies it needs. To be set against bench/peers/routers_torch.py.
 //   routers [--precision tf32|bf16|strict]
 
 #include <cstdio>
@@ -40,14 +40,16 @@ void measure(const Extents& e, Precision precision) {
   {
     Cuda<float> cuda({.precision = precision});
     const Numbers qkv(cuda, {rows, 3 * e.width}, 3, 1);
-    const Columns<float> q(qkv.tensor, 0, e.width), k(qkv.tensor, e.width, e.width), v(qkv.tensor, 2 * e.width, e.width);
+    const Columns<float> q(qkv.tensor, 0, e.width), k(qkv.tensor, e.width, e.width),
+        v(qkv.tensor, 2 * e.width, e.width);
     const auto attended = attention(cuda, q, k, v, sequences, e.heads);
     entropy.assign(attended.entropy.data, attended.entropy.size());
   }
   // Each in a backend of its own, so that peak memory is its own.
   const auto report = [&](const char* name, const auto& route) {
     Cuda<float> cuda({.precision = precision});
-    const Numbers u(cuda, {rows, e.width}, 1, 1), w(cuda, {e.experts, e.width}, 2, 1 / std::sqrt(static_cast<float>(e.width)));
+    const Numbers u(cuda, {rows, e.width}, 1, 1),
+        w(cuda, {e.experts, e.width}, 2, 1 / std::sqrt(static_cast<float>(e.width)));
     const Numbers qkv(cuda, {rows, 3 * e.width}, 3, 1), output(cuda, {e.width, e.width}, 4, .02f);
     const auto experts = [&] { return softmax(cuda, linear(cuda, u.tensor, w.tensor, {}, LinearUse::routing)); };
     const auto trace = [&] {

@@ -7,8 +7,7 @@ namespace neuroinhib::ops {
 
 template <class T>
 void forward(Cuda<T>& cuda, const ExpScale<T>& op) {
-  cuda.parallel_for(op.x.size(),
-                    [=] __device__(Index i) { op.y[i] = exp(min(op.log_factor[0], op.limit)) * op.x[i]; });
+  cuda.parallel_for(op.x.size(), [=] __device__(Index i) { op.y[i] = exp(min(op.log_factor[0], op.limit)) * op.x[i]; });
 }
 
 template <class T>

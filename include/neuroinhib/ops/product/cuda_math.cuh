@@ -7,8 +7,8 @@
 /// Ways in which a warp multiplies what lies in shared memory.
 namespace neuroinhib::ops::product {
 
-/// Rounds to tf32, to nearest: half of its last bit is added, and the bits below are left to the matrix unit, which ignores
-/// them. One instruction, where cvt.rna takes three.
+/// Rounds to tf32, to nearest: half of its last bit is added, and the bits below are left to the matrix unit, which
+/// ignores them. One instruction, where cvt.rna takes three.
 __device__ inline std::uint32_t to_tf32(float value) {
   return __float_as_uint(value) + 0x1000u;
 }

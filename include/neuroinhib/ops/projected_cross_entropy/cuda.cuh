@@ -18,7 +18,8 @@ void forward(Cuda<T>& cuda, const ProjectedCrossEntropy<T>& op) {
     const bool valid = label < classes;
     T logit = 0;
     if (label >= 0 && valid)
-      for (Index c = team.lane; c < width; c += team.size) logit += op.x[row * width + c] * op.weight[label * width + c];
+      for (Index c = team.lane; c < width; c += team.size)
+        logit += op.x[row * width + c] * op.weight[label * width + c];
     logit = team.sum(logit);
     if (team.lane != 0) return;
     if (!valid) {

@@ -111,8 +111,8 @@ void forward(Cuda<T>& cuda, const EveryExpert<T>& op) {
 template <class T>
 void backward(Cuda<T>&, const EveryExpert<T>&) {}
 
-/// One block an expert, and one for the slots that have none: counts the slots of the experts before it and its own, then
-/// places its own in order.
+/// One block an expert, and one for the slots that have none: counts the slots of the experts before it and its own,
+/// then places its own in order.
 inline constexpr int kSortThreads = 512;
 template <int = 0>
 __global__ void __launch_bounds__(kSortThreads) sort_slots_kernel(RoutingPlan plan) {
