@@ -126,12 +126,12 @@ std::string Report::table(int paper) const {
   if (rows.empty()) return "";
   const Network& n = settings_.network(rows[0]);
   const auto& runs = results_.runs();
-  double floor = 0, steps = 0;
+  double floor = 0, steps = 0, vocabulary = 0;
   for (const auto& run : runs)
-    if (run["row"] == rows[0].name) floor = run["floor"], steps = run["steps"];
+    if (run["row"] == rows[0].name) floor = run["floor"], steps = run["steps"], vocabulary = run["vocabulary"];
   std::string out = paper == 1 ? "## Neural Inhibition, table 2: next-word prediction\n\n"
                                : "## Mutual-Inform SMoE, tables 1 and 3: next-word prediction\n\n";
-  out += "Ours: " + n.name + ", vocabulary " + std::to_string(n.vocabulary) + ", " + std::to_string(n.batch) + " × " +
+  out += "Ours: " + n.name + ", vocabulary " + text("%.0f", vocabulary) + ", " + std::to_string(n.batch) + " × " +
          std::to_string(n.length) + " tokens a step, " + text("%.0f", steps) +
          " steps; text: " + results_.json()["settings"]["data"].get<std::string>() + ", " +
          std::to_string(results_.json()["words"]["training"].get<Index>()) + " training words, " +

@@ -84,6 +84,7 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
           {"seed", seed},
           {"parameters", parameters.count()},
           {"steps", steps},
+          {"vocabulary", data.corpus->vocabulary.size()},
           {"validation", now.nats},
           {"test", test.nats},
           {"attacked", attack.nats},
