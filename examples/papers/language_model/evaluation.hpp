@@ -33,7 +33,7 @@ class Evaluator {
   template <class B, class Layers, class T = typename B::Scalar>
   void add(B& backend, Index first_row, const Tensor<T>& losses, const Layers& layers) {
     const auto values = backend.read(View<T>(losses));
-    const std::size_t first = static_cast<std::size_t>(first_row * rows_.length);
+    const auto first = static_cast<std::size_t>(first_row * rows_.length);
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (rows_.labels[first + i] < 0) continue;
       const auto domain = static_cast<std::size_t>(rows_.domains[first + i]);

@@ -116,7 +116,8 @@ template <Executor Ex>
   result.entropy = ex.tensor({rows, heads}, false);
   result.self = ex.tensor({rows, heads}, false);
   result.y = ex.tensor({rows, v.width}, wants);
-  const double used = scale == 0 ? 1 / std::sqrt(static_cast<double>(q.width / heads)) : scale;
+  const Index head_width = q.width / heads;
+  const double used = scale == 0 ? 1 / std::sqrt(static_cast<double>(head_width)) : scale;
   ex.run(ops::Attention<T>{q, k, v, result.y, result.log_sum, result.entropy, result.self, sequences, key_rows, heads,
                            static_cast<T>(used)});
   return result;

@@ -22,7 +22,7 @@ struct HashScores {
     for (Index k = 0; k < experts; ++k) row[k] = 0;
     const RandomStream stream{seed, static_cast<std::uint64_t>(ids[token]), 0};
     for (Index choice = 0; choice < choices; ++choice) {
-      Index left =
+      auto left =
           static_cast<Index>((std::uint64_t{stream.word(choice)} * static_cast<std::uint64_t>(experts - choice)) >> 32);
       Index k = 0;
       while (row[k] > 0 || left-- > 0) ++k;
