@@ -188,6 +188,16 @@ TEST_CASE("a checkpoint of another vocabulary is refused, and changes nothing") 
   CHECK(std::equal(before.begin(), before.end(), others.values().begin()));
 }
 
+TEST_CASE("decoding with one mutual-inform router inside another is refused: they would share a cache") {
+  using M = Model<SimilarityInform<AttentionInform<LinearRouter>>>;
+  M model(config_with<M>([](auto&) {}));
+  const Parameters<double> parameters(model, 3);
+  Cpu<double> cpu;
+  auto cache = model.make_cache(1, 9, Cpu<double>::space());
+  const auto ids = words(3, 1);
+  check_error<ConfigError>([&] { (void)model.decode(cpu, view(ids), cache); }, {"one mutual-inform router a layer"});
+}
+
 TEST_CASE("what language models cannot work with is said") {
   using M = Model<LinearRouter>;
   check_error<ConfigError>([] { M model(config_with<M>([](auto& c) { c.vocabulary = 1; })); }, {"vocabulary ≥ 2"});

@@ -11,8 +11,8 @@ namespace neuroinhib {
 
 /// Which heads inform the routing.
 enum class HeadChoice {
-  average,  ///< the one of the lowest entropy, averaged over the training steps so far (default: causal, and it
-            ///< decodes)
+  average,  ///< the one of the lowest entropy, averaged over the training steps before (default: causal, and it
+            ///< decodes); the first training step takes its own batch's, untrained evaluation the first head
   batch,    ///< … in this batch (Mutual-Inform SMoE, eq. 15). Its choice looks at every token: not causal
   frozen,   ///< Config::head
   all       ///< the posterior over all heads (eq. 13), with equal priors

@@ -38,6 +38,10 @@ struct Informed {
   [[nodiscard]] Remembered<Tensor<T>> remembered(Ex& ex, const Tensor<T>& keys, const Tensor<T>& e,
                                                  const TokenContext<T>& context) {
     InformCache<T>* cache = context.cache;
+    if constexpr (requires { Base::kKeepsKeys; })
+      if (cache != nullptr)
+        fail<ConfigError>("decoding", "one mutual-inform router a layer", "one inside another",
+                          "decode with one of them: a cache has room for one router's scores");
     if (cache == nullptr) return {keys, e, context.sequences.length};
     if (keys.defined()) append<Ex>(ex, keys, cache->keys, context.sequences);
     append<Ex>(ex, e, cache->scores, context.sequences);
