@@ -84,6 +84,27 @@ bool future_leaks(const auto& adjust, Mask mask = Mask::causal) {
   return read(output_of(cpu, layer, changed, mask)) != before;
 }
 
+/// Gradients with weights that flow and with weights that hold: the base router's are the same, the input's are not.
+template <class Router>
+void check_held_weights() {
+  using L = Informed<Router>;
+  L flowing(config_with<L>([](auto&) {})), held(config_with<L>([](auto&c) { c.router.through_weights = false; }));
+  std::vector<std::vector<double>> inputs, routers;
+  for (L* layer : {&flowing, &held}) {
+    Parameters<double> parameters(*layer, 3);
+    Values<double> x({kTokens, kWidth}, 51);
+    Cpu<double> cpu;
+    Recording ex(cpu);
+    const auto out = layer->forward(ex, x.variable(), {}, context_of(ex, x.variable()));
+    ex.backward(linear(ex, out.y.reshaped({1, out.y.size()}), Values<double>({1, out.y.size()}, 1).constant()));
+    inputs.push_back(x.gradients);
+    const auto& weight = parameters["router.base.score.weight"];
+    routers.emplace_back(weight.gradient, weight.gradient + weight.size());
+  }
+  CHECK(routers[0] == routers[1]);
+  CHECK(inputs[0] != inputs[1]);
+}
+
 }  // namespace
 
 TEST_CASE("Proposition 1: entropies of p_i lie between the least H(e_j) and the largest plus H(s_i)") {
@@ -138,22 +159,8 @@ TEST_CASE("the papers' literal reading, and expert choice, do look at later toke
 }
 
 TEST_CASE("weights that hold no gradient leave that of the base router as it is") {
-  using L = Informed<Similarity>;
-  L flowing(config_with<L>([](auto&) {})), held(config_with<L>([](auto&c) { c.router.through_weights = false; }));
-  std::vector<std::vector<double>> inputs, routers;
-  for (L* layer : {&flowing, &held}) {
-    Parameters<double> parameters(*layer, 3);
-    Values<double> x({kTokens, kWidth}, 51);
-    Cpu<double> cpu;
-    Recording ex(cpu);
-    const auto out = layer->forward(ex, x.variable(), {}, context_of(ex, x.constant()));
-    ex.backward(linear(ex, out.y.reshaped({1, out.y.size()}), Values<double>({1, out.y.size()}, 1).constant()));
-    inputs.push_back(x.gradients);
-    const auto& weight = parameters["router.base.score.weight"];
-    routers.emplace_back(weight.gradient, weight.gradient + weight.size());
-  }
-  CHECK(routers[0] == routers[1]);
-  CHECK(inputs[0] != inputs[1]);
+  check_held_weights<Similarity>();
+  check_held_weights<Attention>();
 }
 
 TEST_CASE("a token that only sees itself keeps its own expert probabilities") {
