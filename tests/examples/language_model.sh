@@ -29,10 +29,21 @@ grep -q "not causal" "$work/whole/table.md" || fail "the arm without a causal ma
 "$program" "${small[@]}" "${rows[@]}" --sentences 100 --threads 1 --out "$work/one_thread" >/dev/null 2>"$work/err"
 same one_thread
 
-"$program" "${small[@]}" "${rows[@]}" --sentences 100 --threads 2 --out "$work/killed" >/dev/null 2>&1 &
-for _ in $(seq 600); do compgen -G "$work/killed/*.safetensors" >/dev/null && break; sleep 0.02; done
-kill -9 $! && wait $! 2>/dev/null || true
-"$program" "${small[@]}" "${rows[@]}" --sentences 100 --threads 2 --out "$work/killed" --resume >/dev/null 2>"$work/err"
+# Killed each time that it has kept something new, until a call ends by itself.
+kept() { ls --full-time "$work/killed" 2>/dev/null | grep -E 'safetensors$|json$' || true; }
+kills=0
+while true; do
+  before=$(kept)
+  "$program" "${small[@]}" "${rows[@]}" --sentences 100 --threads 2 --out "$work/killed" --resume >/dev/null 2>"$work/err" &
+  while [ "$(kept)" = "$before" ] && kill -0 $! 2>/dev/null; do sleep 0.002; done
+  kill -9 $! 2>/dev/null || true
+  status=0
+  wait $! 2>/dev/null || status=$?
+  [ "$status" -ne 0 ] || break
+  [ "$status" -eq 137 ] || { cat "$work/err"; fail "resuming ended with $status"; }
+  kills=$((kills + 1))
+done
+[ "$kills" -gt 5 ] || { cat "$work/err"; fail "only $kills calls were killed"; }
 same killed
 
 # Real files: two domains, one of them gzip, with bytes that are not UTF-8.
@@ -54,4 +65,4 @@ refuses "tau" --tau 0 --out "$work/none"
 refuses "sigma" --sigma -1 --out "$work/none"
 : >"$work/empty.txt"
 refuses "no word for training" --data "$work/empty.txt" --out "$work/none"
-echo "$(wc -l <"$work/whole/results.json") lines of results, the same after every interruption"
+echo "$(wc -l <"$work/whole/results.json") lines of results, the same after $kills kills"

@@ -75,7 +75,8 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
     const double seconds = papers::seconds_since(start);
     before = std::exchange(now, runner.evaluate(model, data.validation));
     log.end_epoch(count, seconds, loss, now.nats);
-    if (papers::seconds_since(saved) < settings.save_seconds) continue;
+    const bool last = log.step() == steps;  // not saved: fluctuation compares it with the epoch before
+    if (last || papers::seconds_since(saved) < settings.save_seconds) continue;
     io::save_checkpoint(checkpoint, parameters, adam, runner.backend().random(), {log.configuration(), log.save()});
     saved = papers::Clock::now();
   }
