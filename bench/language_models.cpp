@@ -14,36 +14,47 @@ namespace {
 using namespace bench;
 using Clock = std::chrono::steady_clock;
 
-struct Pass {
-  double milliseconds, mebibytes;
+/// A model of one router; times one pass at a call.
+template <class Router>
+class Passes {
+ public:
+  Passes(const Text& text, int threads)
+      : text_(text), model_(second_paper<M>(text, 3, 128)), parameters_(model_, 0), cpu_({.threads = threads}) {}
+
+  void time_one() {
+    const Shape shape{static_cast<Index>(text_.ids.size())};
+    const auto start = Clock::now();
+    cpu_.begin_step();
+    (void)model_.loss(cpu_, View<const int>{text_.ids.data(), shape}, View<const int>{text_.labels.data(), shape},
+                      {.length = text_.length});
+    times_.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+  }
+  /// Median without the first, which warms up.
+  [[nodiscard]] double milliseconds() const {
+    std::vector<double> times(times_.begin() + 1, times_.end());
+    const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+    std::nth_element(times.begin(), middle, times.end());
+    return *middle;
+  }
+  [[nodiscard]] double mebibytes() {
+    return static_cast<double>(cpu_.arena().peak_bytes() +
+                               sizeof(float) * static_cast<std::size_t>(parameters_.size())) /
+           (1 << 20);
+  }
+
+ private:
+  using M = Model<Router, NoInhibition, 2>;
+  const Text& text_;
+  M model_;
+  Parameters<float> parameters_;
+  Cpu<float> cpu_;
+  std::vector<double> times_;
 };
 
-template <class Router>
-Pass time_pass(const char* name, const Text& text, int threads, const Pass* against) {
-  using M = Model<Router, NoInhibition, 2>;
-  M model(second_paper<M>(text, 3, 128));
-  const Parameters<float> parameters(model, 0);
-  Cpu<float> cpu({.threads = threads});
-  const Shape shape{static_cast<Index>(text.ids.size())};
-  std::vector<double> times;
-  for (int i = 0; i < 12; ++i) {
-    const auto start = Clock::now();
-    cpu.begin_step();
-    (void)model.loss(cpu, View<const int>{text.ids.data(), shape}, View<const int>{text.labels.data(), shape},
-                     {.length = text.length});
-    times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
-  }
-  times.erase(times.begin());  // the first warms up
-  std::nth_element(times.begin(), times.begin() + 5, times.end());
-  const Pass seen{times[5], static_cast<double>(cpu.arena().peak_bytes() +
-                                                sizeof(float) * static_cast<std::size_t>(parameters.size())) /
-                                (1 << 20)};
-  std::printf("pass %-24s %8.1f ms, %8.1f MiB", name, seen.milliseconds, seen.mebibytes);
-  if (against != nullptr)
-    std::printf(", ratios %.3f and %.4f", seen.milliseconds / against->milliseconds,
-                seen.mebibytes / against->mebibytes);
-  std::printf("\n");
-  return seen;
+template <class Router, class Base>
+void tell(const char* name, Passes<Router>& passes, Passes<Base>& base) {
+  std::printf("pass %-24s %8.2f ms, %8.2f MiB, ratios %.3f and %.4f\n", name, passes.milliseconds(), passes.mebibytes(),
+              passes.milliseconds() / base.milliseconds(), passes.mebibytes() / base.mebibytes());
 }
 
 }  // namespace
@@ -52,7 +63,15 @@ int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : 0;
   std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cpu<float>({.threads = threads}).describe().c_str());
   const Text text(4, 256, 8500);
-  const Pass own = time_pass<LinearRouter>("SMoE small", text, threads, nullptr);
-  (void)time_pass<SimilarityInform<LinearRouter>>("SMoE small, similarity", text, threads, &own);
-  (void)time_pass<AttentionInform<LinearRouter>>("SMoE small, attention", text, threads, &own);
+  Passes<LinearRouter> own(text, threads);
+  Passes<SimilarityInform<LinearRouter>> similarity(text, threads);
+  Passes<AttentionInform<LinearRouter>> attention(text, threads);
+  for (int round = 0; round < 101; ++round) {  // in turns: what slows the machine for a while slows all three
+    own.time_one();
+    similarity.time_one();
+    attention.time_one();
+  }
+  tell("SMoE small", own, own);
+  tell("SMoE small, similarity", similarity, own);
+  tell("SMoE small, attention", attention, own);
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include <neuroinhib/ops/attention/op.hpp>
 #include <neuroinhib/ops/product/cpu.hpp>
@@ -11,268 +12,348 @@
 namespace neuroinhib::ops {
 namespace stream {
 
-/// Queries and keys of a tile: its products are single tasks of ops/product.
-inline constexpr Index kQueries = 48;
+/// A task holds so many panels of queries (or of keys, for the keys' gradients), packed once; kRows of the other side
+/// meet them at a time.
+inline constexpr Index kPanels = 2, kRows = 48;
 template <class T>
-inline constexpr Index kKeys = product::kTaskPanels* product::kWidth<T>;
+inline constexpr Index kLanes = kPanels* product::kWidth<T>;
 
 template <class T>
 inline constexpr T kHidden = -std::numeric_limits<T>::infinity();
 
+/// One value for each lane of a panel.
 template <class T>
-using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
+using Panel = Eigen::Array<T, product::kWidth<T>, 1>;
+template <class T>
+using Lanes = Eigen::Map<Panel<T>>;
 
-/// Queries [q, q_end) of a sequence against its keys [k, k_end), for one head.
-struct Tile {
-  Index sequence, head, q, q_end, k = 0, k_end = 0;
+/// Rows of lanes, panel after panel: as it stands, the packed factor of a product over its rows.
+template <class T>
+struct Grid {
+  T* data;
+  Index rows;
+
+  [[nodiscard]] static constexpr Index size(Index rows) { return rows * kLanes<T>; }
+  [[nodiscard]] T* panel(Index p) const { return data + p * rows * product::kWidth<T>; }
+  [[nodiscard]] Lanes<T> lanes(Index p, Index row) const { return Lanes<T>(panel(p) + row * product::kWidth<T>); }
+  [[nodiscard]] T& at(Index row, Index lane) const {
+    return panel(lane / product::kWidth<T>)[row * product::kWidth<T> + lane % product::kWidth<T>];
+  }
+};
+
+/// Queries [q, q_end) of a sequence and its keys [k, k_end), for one head; the lanes are queries, or keys.
+template <class T, bool ByQueries>
+struct Block {
+  Index sequence, head, q = 0, q_end = 0, k = 0, k_end = 0;
 
   [[nodiscard]] Index queries() const { return q_end - q; }
   [[nodiscard]] Index keys() const { return k_end - k; }
+  [[nodiscard]] Index lanes() const { return ByQueries ? queries() : keys(); }
+  [[nodiscard]] Index rows() const { return ByQueries ? keys() : queries(); }
+  /// Panels that have lanes.
+  [[nodiscard]] Index panels() const { return product::ceil_div(lanes(), product::kWidth<T>); }
+  [[nodiscard]] Index query_row(const Visibility& sight) const { return sequence * sight.queries + q; }
+  [[nodiscard]] Index key_row(const Visibility& sight) const { return sequence * sight.key_rows + k; }
+
+  /// The pair of this block's query `query` and key `key`.
+  [[nodiscard]] T& pair(const Grid<T>& grid, Index query, Index key) const {
+    return ByQueries ? grid.at(key - k, query - q) : grid.at(query - q, key - k);
+  }
 };
+
+/// visit(panel, row) for each row of a block's lanes.
+template <class T, bool ByQueries, class Visit>
+void for_each_row(const Block<T, ByQueries>& b, const Visit& visit) {
+  for (Index p = 0; p < b.panels(); ++p)
+    for (Index row = 0; row < b.rows(); ++row) visit(p, row);
+}
 
 /// Scratch of one task.
 template <class T>
 struct Scratch {
-  static constexpr Index kTile = kQueries * kKeys<T>;
+  Grid<T> keys, values;          ///< the lanes' factors of S and of ⟨dy, v⟩
+  Grid<T> key_sums, value_sums;  ///< what is summed up for the lanes, in the width of keys and of values
+  Grid<T> weights, slopes;       ///< of a block
+  Grid<T> state;                 ///< three numbers of each lane
 
-  T *weights, *slopes, *panels;
-  T *largest, *sum, *moment;  ///< of each query: the online softmax's state
+  Scratch(const Stream<T>& s, T* memory)
+      : keys(take(s.key_width, memory)),
+        values(take(s.value_width, memory)),
+        key_sums(take(s.key_width, memory)),
+        value_sums(take(s.value_width, memory)),
+        weights(take(kRows, memory)),
+        slopes(take(kRows, memory)),
+        state(take(3, memory)) {}
+  [[nodiscard]] static Index size(const Stream<T>& s) {
+    return Grid<T>::size(2 * (s.key_width + s.value_width) + 2 * kRows + 3);
+  }
 
-  explicit Scratch(T* memory)
-      : weights(memory),
-        slopes(weights + kTile),
-        panels(slopes + kTile),
-        largest(panels + product::scratch_size<T>(product::kDepth<T>)),
-        sum(largest + kQueries),
-        moment(sum + kQueries) {}
-  [[nodiscard]] static constexpr Index size() {
-    return 2 * kTile + product::scratch_size<T>(product::kDepth<T>) + 3 * kQueries;
+ private:
+  static Grid<T> take(Index rows, T*& memory) { return {std::exchange(memory, memory + Grid<T>::size(rows)), rows}; }
+};
+
+template <class T>
+void clear(const Grid<T>& grid) {
+  std::fill_n(grid.data, Grid<T>::size(grid.rows), T{0});
+}
+
+/// scale · x of `count` rows, a lane each; zero in the other lanes.
+template <class T>
+void pack(const T* x, Index stride, Index count, T scale, const Grid<T>& packed) {
+  clear(packed);
+  for (Index lane = 0; lane < count; ++lane)
+    for (Index c = 0; c < packed.rows; ++c) packed.at(c, lane) = scale * x[lane * stride + c];
+}
+
+/// ⟨x_row, lane⟩ for the block's rows and lanes.
+template <class T, bool ByQueries>
+void products(const Block<T, ByQueries>& b, const HeadRows<const T>& x, Index first, const Grid<T>& packed,
+              const Grid<T>& out) {
+  for (Index p = 0; p < b.panels(); ++p)
+    product::rows_times_panels<T>(
+        b.rows(), [&](Index m) { return x.at(first + m, b.head); }, product::Walk{packed.rows}, packed.panel(p),
+        [&](Index m) { return out.lanes(p, m).data(); }, product::kWidth<T>, false);
+}
+
+/// sums(c, lane) += Σ_row x_row[c] · grid(row, lane) over the block's rows.
+template <class T, bool ByQueries>
+void accumulate(const Block<T, ByQueries>& b, const HeadRows<const T>& x, Index first, const Grid<T>& grid,
+                const Grid<T>& sums) {
+  for (Index p = 0; p < b.panels(); ++p)
+    product::rows_times_panels<T>(
+        sums.rows, [&](Index c) { return x.at(first, b.head) + c; }, product::Walk{b.rows(), x.stride}, grid.panel(p),
+        [&](Index c) { return sums.lanes(p, c).data(); }, product::kWidth<T>, true);
+}
+
+/// −∞ for each pair that is hidden.
+template <class T, bool ByQueries>
+void hide(const Visibility& sight, const Block<T, ByQueries>& b, const Grid<T>& grid) {
+  for (Index first = 0; first < b.lanes(); first += product::kWidth<T>) {
+    const Index count = std::min(product::kWidth<T>, b.lanes() - first);
+    for (Index row = 0; row < b.rows(); ++row) {
+      T* values = &grid.at(row, first);
+      for (Index lane = 0; lane < count; ++lane) {
+        const Index query = b.q + (ByQueries ? first + lane : row), key = b.k + (ByQueries ? row : first + lane);
+        values[lane] = sight.sees(b.sequence, query, key) ? values[lane] : kHidden<T>;
+      }
+    }
+  }
+}
+
+/// S of a block; hidden pairs are −∞. Tells whether there are none.
+template <class T, bool ByQueries>
+bool logits(const Stream<T>& s, const Block<T, ByQueries>& b, const Scratch<T>& own) {
+  const Visibility& sight = s.sight;
+  const HeadRows<const T>& rows = ByQueries ? s.k : s.q;
+  const Index first = ByQueries ? b.key_row(sight) : b.query_row(sight);
+  products(b, rows, first, own.keys, own.weights);
+  if (s.bias)
+    for_each_row(b, [&](Index p, Index row) {
+      if constexpr (ByQueries)
+        own.weights.lanes(p, row) += *s.bias.at(first + row, b.head);
+      else
+        own.weights.lanes(p, row) += own.state.lanes(p, 0);
+    });
+  if (sight.open(b.q, b.k_end)) return true;
+  hide(sight, b, own.weights);
+  return false;
+}
+
+/// exp(x), and 0 where x is −∞.
+template <class T>
+Panel<T> exponentials(const Panel<T>& x, bool open) {
+  Panel<T> y = x.exp();
+  if (!open)
+    for (Index lane = 0; lane < x.size(); ++lane) y[lane] = x[lane] == kHidden<T> ? T{0} : y[lane];
+  return y;
+}
+
+/// What an online softmax knows of each query.
+template <class T>
+struct Softmax {
+  Lanes<T> largest, sum, moment;
+
+  Softmax(const Grid<T>& state, Index p)
+      : largest(state.lanes(p, 0)), sum(state.lanes(p, 1)), moment(state.lanes(p, 2)) {}
+  void start() {
+    largest = kHidden<T>;
+    sum = T{0};
+    moment = T{0};
+  }
+  /// Takes up the logits of `rows` keys and leaves their exponentials. Returns what sums so far are to be multiplied
+  /// by.
+  Panel<T> add(const Grid<T>& logits, Index p, Index rows, bool open) {
+    Panel<T> above = largest.max(std::numeric_limits<T>::lowest());  // finite, where nothing is seen yet
+    for (Index row = 0; row < rows; ++row) above = above.max(logits.lanes(p, row));
+    const Panel<T> shrink = exponentials<T>(largest - above, false);
+    moment = shrink * (moment + finite(largest - above) * sum);
+    sum *= shrink;
+    for (Index row = 0; row < rows; ++row) {
+      Lanes<T> weights = logits.lanes(p, row);
+      const Panel<T> distance = weights - above;
+      weights = exponentials<T>(distance, open);
+      sum += weights;
+      moment += weights * (open ? distance : finite(distance));
+    }
+    largest = above;
+    return shrink;
+  }
+
+ private:
+  static Panel<T> finite(Panel<T> x) {
+    for (Index lane = 0; lane < x.size(); ++lane) x[lane] = x[lane] == kHidden<T> ? T{0} : x[lane];
+    return x;
   }
 };
 
-/// out(m, n) (+)= Σ_k a(m, k) b(n, k): both factors are rows.
-template <class T, class A, class B, class Out>
-void rows_by_rows(Index rows, Index columns, Index depth, const A& a, const B& b, Index b_stride, const Out& out,
-                  T* panels) {
-  product::columns_of<T>(
-      0, columns, rows, depth, 1, a,
-      [&](Index k0, Index k1, Index n, Index width, T* panel) {
-        product::pack_columns(k1 - k0, width, b(n) + k0, b_stride, panel);
-      },
-      out, false, panels);
-}
-
-/// out(m, n) (+)= Σ_k a[k · step + m · lead] b(k)[n], for any number of columns.
-template <class T, class A, class B, class Out>
-void rows_by_columns(Index rows, Index columns, Index depth, const A& a, Index step, const B& b, const Out& out,
-                     bool add, T* panels) {
-  for (Index begin = 0; begin < columns; begin += kKeys<T>)
-    product::columns_of<T>(
-        begin, std::min(columns, begin + kKeys<T>), rows, depth, step, a,
-        [&](Index k0, Index k1, Index n, Index width, T* panel) {
-          product::pack_rows<T>(
-              k1 - k0, width, [&](Index k) { return b(k0 + k) + n; }, panel);
-        },
-        out, add, panels);
-}
-
-/// S of a tile; hidden pairs are −∞.
 template <class T>
-void logits(const Stream<T>& s, const Tile& t, T* tile, T* panels) {
+void finish(const Stream<T>& s, const Block<T, true>& b, const Scratch<T>& own) {
+  for (Index lane = 0; lane < b.queries(); ++lane) {
+    const Index row = b.query_row(s.sight) + lane;
+    const T largest = own.state.at(0, lane), sum = own.state.at(1, lane), moment = own.state.at(2, lane);
+    const T log_sum = largest + std::log(sum);
+    *s.log_sum.at(row, b.head) = log_sum;
+    if (s.entropy) *s.entropy.at(row, b.head) = std::max(T{0}, std::log(sum) - moment / sum);
+    if (s.self) *s.self.at(row, b.head) = std::exp(*s.self.at(row, b.head) - log_sum);
+    for (Index c = 0; c < s.value_width; ++c) s.y.at(row, b.head)[c] = own.value_sums.at(c, lane) / sum;
+  }
+}
+
+/// Everything of a block's queries.
+template <class T>
+void forward_pass(const Stream<T>& s, Block<T, true> b, const Scratch<T>& own) {
   const Visibility& sight = s.sight;
-  const Index first_query = t.sequence * sight.queries + t.q, first_key = t.sequence * sight.key_rows + t.k;
-  rows_by_rows<T>(
-      t.queries(), t.keys(), s.key_width, [&](Index m) { return s.q.at(first_query + m, t.head); },
-      [&](Index n) { return s.k.at(first_key + n, t.head); }, s.k.stride, [&](Index m) { return tile + m * kKeys<T>; },
-      panels);
-  const bool open = sight.open(t.q, t.k_end);
-  for (Index m = 0; m < t.queries(); ++m) {
-    T* row = tile + m * kKeys<T>;
-    for (Index n = 0; n < t.keys(); ++n) row[n] *= s.scale;
-    if (s.bias)
-      for (Index n = 0; n < t.keys(); ++n) row[n] += *s.bias.at(first_key + n, t.head);
-    if (open) continue;
-    for (Index n = 0; n < t.keys(); ++n)
-      if (!sight.sees(t.sequence, t.q + m, t.k + n)) row[n] = kHidden<T>;
-  }
-}
-
-/// exp(row − above), zero where hidden.
-template <class T>
-void exponentials(Row<T> row, T above) {
-  row = (row == kHidden<T>).select(T{0}, (row - above).exp());
-}
-
-/// One tile of the online softmax of query m. Returns what sums so far are to be multiplied by.
-template <class T>
-T renew(const Scratch<T>& own, Index m, Index keys) {
-  Row<T> row(own.weights + m * kKeys<T>, keys), distance(own.slopes, keys);
-  const T before = own.largest[m], largest = std::max(before, row.maxCoeff());
-  if (largest == kHidden<T>) {  // nothing seen yet
-    row = T{0};
-    return 0;
-  }
-  const T shrink = before == kHidden<T> ? T{0} : std::exp(before - largest);
-  distance = (row == kHidden<T>).select(T{0}, row - largest);
-  exponentials<T>(row, largest);
-  const T fall = before == kHidden<T> ? T{0} : before - largest;
-  own.moment[m] = shrink * (own.moment[m] + fall * own.sum[m]) + (row * distance).sum();
-  own.sum[m] = shrink * own.sum[m] + row.sum();
-  own.largest[m] = largest;
-  return shrink;
-}
-
-template <class T>
-void finish(const Stream<T>& s, const Tile& t, const Scratch<T>& own) {
-  for (Index m = 0; m < t.queries(); ++m) {
-    const Index row = t.sequence * s.sight.queries + t.q + m;
-    const T log_sum = own.largest[m] + std::log(own.sum[m]);
-    *s.log_sum.at(row, t.head) = log_sum;
-    if (s.entropy) *s.entropy.at(row, t.head) = std::max(T{0}, std::log(own.sum[m]) - own.moment[m] / own.sum[m]);
-    if (s.self) *s.self.at(row, t.head) = std::exp(*s.self.at(row, t.head) - log_sum);
-    if (s.value_width > 0) Row<T>(s.y.at(row, t.head), s.value_width) /= own.sum[m];
-  }
-}
-
-template <class T>
-void forward_tile(const Stream<T>& s, Tile t, const Scratch<T>& own) {
-  const Visibility& sight = s.sight;
-  const Index first_query = t.sequence * sight.queries + t.q;
-  std::fill_n(own.largest, kQueries, kHidden<T>);
-  std::fill_n(own.sum, kQueries, T{0});
-  std::fill_n(own.moment, kQueries, T{0});
-  const Index end = sight.keys_until(t.q_end);
-  for (t.k = 0; t.k < end; t.k += kKeys<T>) {
-    t.k_end = std::min(end, t.k + kKeys<T>);
-    logits(s, t, own.weights, own.panels);
-    for (Index m = 0; m < t.queries(); ++m) {
-      const Index position = sight.past + t.q + m;
-      if (s.self && position >= t.k && position < t.k_end)
-        *s.self.at(first_query + m, t.head) = own.weights[m * kKeys<T> + position - t.k];
-      const T shrink = renew(own, m, t.keys());
-      if (s.value_width > 0 && t.k > 0) Row<T>(s.y.at(first_query + m, t.head), s.value_width) *= shrink;
+  const Index first_query = b.query_row(sight), end = sight.keys_until(b.q_end);
+  pack(s.q.at(first_query, b.head), s.q.stride, b.queries(), s.scale, own.keys);
+  clear(own.value_sums);
+  for (Index p = 0; p < b.panels(); ++p) Softmax<T>(own.state, p).start();
+  for (b.k = 0; b.k < end; b.k += kRows) {
+    b.k_end = std::min(end, b.k + kRows);
+    const bool open = logits(s, b, own);
+    for (Index query = b.q; s.self && query < b.q_end; ++query)
+      if (const Index key = sight.past + query; key >= b.k && key < b.k_end)
+        *s.self.at(first_query + query - b.q, b.head) = b.pair(own.weights, query, key);
+    for (Index p = 0; p < b.panels(); ++p) {
+      const Panel<T> shrink = Softmax<T>(own.state, p).add(own.weights, p, b.keys(), open);
+      for (Index c = 0; c < s.value_width; ++c) own.value_sums.lanes(p, c) *= shrink;
     }
-    if (s.value_width > 0)
-      rows_by_columns<T>(
-          t.queries(), s.value_width, t.keys(), [&](Index m) { return own.weights + m * kKeys<T>; }, 1,
-          [&](Index n) { return s.v.at(t.sequence * sight.key_rows + t.k + n, t.head); },
-          [&](Index m) { return s.y.at(first_query + m, t.head); }, t.k > 0, own.panels);
+    if (s.value_width > 0) accumulate(b, s.v, b.key_row(sight), own.weights, own.value_sums);
   }
-  finish(s, t, own);
+  finish(s, b, own);
 }
 
-/// P and dS of a tile, into weights and slopes.
-template <class T>
-void slopes(const Stream<T>& s, const StreamGradient<T>& g, const Tile& t, const Scratch<T>& own) {
-  const Index first_query = t.sequence * s.sight.queries + t.q, first_key = t.sequence * s.sight.key_rows + t.k;
-  logits(s, t, own.weights, own.panels);
-  if (s.value_width > 0)
-    rows_by_rows<T>(
-        t.queries(), t.keys(), s.value_width, [&](Index m) { return g.dy.at(first_query + m, t.head); },
-        [&](Index n) { return s.v.at(first_key + n, t.head); }, s.v.stride,
-        [&](Index m) { return own.slopes + m * kKeys<T>; }, own.panels);
-  for (Index m = 0; m < t.queries(); ++m) {
-    Row<T> weights(own.weights + m * kKeys<T>, t.keys()), slope(own.slopes + m * kKeys<T>, t.keys());
-    const T delta = *g.delta.at(first_query + m, t.head);
-    exponentials<T>(weights, *g.log_sum.at(first_query + m, t.head));
+/// P and dS of a block, into weights and slopes; log_sum(p, row) and delta(p, row) are those of the queries.
+template <class T, bool ByQueries, class LogSum, class Delta>
+void slopes(const Stream<T>& s, const StreamGradient<T>& g, const Block<T, ByQueries>& b, const LogSum& log_sum,
+            const Delta& delta, const Scratch<T>& own) {
+  const Visibility& sight = s.sight;
+  const bool open = logits(s, b, own);
+  if (s.value_width > 0) {
+    const HeadRows<const T>& rows = ByQueries ? s.v : g.dy;
+    products(b, rows, ByQueries ? b.key_row(sight) : b.query_row(sight), own.values, own.slopes);
+  }
+  for_each_row(b, [&](Index p, Index row) {
+    Lanes<T> weights = own.weights.lanes(p, row), slope = own.slopes.lanes(p, row);
+    weights = exponentials<T>(weights - log_sum(p, row), open);
     if (s.value_width > 0)
-      slope = weights * (slope - delta);
+      slope = weights * (slope - delta(p, row));
     else
-      slope = weights * -delta;
-    if (g.label == nullptr) continue;
-    const Index label = g.label[first_query + m];
-    if (label >= t.k && label < t.k_end) slope[label - t.k] += delta;
+      slope = weights * -delta(p, row);
+  });
+  if (g.label == nullptr) return;
+  for (Index query = b.q; query < b.q_end; ++query) {
+    const Index row = b.query_row(sight) + query - b.q, label = g.label[row];
+    if (label >= b.k && label < b.k_end) b.pair(own.slopes, query, label) += *g.delta.at(row, b.head);
   }
 }
 
+/// Stores or adds scale · sums of `count` lanes, whose first is row `first` of the slot.
 template <class T>
-void scale_slopes(const Stream<T>& s, const Tile& t, const Scratch<T>& own) {
-  for (Index m = 0; m < t.queries(); ++m) Row<T>(own.slopes + m * kKeys<T>, t.keys()) *= s.scale;
+void put(const Grid<T>& sums, T scale, Index count, const HeadSlot<T>& slot, Index first, Index head) {
+  for (Index lane = 0; lane < count; ++lane)
+    for (Index c = 0; c < sums.rows; ++c) slot.put(first + lane, head, c, scale * sums.at(c, lane));
 }
 
-/// dq of a tile of queries.
+/// dq and row_sum of a block's queries.
 template <class T>
-void row_pass(const Stream<T>& s, const StreamGradient<T>& g, Tile t, const Scratch<T>& own) {
-  const Index first_query = t.sequence * s.sight.queries + t.q, end = s.sight.keys_until(t.q_end);
-  for (t.k = 0; t.k < end; t.k += kKeys<T>) {
-    t.k_end = std::min(end, t.k + kKeys<T>);
-    slopes(s, g, t, own);
-    if (g.row_sum)
-      for (Index m = 0; m < t.queries(); ++m) {
-        T& sum = *g.row_sum.at(first_query + m, t.head);
-        sum = (t.k > 0 ? sum : T{0}) + Row<T>(own.slopes + m * kKeys<T>, t.keys()).sum();
-      }
-    if (!g.dq) continue;
-    scale_slopes(s, t, own);
-    rows_by_columns<T>(
-        t.queries(), s.key_width, t.keys(), [&](Index m) { return own.slopes + m * kKeys<T>; }, 1,
-        [&](Index n) { return s.k.at(t.sequence * s.sight.key_rows + t.k + n, t.head); },
-        [&](Index m) { return g.dq.at(first_query + m, t.head); }, g.dq.add || t.k > 0, own.panels);
+void row_pass(const Stream<T>& s, const StreamGradient<T>& g, Block<T, true> b, const Scratch<T>& own) {
+  const Index first_query = b.query_row(s.sight), end = s.sight.keys_until(b.q_end);
+  pack(s.q.at(first_query, b.head), s.q.stride, b.queries(), s.scale, own.keys);
+  if (s.value_width > 0) pack(g.dy.at(first_query, b.head), g.dy.stride, b.queries(), T{1}, own.values);
+  clear(own.key_sums);
+  clear(own.state);
+  for (Index lane = 0; lane < b.queries(); ++lane) {
+    own.state.at(0, lane) = *g.log_sum.at(first_query + lane, b.head);
+    own.state.at(1, lane) = *g.delta.at(first_query + lane, b.head);
   }
-}
-
-/// dk, dv and dbias of a tile of keys.
-template <class T>
-void column_pass(const Stream<T>& s, const StreamGradient<T>& g, Tile t, const Scratch<T>& own) {
-  const Index first_key = t.sequence * s.sight.key_rows + t.k;
-  const Index begin = s.sight.first_query(t.k) / kQueries * kQueries;
-  for (t.q = begin; t.q < s.sight.queries; t.q += kQueries) {
-    t.q_end = std::min(s.sight.queries, t.q + kQueries);
-    const Index first_query = t.sequence * s.sight.queries + t.q;
-    const bool first = t.q == begin;
-    slopes(s, g, t, own);
-    if (g.dv)
-      rows_by_columns<T>(
-          t.keys(), s.value_width, t.queries(), [&](Index n) { return own.weights + n; }, kKeys<T>,
-          [&](Index m) { return g.dy.at(first_query + m, t.head); },
-          [&](Index n) { return g.dv.at(first_key + n, t.head); }, g.dv.add || !first, own.panels);
-    if (g.dbias)
-      for (Index n = 0; n < t.keys(); ++n) {
-        T sum = 0;
-        for (Index m = 0; m < t.queries(); ++m) sum += own.slopes[m * kKeys<T> + n];
-        T& target = *g.dbias.at(first_key + n, t.head);
-        target = g.dbias.add || !first ? target + sum : sum;
-      }
-    if (!g.dk) continue;
-    scale_slopes(s, t, own);
-    rows_by_columns<T>(
-        t.keys(), s.key_width, t.queries(), [&](Index n) { return own.slopes + n; }, kKeys<T>,
-        [&](Index m) { return s.q.at(first_query + m, t.head); },
-        [&](Index n) { return g.dk.at(first_key + n, t.head); }, g.dk.add || !first, own.panels);
+  for (b.k = 0; b.k < end; b.k += kRows) {
+    b.k_end = std::min(end, b.k + kRows);
+    slopes(
+        s, g, b, [&](Index p, Index) { return own.state.lanes(p, 0); },
+        [&](Index p, Index) { return own.state.lanes(p, 1); }, own);
+    if (g.row_sum) for_each_row(b, [&](Index p, Index row) { own.state.lanes(p, 2) += own.slopes.lanes(p, row); });
+    if (g.dq) accumulate(b, s.k, b.key_row(s.sight), own.slopes, own.key_sums);
   }
+  if (g.dq) put(own.key_sums, s.scale, b.queries(), g.dq, first_query, b.head);
+  for (Index lane = 0; g.row_sum && lane < b.queries(); ++lane)
+    *g.row_sum.at(first_query + lane, b.head) = own.state.at(2, lane);
 }
 
-/// task(tile, scratch) for tiles of `size` queries or keys of every sequence and head.
+/// dk, dv and dbias of a block's keys.
+template <class T>
+void column_pass(const Stream<T>& s, const StreamGradient<T>& g, Block<T, false> b, const Scratch<T>& own) {
+  const Index first_key = b.key_row(s.sight);
+  pack(s.k.at(first_key, b.head), s.k.stride, b.keys(), s.scale, own.keys);
+  if (s.value_width > 0) pack(s.v.at(first_key, b.head), s.v.stride, b.keys(), T{1}, own.values);
+  for (const Grid<T>& sums : {own.key_sums, own.value_sums, own.state}) clear(sums);
+  for (Index lane = 0; s.bias && lane < b.keys(); ++lane) own.state.at(0, lane) = *s.bias.at(first_key + lane, b.head);
+  for (b.q = s.sight.first_query(b.k); b.q < s.sight.queries; b.q += kRows) {
+    b.q_end = std::min(s.sight.queries, b.q + kRows);
+    const Index first_query = b.query_row(s.sight);
+    slopes(
+        s, g, b, [&](Index, Index row) { return *g.log_sum.at(first_query + row, b.head); },
+        [&](Index, Index row) { return *g.delta.at(first_query + row, b.head); }, own);
+    if (g.dv) accumulate(b, g.dy, first_query, own.weights, own.value_sums);
+    if (g.dk) accumulate(b, s.q, first_query, own.slopes, own.key_sums);
+    if (g.dbias) for_each_row(b, [&](Index p, Index row) { own.state.lanes(p, 1) += own.slopes.lanes(p, row); });
+  }
+  if (g.dk) put(own.key_sums, s.scale, b.keys(), g.dk, first_key, b.head);
+  if (g.dv) put(own.value_sums, T{1}, b.keys(), g.dv, first_key, b.head);
+  for (Index lane = 0; g.dbias && lane < b.keys(); ++lane)
+    g.dbias.put(first_key + lane, b.head, 0, own.state.at(1, lane));
+}
+
+/// task(sequence, head, begin, end, scratch) for the lanes [begin, end) of every sequence and head.
 template <class T, class Task>
-void for_each_tile(Cpu<T>& cpu, const Stream<T>& s, Index extent, Index size, const Task& task) {
-  const Index tiles = product::ceil_div(extent, size);
-  cpu.parallel_tasks(s.sight.count * s.heads * tiles, Scratch<T>::size(), [&](Index number, T* memory) {
-    const Index begin = number % tiles * size, rest = number / tiles;
-    task(rest / s.heads, rest % s.heads, begin, std::min(extent, begin + size), Scratch<T>(memory));
+void for_each_block(Cpu<T>& cpu, const Stream<T>& s, Index extent, const Task& task) {
+  const Index blocks = product::ceil_div(extent, kLanes<T>);
+  cpu.parallel_tasks(s.sight.count * s.heads * blocks, Scratch<T>::size(s), [&](Index number, T* memory) {
+    const Index begin = number % blocks * kLanes<T>, rest = number / blocks;
+    task(rest / s.heads, rest % s.heads, begin, std::min(extent, begin + kLanes<T>), Scratch<T>(s, memory));
   });
 }
 
 template <class T>
 void run_forward(Cpu<T>& cpu, const Stream<T>& s) {
-  for_each_tile(cpu, s, s.sight.queries, kQueries,
-                [&](Index sequence, Index head, Index begin, Index end, const Scratch<T>& own) {
-                  forward_tile(s, {sequence, head, begin, end}, own);
-                });
+  for_each_block(cpu, s, s.sight.queries,
+                 [&](Index sequence, Index head, Index begin, Index end, const Scratch<T>& own) {
+                   forward_pass(s, {sequence, head, begin, end}, own);
+                 });
 }
 
 /// The row pass comes first: q and k may be the same rows, and then dk is added to dq.
 template <class T>
 void run_backward(Cpu<T>& cpu, const Stream<T>& s, const StreamGradient<T>& g) {
   if (g.dq || g.row_sum)
-    for_each_tile(cpu, s, s.sight.queries, kQueries,
-                  [&](Index sequence, Index head, Index begin, Index end, const Scratch<T>& own) {
-                    row_pass(s, g, {sequence, head, begin, end}, own);
-                  });
+    for_each_block(cpu, s, s.sight.queries,
+                   [&](Index sequence, Index head, Index begin, Index end, const Scratch<T>& own) {
+                     row_pass(s, g, {sequence, head, begin, end}, own);
+                   });
   if (g.dk || g.dv || g.dbias)
-    for_each_tile(cpu, s, s.sight.keys, kKeys<T>,
-                  [&](Index sequence, Index head, Index begin, Index end, const Scratch<T>& own) {
-                    column_pass(s, g, {sequence, head, 0, 0, begin, end}, own);
-                  });
+    for_each_block(cpu, s, s.sight.keys,
+                   [&](Index sequence, Index head, Index begin, Index end, const Scratch<T>& own) {
+                     column_pass(s, g, {sequence, head, 0, 0, begin, end}, own);
+                   });
 }
 
 /// ⟨dy_i, y_i⟩ of every row and head.

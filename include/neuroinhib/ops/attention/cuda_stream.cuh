@@ -234,7 +234,8 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(Stream<T> s, Index sp
 #pragma unroll
         for (int c = 0; c < Math::kColumns; ++c) {
           const int n = Math::column(c);
-          if (n >= keys || !s.sight.sees(own.sequence, own.begin + row, k + n)) logits.at(r, c) = hidden;
+          const bool seen = n < keys && (row >= own.count || s.sight.sees(own.sequence, own.begin + row, k + n));
+          if (!seen) logits.at(r, c) = hidden;
         }
       }
       if (s.self && position >= 0 && position < kTile) {

@@ -43,10 +43,10 @@ struct Visibility {
   /// Whether query `query` of sequence `sequence` sees key `key`; a token always sees itself.
   NEUROINHIB_DEVICE [[nodiscard]] bool sees(Index sequence, Index query, Index key) const {
     const Index position = past + query;
-    if (mask == Mask::causal && key > position) return false;
-    if (document == nullptr || key == position) return true;
-    const int* of = document + sequence * key_rows;
-    return of[key] == of[position] && of[key] >= 0;
+    const bool masked = mask == Mask::causal && key > position;
+    if (document == nullptr) return !masked;
+    const int of_key = document[sequence * key_rows + key], of_query = document[sequence * key_rows + position];
+    return !masked && (key == position || (of_key == of_query && of_key >= 0));
   }
   /// Keys that some query before `query_end` sees lie before this one.
   NEUROINHIB_DEVICE [[nodiscard]] Index keys_until(Index query_end) const {
