@@ -1,11 +1,13 @@
-// Whole forward passes of the second paper's network on the CPU: each router's time and memory against the one it
-// decorates (Mutual-Inform SMoE, table 7).
-//   language_models [threads]
+// Language models on the CPU: milliseconds per training step of the first paper's network, to be set against
+// bench/peers/language_model_torch.py; whole forward passes of the second paper's, each router's time and memory
+// against the one it decorates (Mutual-Inform SMoE, table 7).
+//   language_models [threads] [--only steps|passes]
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
+#include <string>
 
 #include "language_models.hpp"
 
@@ -13,6 +15,38 @@ namespace {
 
 using namespace bench;
 using Clock = std::chrono::steady_clock;
+
+[[nodiscard]] double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+/// Median without the first, which warms up.
+[[nodiscard]] double median(std::vector<double> times) {
+  times.erase(times.begin());
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
+}
+[[nodiscard]] View<const int> view(const std::vector<int>& values) {
+  return {values.data(), {static_cast<Index>(values.size())}};
+}
+
+template <class M>
+void time_steps(const char* name, const Text& text, const typename M::Config& config, int threads) {
+  M model(config);
+  Parameters<float> parameters(model, 0);
+  Adam<float> adam(parameters, {.learning_rate = 1e-3});
+  Cpu<float> cpu({.threads = threads});
+  std::vector<double> times;
+  for (int i = 0; i < 10; ++i) {
+    const auto start = Clock::now();
+    Recording ex(cpu);
+    ex.backward(model.loss(ex, view(text.ids), view(text.labels), {.length = text.length}).total);
+    adam.step(cpu, parameters);
+    times.push_back(milliseconds_since(start));
+  }
+  std::printf("step %-10s ms %.1f step memory %zu MiB\n", name, median(times), cpu.arena().peak_bytes() >> 20);
+  std::fflush(stdout);
+}
 
 /// A model of one router; times one pass at a call.
 template <class Router>
@@ -22,20 +56,12 @@ class Passes {
       : text_(text), model_(second_paper<M>(text, 3, 128)), parameters_(model_, 0), cpu_({.threads = threads}) {}
 
   void time_one() {
-    const Shape shape{static_cast<Index>(text_.ids.size())};
     const auto start = Clock::now();
     cpu_.begin_step();
-    (void)model_.loss(cpu_, View<const int>{text_.ids.data(), shape}, View<const int>{text_.labels.data(), shape},
-                      {.length = text_.length});
-    times_.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+    (void)model_.loss(cpu_, view(text_.ids), view(text_.labels), {.length = text_.length});
+    times_.push_back(milliseconds_since(start));
   }
-  /// Median without the first, which warms up.
-  [[nodiscard]] double milliseconds() const {
-    std::vector<double> times(times_.begin() + 1, times_.end());
-    const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-    std::nth_element(times.begin(), middle, times.end());
-    return *middle;
-  }
+  [[nodiscard]] double milliseconds() const { return median(times_); }
   [[nodiscard]] double mebibytes() {
     return static_cast<double>(cpu_.arena().peak_bytes() +
                                sizeof(float) * static_cast<std::size_t>(parameters_.size())) /
@@ -57,16 +83,13 @@ void tell(const char* name, Passes<Router>& passes, Passes<Base>& base) {
               passes.milliseconds() / base.milliseconds(), passes.mebibytes() / base.mebibytes());
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const int threads = argc > 1 ? std::atoi(argv[1]) : 0;
-  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cpu<float>({.threads = threads}).describe().c_str());
+/// In turns, so that what slows the machine for a while slows all three.
+void time_passes(int threads) {
   const Text text(4, 256, 8500);
   Passes<LinearRouter> own(text, threads);
   Passes<SimilarityInform<LinearRouter>> similarity(text, threads);
   Passes<AttentionInform<LinearRouter>> attention(text, threads);
-  for (int round = 0; round < 101; ++round) {  // in turns: what slows the machine for a while slows all three
+  for (int round = 0; round < 101; ++round) {
     own.time_one();
     similarity.time_one();
     attention.time_one();
@@ -74,4 +97,23 @@ int main(int argc, char** argv) {
   tell("SMoE small", own, own);
   tell("SMoE small, similarity", similarity, own);
   tell("SMoE small, attention", attention, own);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Language models on the CPU");
+  int threads = 0;
+  std::string only;
+  app.add_option("threads", threads, "default: all");
+  app.add_option("--only", only, "steps or passes (default: both)")->check(CLI::IsMember({"steps", "passes"}));
+  CLI11_PARSE(app, argc, argv);
+  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cpu<float>({.threads = threads}).describe().c_str());
+  if (only != "passes") {
+    const Text text(256, 32, 8500);
+    for_each_of_first_paper(text, [&]<class M>(const char* name, const typename M::Config& config) {
+      time_steps<M>(name, text, config, threads);
+    });
+  }
+  if (only != "steps") time_passes(threads);
 }

@@ -106,12 +106,9 @@ int main(int argc, char** argv) {
   if (only != "passes") {
     const Text text(256, 32, 8500);
     const DeviceText device(text);
-    using Plain = Model<LinearRouter, NoInhibition, 3>;
-    using Inhibited = Model<LinearRouter, GluInhibition, 3>;
-    time_steps<Model<LinearRouter, NoInhibition, 1>>(
-        "baseline", device, first_paper<Model<LinearRouter, NoInhibition, 1>>(text, 0), precision);
-    time_steps<Plain>("moe3/10", device, first_paper<Plain>(text, 10), precision);
-    time_steps<Inhibited>("glu", device, first_paper<Inhibited>(text, 10), precision);
+    for_each_of_first_paper(text, [&]<class M>(const char* name, const typename M::Config& config) {
+      time_steps<M>(name, device, config, precision);
+    });
   }
   if (only != "steps") {
     const Text text(48, 512, 30000);

@@ -35,6 +35,17 @@ template <class M>
           .moe = {.width = 50, .experts = std::max<Index>(experts, 1), .hidden = {50}}};
 }
 
+/// visit.operator()<M>(name, config) for the rows of its table that are timed.
+template <class Visit>
+void for_each_of_first_paper(const Text& text, const Visit& visit) {
+  using Baseline = Model<LinearRouter, NoInhibition, 1>;
+  using Mixture = Model<LinearRouter, NoInhibition, 3>;
+  using Inhibited = Model<LinearRouter, GluInhibition, 3>;
+  visit.template operator()<Baseline>("baseline", first_paper<Baseline>(text, 0));
+  visit.template operator()<Mixture>("moe3/10", first_paper<Mixture>(text, 10));
+  visit.template operator()<Inhibited>("glu", first_paper<Inhibited>(text, 10));
+}
+
 /// Mutual-Inform SMoE's: post-LN, 8 heads, 2 of 16 experts as wide as the model.
 template <class M>
 [[nodiscard]] typename M::Config second_paper(const Text& text, Index blocks, Index width) {

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """PyTorch's side of bench/language_models: a training step of the first paper's language model (2 blocks of width 50, post-LN,
-3 of 10 experts, vocabulary 8,500), eager, compiled and as a CUDA graph, with fused Adam and tf32 products.
+3 of 10 experts, vocabulary 8,500), eager, compiled and, on a GPU, as a CUDA graph with fused Adam and tf32 products.
 
-  language_model_torch.py
+  language_model_torch.py [--device cpu] [--threads N]
 """
+import argparse
+import resource
 import time
 
 import torch
@@ -59,28 +61,39 @@ class Model(nn.Module):
         return self.output(x)
 
 
-def median_step(run, steps=50, looks=9):
-    for _ in range(10):
+def median_step(run, device, looks=9):
+    steps = 50 if device == "cuda" else 1
+    synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
+    for _ in range(10 if device == "cuda" else 2):
         run()
     times = []
     for _ in range(looks):
-        torch.cuda.synchronize()
+        synchronize()
         start = time.perf_counter()
         for _ in range(steps):
             run()
-        torch.cuda.synchronize()
+        synchronize()
         times.append((time.perf_counter() - start) / steps * 1e3)
     return sorted(times)[looks // 2]
 
 
-def measure(name, experts, gated, mode):
+def peak_mebibytes(device):
+    """Of the process on a CPU, whose steps' memory PyTorch does not count."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() >> 20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+def measure(name, experts, gated, mode, device):
     torch.manual_seed(0)
-    torch.cuda.reset_peak_memory_stats()
-    model = Model(experts, gated).cuda()
-    adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=True)
-    ids = torch.randint(0, VOCABULARY, (SEQUENCES, LENGTH), device="cuda")
-    labels = torch.randint(0, VOCABULARY, (SEQUENCES * LENGTH,), device="cuda")
-    call = torch.compile(model, mode="reduce-overhead") if mode == "compile" else model
+    on_gpu = device == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    model = Model(experts, gated).to(device)
+    adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=on_gpu)
+    ids = torch.randint(0, VOCABULARY, (SEQUENCES, LENGTH), device=device)
+    labels = torch.randint(0, VOCABULARY, (SEQUENCES * LENGTH,), device=device)
+    call = torch.compile(model, mode="reduce-overhead" if on_gpu else "default") if mode == "compile" else model
 
     def step():
         adam.zero_grad(set_to_none=True)
@@ -99,15 +112,22 @@ def measure(name, experts, gated, mode):
         with torch.cuda.graph(graph):
             step()
         run = graph.replay
-    print(f"step {name:10s} {mode:8s} ms {median_step(run):.4f} peak {torch.cuda.max_memory_allocated() >> 20} MiB", flush=True)
+    print(f"step {name:10s} {mode:8s} ms {median_step(run, device):.4f} peak {peak_mebibytes(device)} MiB", flush=True)
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
+    parser.add_argument("--threads", type=int, default=0)
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
     torch.backends.cuda.matmul.allow_tf32 = True
-    print(f"# PyTorch {torch.__version__}, {torch.cuda.get_device_name()}")
+    where = torch.cuda.get_device_name() if args.device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+    print(f"# PyTorch {torch.__version__}, {where}")
     for name, experts, gated in (("baseline", False, False), ("moe3/10", True, False), ("glu", True, True)):
-        for mode in ("eager", "compile", "graph"):
+        for mode in ("eager", "compile", "graph") if args.device == "cuda" else ("eager", "compile"):
             try:
-                measure(name, experts, gated, mode)
+                measure(name, experts, gated, mode, args.device)
             except Exception as error:  # a mode that this PyTorch cannot do is told, and the others go on
                 print(f"step {name} {mode} failed: {str(error)[:200]}", flush=True)

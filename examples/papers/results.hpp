@@ -36,7 +36,7 @@ class Results {
   [[nodiscard]] const nlohmann::json& runs() const { return json_["runs"]; }
   [[nodiscard]] bool has(const std::string& row, std::ptrdiff_t seed) const {
     for (const auto& run : runs())
-      if (run["row"] == row && run["seed"] == seed) return true;
+      if (run.at("row") == row && run.at("seed") == seed) return true;
     return false;
   }
   /// Keeps where the run was made, since resuming may go on elsewhere.
@@ -44,18 +44,25 @@ class Results {
     run["machine"] = json_["machine"];
     json_["runs"].push_back(std::move(run));
   }
-  void save() const { neuroinhib::io::write_file(path("results.json"), json_.dump(1) + "\n"); }
-
- private:
-  void take_up(const std::string& key) {
-    std::string earlier;
+  /// What `look` makes of the runs. Throws FormatError where one lacks what it looks for, as of another version.
+  template <class Look>
+  auto look(const Look& look) const {
     try {
-      json_ = nlohmann::json::parse(neuroinhib::io::read_file(path("results.json")));
-      earlier = json_.at("settings").at("key").get<std::string>();
+      return look();
     } catch (const nlohmann::json::exception& error) {
       neuroinhib::fail<neuroinhib::FormatError>(path("results.json").string(), "the results of an earlier call",
                                                 error.what(), "move the file away and start again");
     }
+  }
+  void save() const { neuroinhib::io::write_file(path("results.json"), json_.dump(1) + "\n"); }
+
+ private:
+  void take_up(const std::string& key) {
+    const auto earlier = look([&] {
+      json_ = nlohmann::json::parse(neuroinhib::io::read_file(path("results.json")));
+      for (const auto& run : json_.at("runs")) (void)run.at("row"), (void)run.at("seed");
+      return json_.at("settings").at("key").get<std::string>();
+    });
     if (earlier != key)
       neuroinhib::fail<neuroinhib::ConfigError>("resuming from " + path("results.json").string(), key, earlier,
                                                 "resume with the same options, or choose another folder with --out");

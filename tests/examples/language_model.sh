@@ -52,12 +52,15 @@ for i in $(seq 1 600); do echo "Sentence $i: the cat didn't sit on $((i % 7)) ma
 for i in $(seq 1 600); do printf 'Dogs\xff bark at %s cats, loudly!\n' $((i % 5)); done | gzip >"$work/files/dogs.txt.gz"
 "$program" "${small[@]}" --rows moe,smoe-attention --data "$work/files" --out "$work/real" >"$work/text" 2>"$work/err"
 grep -q "600 bytes are not UTF-8" "$work/text" || fail "invalid bytes are not told"
-grep -q "| cats | dogs |" "$work/real/table.md" || fail "no table by domain"
+[ "$(grep -c "| cats | dogs |" "$work/real/table.md")" -eq 4 ] || fail "losses and routing of both papers are not told by domain"
 
 refuses "rows.*or an inhibition+router" --rows everything
 refuses "rows.*or an inhibition+router" --rows glu+nothing
 refuses "output folder /proc/nothing" "${small[@]}" --rows moe --out /proc/nothing/here
 refuses "resume with the same options" "${small[@]}" "${rows[@]}" --sentences 100 --lr 1e-3 --out "$work/whole" --resume
+mkdir "$work/older"
+sed 's/"vocabulary": /"known": /' "$work/whole/results.json" >"$work/older/results.json"
+refuses "key 'vocabulary' not found" "${small[@]}" "${rows[@]}" --sentences 100 --out "$work/older" --resume
 refuses "txt or .txt.gz" --data "$work/whole" --out "$work/none"
 refuses "readable text file" --data "$work/nowhere.txt" --out "$work/none"
 refuses "divides the width" --width 16 --heads 3 --sentences 100 --vocabulary 60 --rows moe --out "$work/none"

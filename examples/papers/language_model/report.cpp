@@ -1,5 +1,6 @@
 #include "report.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <set>
@@ -30,24 +31,24 @@ double mean_of(const nlohmann::json& values) {
 /// Deviation of the experts' loads over their mean, averaged over layers.
 double load_variation(const nlohmann::json& run) {
   double sum = 0;
-  for (const auto& layer : run["layers"]) {
-    const Summary load(layer["load"].get<std::vector<double>>());
+  for (const auto& layer : run.at("layers")) {
+    const Summary load(layer.at("load").get<std::vector<double>>());
     const auto n = static_cast<double>(load.count);
     sum += load.deviation * std::sqrt((n - 1) / n) / load.mean;
   }
-  return run["layers"].empty() ? NAN : sum / static_cast<double>(run["layers"].size());
+  return run.at("layers").empty() ? NAN : sum / static_cast<double>(run.at("layers").size());
 }
 double mean_layer(const nlohmann::json& run, const char* measure) {
   double sum = 0;
-  for (const auto& layer : run["layers"]) sum += layer[measure].get<double>();
-  return run["layers"].empty() ? NAN : sum / static_cast<double>(run["layers"].size());
+  for (const auto& layer : run.at("layers")) sum += layer.at(measure).get<double>();
+  return run.at("layers").empty() ? NAN : sum / static_cast<double>(run.at("layers").size());
 }
 /// What to say of layers whose weights on other words are degenerate: all on the word itself, or near even over all.
 std::string degenerate(const Row& row, const nlohmann::json& run, Index length) {
   constexpr double kSelf = 0.95, kEven = 0.9;
   std::string notes;
-  for (std::size_t l = 0; l < run["layers"].size(); ++l) {
-    const double self = run["layers"][l]["self"], neighbours = run["layers"][l]["neighbours"];
+  for (std::size_t l = 0; l < run.at("layers").size(); ++l) {
+    const double self = run.at("layers").at(l).at("self"), neighbours = run.at("layers").at(l).at("neighbours");
     const std::string where = "- " + row.title + ", layer " + std::to_string(l + 1) + ": ";
     if (self > kSelf)
       notes += where + text("a word's weight on itself is %.2f", self) +
@@ -95,7 +96,7 @@ void Report::add(nlohmann::json run) {
 }
 
 void Report::show() const {
-  const std::string all = table(1) + table(2);
+  const std::string all = results_.look([&] { return table(1) + table(2); });
   neuroinhib::io::write_file(results_.path("table.md"), all);
   std::printf("\n%s\nresults in %s\n", all.c_str(), settings_.out.string().c_str());
 }
@@ -104,7 +105,7 @@ template <class Measure>
 std::vector<double> Report::values(const std::string& row, const Measure& measure) const {
   std::vector<double> all;
   for (const auto& run : results_.runs())
-    if (run["row"] == row) all.push_back(measure(run));
+    if (run.at("row") == row) all.push_back(measure(run));
   return all;
 }
 
@@ -113,7 +114,7 @@ std::string Report::machines(const std::vector<Row>& rows) const {
   std::set<std::string> names;
   for (const Row& row : rows)
     for (const auto& run : results_.runs())
-      if (run["row"] == row.name) names.insert(run["machine"].get<std::string>());
+      if (run.at("row") == row.name) names.insert(run.at("machine").get<std::string>());
   std::string all;
   for (const std::string& name : names) all += (all.empty() ? "" : "; ") + name;
   return all;
@@ -128,7 +129,8 @@ std::string Report::table(int paper) const {
   const auto& runs = results_.runs();
   double floor = 0, steps = 0, vocabulary = 0;
   for (const auto& run : runs)
-    if (run["row"] == rows[0].name) floor = run["floor"], steps = run["steps"], vocabulary = run["vocabulary"];
+    if (run.at("row") == rows[0].name)
+      floor = run.at("floor"), steps = run.at("steps"), vocabulary = run.at("vocabulary");
   std::string out = paper == 1 ? "## Neural Inhibition, table 2: next-word prediction\n\n"
                                : "## Mutual-Inform SMoE, tables 1 and 3: next-word prediction\n\n";
   out += "Ours: " + n.name + ", vocabulary " + text("%.0f", vocabulary) + ", " + std::to_string(n.batch) + " × " +
@@ -152,11 +154,12 @@ std::string Report::table(int paper) const {
       "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
   for (const Row& row : rows) {
     const auto exp_of = [&](const char* measure) {
-      return Summary(values(row.name, [&](const auto& run) { return std::exp(run[measure].template get<double>()); }));
+      return Summary(
+          values(row.name, [&](const auto& run) { return std::exp(run.at(measure).template get<double>()); }));
     };
     const auto of = [&](const auto& measure) { return Summary(values(row.name, measure)); };
-    const Summary test = of([](const auto& run) { return run["test"].template get<double>(); });
-    const double fluctuation = of([](const auto& run) { return mean_of(run["fluctuation"]); }).mean;
+    const Summary test = of([](const auto& run) { return run.at("test").template get<double>(); });
+    const double fluctuation = of([](const auto& run) { return mean_of(run.at("fluctuation")); }).mean;
     out += "| " + row.title + " | " + row.published + " | " + with_deviation("%.2f", exp_of("validation")) + " | " +
            with_deviation("%.4f", test) + " | " + with_deviation("%.2f", exp_of("test")) + " | " +
            with_deviation("%.2f", exp_of("attacked")) + " | " +
@@ -169,9 +172,9 @@ std::string Report::table(int paper) const {
   std::string notes;
   for (const Row& row : rows)
     for (const auto& run : runs)
-      if (run["row"] == row.name && run["seed"] == 0) notes += degenerate(row, run, n.length);
+      if (run.at("row") == row.name && run.at("seed") == 0) notes += degenerate(row, run, n.length);
   if (!notes.empty()) notes = "\nDegenerate weights, seed 0:\n\n" + notes;
-  return out + comparisons(rows, against) + layers(rows, against) + notes + domains(rows) + "\n";
+  return out + comparisons(rows, against) + layers(rows, against) + notes + domains(rows) + routing(rows) + "\n";
 }
 
 std::string Report::comparisons(const std::vector<Row>& rows, const std::string& against) const {
@@ -181,8 +184,8 @@ std::string Report::comparisons(const std::vector<Row>& rows, const std::string&
     std::vector<double> differences;
     for (const auto& run : results_.runs())
       for (const auto& other : results_.runs())
-        if (run["row"] == row.name && other["row"] == against && run["seed"] == other["seed"])
-          differences.push_back(run["test"].get<double>() - other["test"].get<double>());
+        if (run.at("row") == row.name && other.at("row") == against && run.at("seed") == other.at("seed"))
+          differences.push_back(run.at("test").get<double>() - other.at("test").get<double>());
     const Summary paired(differences);
     if (paired.count < 2) continue;
     const double half = papers::half_interval(paired);
@@ -196,18 +199,19 @@ std::string Report::layers(const std::vector<Row>& rows, const std::string& agai
   std::string lines;
   for (const Row& row : rows) {
     for (const auto& run : results_.runs()) {
-      if (run["row"] != row.name || run["seed"] != 0 || run["layers"].empty()) continue;
+      if (run.at("row") != row.name || run.at("seed") != 0 || run.at("layers").empty()) continue;
       lines += "| " + row.title + " |";
-      for (std::size_t l = 0; l < run["layers"].size(); ++l) {
+      for (std::size_t l = 0; l < run.at("layers").size(); ++l) {
         double baseline = NAN;
         for (const auto& other : results_.runs())
-          if (other["row"] == against && other["seed"] == 0 && other["layers"].size() == run["layers"].size())
-            baseline = other["layers"][l]["entropy"];
-        const auto& layer = run["layers"][l];
-        const double self = layer["self"];
-        lines += " " + or_dash("%.3f", layer["entropy"].get<double>() / baseline) + " / " +
-                 text("%.3f", run["fluctuation"][l].get<double>()) + (self > 0 ? " / " + text("%.2f", self) : "") +
-                 " |";
+          if (other.at("row") == against && other.at("seed") == 0 &&
+              other.at("layers").size() == run.at("layers").size())
+            baseline = other.at("layers").at(l).at("entropy");
+        const auto& layer = run.at("layers").at(l);
+        const double self = layer.at("self");
+        lines += " " + or_dash("%.3f", layer.at("entropy").get<double>() / baseline) + " / " +
+                 text("%.3f", run.at("fluctuation").at(l).get<double>()) +
+                 (self > 0 ? " / " + text("%.2f", self) : "") + " |";
       }
       lines += "\n";
     }
@@ -225,24 +229,51 @@ std::string Report::layers(const std::vector<Row>& rows, const std::string& agai
 }
 
 std::string Report::domains(const std::vector<Row>& rows) const {
-  std::string out = "\nTest loss by domain, nats a word:\n\n| Row |";
-  const auto names = results_.json()["settings"]["domains"].get<std::vector<std::string>>();
-  for (const std::string& name : names) out += " " + name + " |";
-  out += "\n|---|";
-  for (std::size_t d = 0; d < names.size(); ++d) out += "---:|";
-  out += "\n";
+  std::string out = "\nTest loss by domain, nats a word:\n\n" + domain_head();
   for (const Row& row : rows) {
     out += "| " + row.title + " |";
-    for (std::size_t d = 0; d < names.size(); ++d)
-      out +=
-          " " +
-          or_dash("%.3f",
-                  Summary(values(row.name, [&](const auto& run) { return run["domains"][d].template get<double>(); }))
-                      .mean) +
-          " |";
+    for (std::size_t d = 0; d < results_.json()["settings"]["domains"].size(); ++d) {
+      const Summary nats(
+          values(row.name, [&](const auto& run) { return run.at("domains").at(d).template get<double>(); }));
+      out += " " + or_dash("%.3f", nats.mean) + " |";
+    }
     out += "\n";
   }
   return out;
+}
+
+std::string Report::routing(const std::vector<Row>& rows) const {
+  std::string lines;
+  for (const Row& row : rows)
+    for (const auto& run : results_.runs()) {
+      if (run.at("row") != row.name || run.at("seed") != 0 || run.at("layers").empty()) continue;
+      const auto& layer = run.at("layers").back();
+      const auto whole = layer.at("load").get<std::vector<double>>();
+      double apart = 0;
+      lines += "| " + row.title + " |";
+      for (const auto& domain : layer.at("domain_load")) {
+        const auto load = domain.get<std::vector<double>>();
+        const auto most = std::max_element(load.begin(), load.end());
+        lines += " " + std::to_string(most - load.begin() + 1) + text(": %.0f %% |", 100 * *most);
+        for (std::size_t k = 0; k < load.size(); ++k)
+          apart += std::abs(load[k] - whole[k]) / 2 / static_cast<double>(layer.at("domain_load").size());
+      }
+      lines += text(" %.3f |\n", apart);
+    }
+  if (lines.empty()) return "";
+  return "\nRouting by domain, last layer, seed 0: the expert used most and its share of the slots; \"apart\" is the "
+         "share of slots that would have to go elsewhere for a domain to be routed as all text is:\n\n" +
+         domain_head(" apart |") + lines;
+}
+
+/// The first lines of a table with a column for each domain.
+std::string Report::domain_head(const std::string& last) const {
+  std::string head = "| Row |", rule = "|---|";
+  for (const auto& name : results_.json()["settings"]["domains"]) {
+    head += " " + name.get<std::string>() + " |";
+    rule += "---:|";
+  }
+  return head + last + "\n" + rule + (last.empty() ? "" : "---:|") + "\n";
 }
 
 }  // namespace language_model

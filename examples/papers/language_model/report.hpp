@@ -28,6 +28,8 @@ class Report {
   [[nodiscard]] std::string table(int paper) const;
   [[nodiscard]] std::string comparisons(const std::vector<Row>& rows, const std::string& against) const;
   [[nodiscard]] std::string domains(const std::vector<Row>& rows) const;
+  [[nodiscard]] std::string routing(const std::vector<Row>& rows) const;
+  [[nodiscard]] std::string domain_head(const std::string& last = "") const;
   [[nodiscard]] std::string layers(const std::vector<Row>& rows, const std::string& against) const;
 
   const Settings& settings_;

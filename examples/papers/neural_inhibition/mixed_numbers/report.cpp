@@ -24,8 +24,8 @@ std::string percent(const char* format, double share) {
 
 /// A run's place in the results: by row, then by seed.
 std::pair<std::ptrdiff_t, Index> place(const nlohmann::json& run) {
-  const auto row = std::find_if(kRows.begin(), kRows.end(), [&](const Row& r) { return run["row"] == r.name; });
-  return {row - kRows.begin(), run["seed"].get<Index>()};
+  const auto row = std::find_if(kRows.begin(), kRows.end(), [&](const Row& r) { return run.at("row") == r.name; });
+  return {row - kRows.begin(), run.at("seed").get<Index>()};
 }
 
 std::string mean_and_deviation(double mean, double deviation) {
@@ -59,7 +59,7 @@ void Report::add(nlohmann::json run) {
 }
 
 void Report::show() const {
-  const std::string text = table();
+  const std::string text = results_.look([&] { return table(); });
   neuroinhib::io::write_file(results_.path("table.md"), text);
   std::printf("\n%s\nresults in %s\n", text.c_str(), settings_.out.string().c_str());
   draw_curves();
@@ -68,7 +68,7 @@ void Report::show() const {
 std::vector<double> Report::values(std::string_view row, const char* measure) const {
   std::vector<double> all;
   for (const auto& run : results_.runs())
-    if (run["row"] == row) all.push_back(run[measure]);
+    if (run.at("row") == row) all.push_back(run.at(measure));
   return all;
 }
 
@@ -103,8 +103,8 @@ std::vector<double> Report::differences(std::string_view row, std::string_view o
   std::vector<double> all;
   for (const auto& run : results_.runs())
     for (const auto& against : results_.runs())
-      if (run["row"] == row && against["row"] == other && run["seed"] == against["seed"])
-        all.push_back(run["test"].get<double>() - against["test"].get<double>());
+      if (run.at("row") == row && against.at("row") == other && run.at("seed") == against.at("seed"))
+        all.push_back(run.at("test").get<double>() - against.at("test").get<double>());
   return all;
 }
 
@@ -127,7 +127,7 @@ std::string Report::comparisons() const {
 std::string Report::curve(std::string_view row) const {
   std::vector<std::vector<double>> curves;
   for (const auto& run : results_.runs())
-    if (run["row"] == row) curves.push_back(run["validation_curve"].get<std::vector<double>>());
+    if (run.at("row") == row) curves.push_back(run.at("validation_curve").get<std::vector<double>>());
   std::string lines;
   for (std::size_t epoch = 0; !curves.empty() && epoch < curves[0].size(); ++epoch) {
     double mean = 0;
