@@ -93,7 +93,9 @@ void check_attention_inform(bool all_heads, double factor, double deviation) {
     trace.q = {qkv.constant(), 0, all};
     trace.k = {qkv.constant(), all, all};
     trace.v = {qkv.constant(), 2 * all, all};
-    trace.log_sum = attention(cpu, trace.q, trace.k, trace.v, sequences, kHeads).log_sum;
+    Sequences causal = sequences;  // the attention's mask, whatever the routing's
+    causal.mask = trace.mask = Mask::causal;
+    trace.log_sum = attention(cpu, trace.q, trace.k, trace.v, causal, kHeads).log_sum;
     trace.output_weight = wo.constant();
     trace.output = u.constant();
     trace.heads = kHeads;

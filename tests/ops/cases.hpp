@@ -76,6 +76,11 @@ void for_each_attention(const Visit& visit, Index sequences, Index length, Index
             v(in[0], 4 * width, 2 * width);
         return with_log_sum(ex, attention(ex, q, k, v, sequences_of(ex), 2), 2);
       });
+      visit("attention's log-sum alone, " + name, inputs({{{rows, 6 * width}}}), [=]<class Ex>(Ex& ex, const auto& in) {
+        using C = Columns<ScalarOf<Ex>>;
+        const Index two = 2 * width;
+        return attention(ex, C(in[0], 0, two), C(in[0], two, two), C(in[0], 2 * two, two), sequences_of(ex), 2).log_sum;
+      });
       visit("attention of tokens like each other, " + name, inputs({{{rows, width}, -1e300, 0, unit}, {{rows, 5}}}),
             [=]<class Ex>(Ex& ex, const auto& in) {
               using C = Columns<ScalarOf<Ex>>;
@@ -92,7 +97,9 @@ void for_each_attention(const Visit& visit, Index sequences, Index length, Index
               trace.k = {in[0], 2 * width, 2 * width};
               trace.v = {in[0], 4 * width, 2 * width};
               const Sequences s = sequences_of(ex);
-              const auto attended = attention(ex, trace.q, trace.k, trace.v, s, 2);
+              Sequences causal = s;  // the attention's mask, whatever the routing's
+              causal.mask = Mask::causal;
+              const auto attended = attention(ex, trace.q, trace.k, trace.v, causal, 2);
               trace.log_sum = attended.log_sum;
               trace.output_weight = in[1];
               trace.output = in[2];

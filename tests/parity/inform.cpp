@@ -47,6 +47,7 @@ void check(const std::string& kind, Mask mask, const typename Router::Config& ro
   trace.output = linear(ex, attended.y, output.variable());
   trace.heads = kHeads;
   trace.key_rows = kLength;
+  trace.mask = context.sequences.mask;
   const auto out = layer.forward(ex, trace.output, {}, context);
   Values<T> weights({1, out.y.size()}, 0);
   for (Index i = 0; i < out.y.size(); ++i)

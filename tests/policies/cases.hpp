@@ -56,6 +56,7 @@ TokenContext<ScalarOf<Ex>> context_of(Ex& ex, const TensorOf<Ex>& x, const Seque
   trace.output = linear(ex, attended.y, trace.output_weight, {}, LinearUse::routing);
   trace.heads = kHeads;
   trace.key_rows = context.sequences.length;
+  trace.mask = context.sequences.mask;
   return context;
 }
 

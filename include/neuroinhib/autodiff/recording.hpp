@@ -109,7 +109,15 @@ class Recording {
   template <class Op>
   static void replay(B& backend, const void* kept) {
     const Op& op = *static_cast<const Op*>(kept);
-    if (op.y.has_gradient()) detail::run_backward(backend, op);
+    if (reached(op)) detail::run_backward(backend, op);
+  }
+  /// An operation with several differentiable outputs says itself whether a gradient came back through any.
+  template <class Op>
+  static bool reached(const Op& op) {
+    if constexpr (requires { op.reached(); })
+      return op.reached();
+    else
+      return op.y.has_gradient();
   }
   static bool all_finite(const std::vector<Scalar>& values) {
     return std::all_of(values.begin(), values.end(), [](Scalar value) { return std::isfinite(value); });

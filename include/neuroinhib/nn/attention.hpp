@@ -57,6 +57,7 @@ struct Attention {
     trace.output_weight = output.weight.tensor;
     trace.output = output(ex, attended.y);
     trace.heads = heads;
+    trace.mask = sequences.mask;
     return trace;
   }
 };

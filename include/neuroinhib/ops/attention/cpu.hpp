@@ -380,6 +380,7 @@ template <class T>
 void backward(Cpu<T>& cpu, const Attention<T>& op) {
   const ArenaScope scope(cpu.arena());
   const Stream<T> s = op.stream();
+  if (!op.y.has_gradient()) cpu.fill(op.y.gradient, op.y.size(), T{0});
   T* delta = cpu.template kernel_memory<T>(op.log_sum.size());
   stream::inner_products<T>(cpu, s, {op.y.gradient, op.y.cols(), s.value_width}, delta);
   if (op.log_sum.has_gradient())

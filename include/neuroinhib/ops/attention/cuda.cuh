@@ -225,6 +225,7 @@ template <class T>
 void backward(Cuda<T>& cuda, const Attention<T>& op) {
   const ArenaScope scope(cuda.device_arena());
   const Stream<T> s = op.stream();
+  if (!op.y.has_gradient()) cuda.fill(op.y.gradient, op.y.size(), T{0});
   T* delta = cuda.template kernel_memory<T>(op.log_sum.size());
   stream::inner_products<T>(cuda, s, {op.y.gradient, op.y.cols(), s.value_width},
                             op.log_sum.has_gradient() ? op.log_sum.gradient : nullptr, delta);

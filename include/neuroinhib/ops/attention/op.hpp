@@ -37,6 +37,7 @@ struct Attention {
   Index heads;
   T scale;
 
+  [[nodiscard]] bool reached() const { return y.has_gradient() || log_sum.has_gradient(); }
   [[nodiscard]] Stream<T> stream() const {
     const Index d = q.width / heads, dv = v.width / heads;
     return {visibility(sequences, y.rows(), key_rows),

@@ -80,6 +80,7 @@ struct AttentionTrace {
   Tensor<T> output;            ///< [rows, width] before the residual
   Index heads = 0;
   Index key_rows = 0;
+  Mask mask = Mask::causal;  ///< that log_sum and entropy are under
 
   [[nodiscard]] bool defined() const { return heads > 0; }
 };
@@ -102,10 +103,13 @@ template <Executor Ex>
   const bool wants =
       any_wants_gradient(trace.q.tensor, trace.k.tensor, trace.v.tensor, trace.output_weight, trace.output, e);
   const Index counted = head.data != nullptr ? 1 : trace.heads;
+  Tensor<T> log_sum = trace.log_sum;
+  if (counted > 1 && trace.mask != sequences.mask)  // what a head's weights add up to depends on what it sees
+    log_sum = attention(ex, trace.q, trace.k, trace.v, sequences, trace.heads, 0, trace.key_rows).log_sum;
   const InformResult<T> result{ex.tensor({rows, e.cols()}, wants), ex.tensor({rows}, false), ex.tensor({rows}, false)};
-  ex.run(ops::AttentionInform<T>{trace.q, trace.k, trace.v, trace.log_sum, trace.output_weight, trace.output, e,
-                                 result.y, ex.tensor({rows, counted}, false), result.entropy, result.self, head,
-                                 sequences, trace.key_rows, trace.heads, static_cast<T>(factor),
+  ex.run(ops::AttentionInform<T>{trace.q, trace.k, trace.v, log_sum, trace.output_weight, trace.output, e, result.y,
+                                 ex.tensor({rows, counted}, false), result.entropy, result.self, head, sequences,
+                                 trace.key_rows, trace.heads, static_cast<T>(factor),
                                  static_cast<T>(deviation * deviation)});
   return result;
 }
