@@ -30,7 +30,7 @@ grep -q "not causal" "$work/whole/table.md" || fail "the arm without a causal ma
 same one_thread
 
 # Killed each time that it has kept something new, until a call ends by itself.
-kept() { ls --full-time "$work/killed" 2>/dev/null | grep -E 'safetensors$|json$' || true; }
+kept() { { cat "$work"/killed/*.safetensors "$work/killed/results.json" 2>/dev/null || true; } | cksum; }
 kills=0
 while true; do
   before=$(kept)
@@ -43,7 +43,7 @@ while true; do
   [ "$status" -eq 137 ] || { cat "$work/err"; fail "resuming ended with $status"; }
   kills=$((kills + 1))
 done
-[ "$kills" -gt 5 ] || { cat "$work/err"; fail "only $kills calls were killed"; }
+[ "$kills" -gt 0 ] || fail "no call was killed"
 same killed
 
 # Real files: two domains, one of them gzip, with bytes that are not UTF-8.
