@@ -185,7 +185,7 @@ struct Softmax {
   Panel<T> add(const Grid<T>& logits, Index p, Index rows, bool open) {
     Panel<T> above = largest.max(std::numeric_limits<T>::lowest());  // finite, where nothing is seen yet
     for (Index row = 0; row < rows; ++row) above = above.max(logits.lanes(p, row));
-    const Panel<T> shrink = exponentials<T>(largest - above, false);
+    Panel<T> shrink = exponentials<T>(largest - above, false);
     moment = shrink * (moment + finite(largest - above) * sum);
     sum *= shrink;
     for (Index row = 0; row < rows; ++row) {
