@@ -43,7 +43,7 @@ struct Grid {
 
 /// Queries [q, q_end) of a sequence and its keys [k, k_end), for one head; the lanes are queries, or keys.
 template <class T, bool ByQueries>
-struct Block {
+struct LaneBlock {
   Index sequence, head, q = 0, q_end = 0, k = 0, k_end = 0;
 
   [[nodiscard]] Index queries() const { return q_end - q; }
@@ -63,7 +63,7 @@ struct Block {
 
 /// visit(panel, row) for each row of a block's lanes.
 template <class T, bool ByQueries, class Visit>
-void for_each_row(const Block<T, ByQueries>& b, const Visit& visit) {
+void for_each_row(const LaneBlock<T, ByQueries>& b, const Visit& visit) {
   for (Index p = 0; p < b.panels(); ++p)
     for (Index row = 0; row < b.rows(); ++row) visit(p, row);
 }
@@ -107,7 +107,7 @@ void pack(const T* x, Index stride, Index count, T scale, const Grid<T>& packed)
 
 /// ⟨x_row, lane⟩ for the block's rows and lanes.
 template <class T, bool ByQueries>
-void products(const Block<T, ByQueries>& b, const HeadRows<const T>& x, Index first, const Grid<T>& packed,
+void products(const LaneBlock<T, ByQueries>& b, const HeadRows<const T>& x, Index first, const Grid<T>& packed,
               const Grid<T>& out) {
   for (Index p = 0; p < b.panels(); ++p)
     product::rows_times_panels<T>(
@@ -117,7 +117,7 @@ void products(const Block<T, ByQueries>& b, const HeadRows<const T>& x, Index fi
 
 /// sums(c, lane) += Σ_row x_row[c] · grid(row, lane) over the block's rows.
 template <class T, bool ByQueries>
-void accumulate(const Block<T, ByQueries>& b, const HeadRows<const T>& x, Index first, const Grid<T>& grid,
+void accumulate(const LaneBlock<T, ByQueries>& b, const HeadRows<const T>& x, Index first, const Grid<T>& grid,
                 const Grid<T>& sums) {
   for (Index p = 0; p < b.panels(); ++p)
     product::rows_times_panels<T>(
@@ -127,7 +127,7 @@ void accumulate(const Block<T, ByQueries>& b, const HeadRows<const T>& x, Index 
 
 /// −∞ for each pair that is hidden.
 template <class T, bool ByQueries>
-void hide(const Visibility& sight, const Block<T, ByQueries>& b, const Grid<T>& grid) {
+void hide(const Visibility& sight, const LaneBlock<T, ByQueries>& b, const Grid<T>& grid) {
   for (Index first = 0; first < b.lanes(); first += product::kWidth<T>) {
     const Index count = std::min(product::kWidth<T>, b.lanes() - first);
     for (Index row = 0; row < b.rows(); ++row) {
@@ -142,7 +142,7 @@ void hide(const Visibility& sight, const Block<T, ByQueries>& b, const Grid<T>& 
 
 /// S of a block; hidden pairs are −∞. Tells whether there are none.
 template <class T, bool ByQueries>
-bool logits(const Stream<T>& s, const Block<T, ByQueries>& b, const Scratch<T>& own) {
+bool logits(const Stream<T>& s, const LaneBlock<T, ByQueries>& b, const Scratch<T>& own) {
   const Visibility& sight = s.sight;
   const HeadRows<const T>& rows = ByQueries ? s.k : s.q;
   const Index first = ByQueries ? b.key_row(sight) : b.query_row(sight);
@@ -207,7 +207,7 @@ struct Softmax {
 };
 
 template <class T>
-void finish(const Stream<T>& s, const Block<T, true>& b, const Scratch<T>& own) {
+void finish(const Stream<T>& s, const LaneBlock<T, true>& b, const Scratch<T>& own) {
   for (Index lane = 0; lane < b.queries(); ++lane) {
     const Index row = b.query_row(s.sight) + lane;
     const T largest = own.state.at(0, lane), sum = own.state.at(1, lane), moment = own.state.at(2, lane);
@@ -221,7 +221,7 @@ void finish(const Stream<T>& s, const Block<T, true>& b, const Scratch<T>& own) 
 
 /// Everything of a block's queries.
 template <class T>
-void forward_pass(const Stream<T>& s, Block<T, true> b, const Scratch<T>& own) {
+void forward_pass(const Stream<T>& s, LaneBlock<T, true> b, const Scratch<T>& own) {
   const Visibility& sight = s.sight;
   const Index first_query = b.query_row(sight), end = sight.keys_until(b.q_end);
   pack(s.q.at(first_query, b.head), s.q.stride, b.queries(), s.scale, own.keys);
@@ -244,7 +244,7 @@ void forward_pass(const Stream<T>& s, Block<T, true> b, const Scratch<T>& own) {
 
 /// P and dS of a block, into weights and slopes; log_sum(p, row) and delta(p, row) are those of the queries.
 template <class T, bool ByQueries, class LogSum, class Delta>
-void slopes(const Stream<T>& s, const StreamGradient<T>& g, const Block<T, ByQueries>& b, const LogSum& log_sum,
+void slopes(const Stream<T>& s, const StreamGradient<T>& g, const LaneBlock<T, ByQueries>& b, const LogSum& log_sum,
             const Delta& delta, const Scratch<T>& own) {
   const Visibility& sight = s.sight;
   const bool open = logits(s, b, own);
@@ -276,7 +276,7 @@ void put(const Grid<T>& sums, T scale, Index count, const HeadSlot<T>& slot, Ind
 
 /// dq and row_sum of a block's queries.
 template <class T>
-void row_pass(const Stream<T>& s, const StreamGradient<T>& g, Block<T, true> b, const Scratch<T>& own) {
+void row_pass(const Stream<T>& s, const StreamGradient<T>& g, LaneBlock<T, true> b, const Scratch<T>& own) {
   const Index first_query = b.query_row(s.sight), end = s.sight.keys_until(b.q_end);
   pack(s.q.at(first_query, b.head), s.q.stride, b.queries(), s.scale, own.keys);
   if (s.value_width > 0) pack(g.dy.at(first_query, b.head), g.dy.stride, b.queries(), T{1}, own.values);
@@ -301,11 +301,13 @@ void row_pass(const Stream<T>& s, const StreamGradient<T>& g, Block<T, true> b, 
 
 /// dk, dv and dbias of a block's keys.
 template <class T>
-void column_pass(const Stream<T>& s, const StreamGradient<T>& g, Block<T, false> b, const Scratch<T>& own) {
+void column_pass(const Stream<T>& s, const StreamGradient<T>& g, LaneBlock<T, false> b, const Scratch<T>& own) {
   const Index first_key = b.key_row(s.sight);
   pack(s.k.at(first_key, b.head), s.k.stride, b.keys(), s.scale, own.keys);
   if (s.value_width > 0) pack(s.v.at(first_key, b.head), s.v.stride, b.keys(), T{1}, own.values);
-  for (const Grid<T>& sums : {own.key_sums, own.value_sums, own.state}) clear(sums);
+  clear(own.key_sums);
+  clear(own.value_sums);
+  clear(own.state);
   for (Index lane = 0; s.bias && lane < b.keys(); ++lane) own.state.at(0, lane) = *s.bias.at(first_key + lane, b.head);
   for (b.q = s.sight.first_query(b.k); b.q < s.sight.queries; b.q += kRows) {
     b.q_end = std::min(s.sight.queries, b.q + kRows);
