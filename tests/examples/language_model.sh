@@ -6,7 +6,7 @@ program=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 small=(--blocks 1 --width 16 --heads 2 --experts 4 --chosen 2 --length 16 --batch 8 --vocabulary 60 --steps 30 --epoch-steps 10
-  --evaluation-rows 16 --save-seconds 0 --warmup 5)
+  --evaluation-rows 400 --save-seconds 0 --warmup 5)
 rows=(--rows moe,global,smoe,smoe-similarity,smoe-attention,glu+similarity,smoe-similarity@all)
 
 fail() { echo "FAILED: $1" >&2; exit 1; }
