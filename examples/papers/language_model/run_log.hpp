@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../common.hpp"
@@ -23,7 +24,12 @@ class RunLog {
   [[nodiscard]] const std::string& name() const { return row_.name; }
 
   [[nodiscard]] std::string save() const {
-    return nlohmann::json{{"step", step_}, {"seconds", seconds()}, {"validation", validation_}, {"loss", loss_}}.dump();
+    return nlohmann::json{{"step", step_},
+                          {"seconds", seconds()},
+                          {"validation", validation_},
+                          {"loss", loss_},
+                          {"fluctuation", fluctuation_}}
+        .dump();
   }
   void load(const std::string& text) {
     const auto state = nlohmann::json::parse(text);
@@ -31,13 +37,17 @@ class RunLog {
     seconds_before_ = state.at("seconds");
     validation_ = state.at("validation").get<std::vector<double>>();
     loss_ = state.at("loss").get<std::vector<double>>();
+    fluctuation_ = state.at("fluctuation").get<std::vector<double>>();
   }
 
-  /// After so many steps of training, which took so long, and an evaluation.
-  void end_epoch(Index steps, double training_seconds, double loss, double validation) {
+  /// After so many steps of training, which took so long, and an evaluation; `fluctuation` is of each layer's routing
+  /// since the evaluation before.
+  void end_epoch(Index steps, double training_seconds, double loss, double validation,
+                 std::vector<double> fluctuation) {
     step_ += steps;
     loss_.push_back(loss);
     validation_.push_back(validation);
+    fluctuation_ = std::move(fluctuation);
     step_times_.push_back(1e3 * training_seconds / static_cast<double>(steps));
     const double each = papers::seconds_since(start_) / static_cast<double>(step_ - first_step_);
     std::fprintf(stderr, "%s, seed %td  step %td/%td  loss %.4f  validation %.4f  %.2f ms a step  %.0f s left\n",
@@ -53,6 +63,7 @@ class RunLog {
   [[nodiscard]] double seconds() const { return seconds_before_ + papers::seconds_since(start_); }
   [[nodiscard]] const std::vector<double>& validation() const { return validation_; }
   [[nodiscard]] const std::vector<double>& loss() const { return loss_; }
+  [[nodiscard]] const std::vector<double>& fluctuation() const { return fluctuation_; }
 
  private:
   const Settings& settings_;
@@ -60,7 +71,7 @@ class RunLog {
   Index seed_, steps_, step_ = 0, first_step_ = 0;
   double seconds_before_ = 0;
   papers::Clock::time_point start_ = papers::Clock::now();
-  std::vector<double> validation_, loss_, step_times_;
+  std::vector<double> validation_, loss_, fluctuation_, step_times_;
 };
 
 }  // namespace language_model

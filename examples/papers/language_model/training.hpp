@@ -65,7 +65,7 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
   RunLog log(settings, row, seed, steps);
   if (settings.resume && std::filesystem::exists(checkpoint))
     log.load(io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration()));
-  Evaluation before = runner.evaluate(model, data.validation), now = before;
+  Evaluation known = runner.evaluate(model, data.validation);
   auto saved = papers::Clock::now();
   while (log.step() < steps) {
     const Index count = std::min(epoch, steps - log.step());
@@ -73,10 +73,9 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
     const auto start = papers::Clock::now();
     const double loss = runner.steps(model, parameters, adam, order, log.step(), rate);
     const double seconds = papers::seconds_since(start);
-    before = std::exchange(now, runner.evaluate(model, data.validation));
-    log.end_epoch(count, seconds, loss, now.nats);
-    const bool last = log.step() == steps;  // not saved: fluctuation compares it with the epoch before
-    if (last || papers::seconds_since(saved) < settings.save_seconds) continue;
+    const Evaluation before = std::exchange(known, runner.evaluate(model, data.validation));
+    log.end_epoch(count, seconds, loss, known.nats, fluctuation(before, known));
+    if (papers::seconds_since(saved) < settings.save_seconds) continue;
     io::save_checkpoint(checkpoint, parameters, adam, runner.backend().random(), {log.configuration(), log.save()});
     saved = papers::Clock::now();
   }
@@ -86,13 +85,13 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
           {"parameters", parameters.count()},
           {"steps", steps},
           {"vocabulary", data.corpus->vocabulary.size()},
-          {"validation", now.nats},
+          {"validation", known.nats},
           {"test", test.nats},
           {"attacked", attack.nats},
           {"floor", data.floor},
           {"domains", test.domain_nats},
           {"layers", measures(test)},
-          {"fluctuation", fluctuation(before, now)},
+          {"fluctuation", log.fluctuation()},
           {"seconds", log.seconds()},
           {"step_ms", log.step_ms()},
           {"validation_curve", log.validation()},
