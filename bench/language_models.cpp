@@ -4,28 +4,16 @@
 //   language_models [threads] [--only steps|passes]
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <string>
 
 #include "language_models.hpp"
+#include "timing.hpp"
 
 namespace {
 
 using namespace bench;
-using Clock = std::chrono::steady_clock;
 
-[[nodiscard]] double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-/// Median without the first, which warms up.
-[[nodiscard]] double median(std::vector<double> times) {
-  times.erase(times.begin());
-  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-  std::nth_element(times.begin(), middle, times.end());
-  return *middle;
-}
 [[nodiscard]] View<const int> view(const std::vector<int>& values) {
   return {values.data(), {static_cast<Index>(values.size())}};
 }

@@ -2,27 +2,25 @@
 //   products
 
 #include <Eigen/Core>
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <neuroinhib/neuroinhib.hpp>
 #include <vector>
 
+#include "timing.hpp"
+
 namespace {
 
 using namespace neuroinhib;
-using Clock = std::chrono::steady_clock;
 
 template <class Action>
 double median_seconds(const Action& action) {
   std::vector<double> times;
-  for (int i = 0; i < 11; ++i) {
-    const auto start = Clock::now();
+  for (int i = 0; i < 12; ++i) {
+    const auto start = bench::Clock::now();
     action();
-    times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    times.push_back(bench::milliseconds_since(start));
   }
-  std::nth_element(times.begin() + 1, times.begin() + 6, times.end());  // the first one warms up
-  return times[6];
+  return bench::median(times) / 1e3;
 }
 
 /// x [rows, in] times weightᵀ [in, out].
