@@ -84,16 +84,54 @@ TEST_CASE("IDX files that are truncated, damaged, overlong or of another kind ar
   check_refused(std::string{'\0', '\0', '\x8', '\x3', '\0'}, {"extent 0", "truncated"});
   check_refused(idx({3, 2, 2}, 11), {"12 bytes", "truncated"});
   check_refused(idx({3, 2, 2}, 13), {"end after 12 bytes"});
-  check_refused(idx({0x7fffffff, 0x7fffffff, 0x7fffffff}, 4), {"fit into memory"});
-  check_refused(idx({0x7fffffff, 1, 1}, 4), {"truncated"});
+  check_refused(idx({0x7fffffff, 0x7fffffff, 0x7fffffff}, 4), {"at most 1073741824 bytes"});
+  check_refused(idx({0x3fffffff, 1, 1}, 4), {"truncated"});
   const TemporaryFolder folder;
   write_gz(folder / "g", idx({1000, 10}, 10000));
   std::string gz = io::read_file(folder / "g");
   write(folder / "short", gz.substr(0, gz.size() / 2));
-  check_error<FormatError>([&] { (void)data::read_idx(folder / "short"); }, {"10000 bytes"});
+  check_error<FormatError>([&] { (void)data::read_idx(folder / "short"); }, {"short", "end early"});
   gz[gz.size() / 2] = static_cast<char>(gz[gz.size() / 2] ^ 0x55);
   write(folder / "damaged", gz);
-  check_error<FormatError>([&] { (void)data::read_idx(folder / "damaged"); }, {"IDX file"});
+  check_error<FormatError>([&] { (void)data::read_idx(folder / "damaged"); }, {"damaged"});
+}
+
+TEST_CASE("a gzip file is whole, its checksum and length are compared, and nothing follows it") {
+  const TemporaryFolder folder;
+  const std::string plain = idx({1000}, 1000);
+  write_gz(folder / "g", plain);
+  const std::string gz = io::read_file(folder / "g");
+  const auto refused = [&](const std::string& content, const std::vector<std::string>& parts) {
+    write(folder / "f", content);
+    check_error<FormatError>([&] { (void)data::read_idx(folder / "f"); }, parts);
+  };
+  for (std::size_t cut = 1; cut < gz.size() - 2; ++cut) refused(gz.substr(0, gz.size() - cut), {"end early"});
+  for (std::size_t back = 1; back <= 8; ++back) {
+    std::string flipped = gz;
+    flipped[gz.size() - back] = static_cast<char>(flipped[gz.size() - back] ^ 1);
+    refused(flipped, {back <= 4 ? "incorrect length check" : "incorrect data check"});
+  }
+  refused(gz + "garbage", {"whole gzip data", "incorrect header check"});
+  refused(gz + gz, {"end after 1000 bytes"});
+  // Members one after another are one file.
+  write_gz(folder / "a", plain.substr(0, 500));
+  write_gz(folder / "b", plain.substr(500));
+  write(folder / "f", io::read_file(folder / "a") + io::read_file(folder / "b"));
+  CHECK(data::read_idx(folder / "f").bytes == data::read_idx(folder / "g").bytes);
+}
+
+TEST_CASE("a small file that unpacks to a large one is refused at a limit, which the caller may set") {
+  const TemporaryFolder folder;
+  write_gz(folder / "zeros", idx({64 << 20}, 0) + std::string(std::size_t{64} << 20, '\0'));
+  check_error<FormatError>([&] { (void)data::read_idx(folder / "zeros", 1 << 20); },
+                           {"at most 1048576 bytes", "raise the limit"});
+  CHECK(data::read_idx(folder / "zeros", 64 << 20).bytes.size() == std::size_t{64} << 20);
+  check_refused(idx({0x7fffffff, 2}, 4), {"at most 1073741824 bytes"});
+  check_refused(idx({0, 0x7fffffff, 0x7fffffff, 0x7fffffff}, 0), {"at most 1073741824 bytes"});
+  io::GzipReader reader(folder / "zeros", 1000);
+  std::vector<char> block(1000);
+  CHECK(reader.read(block.data(), 1000) == 1000);
+  check_error<FormatError>([&] { (void)reader.read(block.data(), 1); }, {"at most 1000 bytes", "got more"});
 }
 
 TEST_CASE("images and labels that do not belong together are refused, and missing ones named") {

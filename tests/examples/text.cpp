@@ -71,6 +71,12 @@ TEST_CASE("a file of one endless line is read in pieces, at spaces") {
   CHECK(most <= kLongestLine);
   CHECK(notes.cut_lines >= 4);
   CHECK(all == 3 * line.size() / 16);
+  write(folder / "long.txt", "a\n" + line.substr(0, kLongestLine + 5000) + "\nb\n");
+  std::vector<std::size_t> lengths;
+  for_each_line(folder / "long.txt", notes, [&](std::string& piece) { lengths.push_back(piece.size()); });
+  REQUIRE(lengths.size() == 4);
+  CHECK(lengths[1] <= kLongestLine);
+  CHECK(lengths[1] + lengths[2] == kLongestLine + 5000);
   write(folder / "solid.txt", std::string(3 * kLongestLine, 'x'));
   for_each_line(folder / "solid.txt", notes, [&](std::string& piece) { CHECK(piece.size() <= kLongestLine); });
 }
@@ -79,7 +85,7 @@ TEST_CASE("text that cannot be read, or is none, is an error that says so") {
   const TemporaryFolder folder;
   TextNotes notes;
   const auto ignore = [](std::string&) {};
-  check_error<IoError>([&] { for_each_line(folder / "none.txt", notes, ignore); }, {"none.txt", "readable text file"});
+  check_error<IoError>([&] { for_each_line(folder / "none.txt", notes, ignore); }, {"none.txt", "a readable file"});
   check_error<ConfigError>([&] { (void)read_corpus(folder.path, 100, 0); }, {".txt or .txt.gz files"});
   write(folder / "empty.txt", "");
   check_error<ConfigError>([&] { (void)read_corpus(folder / "empty.txt", 100, 0); },
@@ -87,7 +93,7 @@ TEST_CASE("text that cannot be read, or is none, is an error that says so") {
   write(folder / "short.txt", sentences(100, "too few sentences for three splits"));
   check_error<ConfigError>([&] { (void)read_corpus(folder / "short.txt", 100, 0); }, {"no word for validation"});
   write(folder / "broken.txt.gz", std::string("\x1f\x8b\x08\0\0\0\0\0\0\3not deflated at all", 29));
-  check_error<IoError>([&] { for_each_line(folder / "broken.txt.gz", notes, ignore); }, {"broken.txt.gz", "gzip"});
+  check_error<FormatError>([&] { for_each_line(folder / "broken.txt.gz", notes, ignore); }, {"broken.txt.gz", "gzip"});
 }
 
 TEST_CASE("documents are split 80/10/10, the vocabulary is that of the training split") {

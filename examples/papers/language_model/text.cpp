@@ -1,7 +1,6 @@
 #include "text.hpp"
 
 #include <libstemmer.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -9,12 +8,12 @@
 #include <utility>
 
 #include <neuroinhib/core/error.hpp>
+#include <neuroinhib/io/gzip.hpp>
 
 namespace language_model {
 
 using neuroinhib::ConfigError;
 using neuroinhib::fail;
-using neuroinhib::IoError;
 
 namespace {
 
@@ -91,41 +90,36 @@ std::string_view ending(std::string_view stem, std::string_view after) {
   return after == "s" && std::find(kIs.begin(), kIs.end(), stem) != kIs.end() ? "is" : "";
 }
 
-struct CloseGz {
-  void operator()(gzFile_s* file) const { gzclose(file); }
-};
-
 }  // namespace
 
 void for_each_line(const std::filesystem::path& file, TextNotes& notes, const std::function<void(std::string&)>& line) {
-  const std::unique_ptr<gzFile_s, CloseGz> source(gzopen(file.c_str(), "rb"));
-  if (!source)
-    fail<IoError>("reading " + file.string(), "a readable text file", "none", "check the path and its rights");
+  neuroinhib::io::GzipReader source(file);
   std::string rest;
   std::array<char, std::size_t{1} << 15> block{};
-  const auto give = [&](std::string text) {
+  const auto give = [&](std::string_view text) {
     ++notes.lines;
-    line(text);
+    std::string copy(text);
+    line(copy);
   };
-  for (int got; (got = gzread(source.get(), block.data(), block.size())) != 0;) {
-    if (got < 0)
-      fail<IoError>("reading " + file.string(), "plain text or whole gzip data", "a damaged file", "fetch it again");
-    rest.append(block.data(), static_cast<std::size_t>(got));
-    std::size_t begin = 0;
-    for (std::size_t end; (end = rest.find('\n', begin)) != std::string::npos; begin = end + 1)
-      give(rest.substr(begin, end - begin));
-    rest.erase(0, begin);
-    while (rest.size() > kLongestLine) {
-      const std::size_t space = rest.rfind(' ', kLongestLine),
-                        cut = space == std::string::npos || space == 0 ? kLongestLine : space;
+  // Gives pieces until what remains is no longer than a line may be.
+  const auto cut = [&](std::string_view text) {
+    while (text.size() > kLongestLine) {
+      const std::size_t space = text.rfind(' ', kLongestLine),
+                        length = space == std::string_view::npos || space == 0 ? kLongestLine : space;
       ++notes.cut_lines;
-      give(rest.substr(0, cut));
-      rest.erase(0, cut);
+      give(text.substr(0, length));
+      text.remove_prefix(length);
     }
+    return text;
+  };
+  for (std::size_t got; (got = source.read(block.data(), block.size())) > 0;) {
+    rest.append(block.data(), got);
+    std::string_view text = rest;
+    for (std::size_t end; (end = text.find('\n')) != std::string_view::npos; text.remove_prefix(end + 1))
+      give(cut(text.substr(0, end)));
+    rest = std::string(cut(text));
   }
-  if (int status = Z_OK; (void)gzerror(source.get(), &status), status != Z_OK && status != Z_STREAM_END)
-    fail<IoError>("reading " + file.string(), "whole gzip data", "data that ends early", "fetch the file again");
-  if (!rest.empty()) give(std::move(rest));
+  if (!rest.empty()) give(rest);
 }
 
 void repair_utf8(std::string& text, TextNotes& notes) {

@@ -1,14 +1,13 @@
 #pragma once
 
-#include <zlib.h>
-
 #include <cstdint>
 #include <filesystem>
-#include <memory>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include <neuroinhib/data/image_set.hpp>
+#include <neuroinhib/io/gzip.hpp>
 
 /// The IDX format of MNIST and Fashion-MNIST, plain or gzip. Opt-in: needs zlib.
 namespace neuroinhib::data {
@@ -23,10 +22,8 @@ namespace detail {
 
 class IdxReader {
  public:
-  explicit IdxReader(const std::filesystem::path& path) : path_(path), file_(gzopen(path.c_str(), "rb")) {
-    if (!file_)
-      fail<IoError>("reading " + path.string(), "a readable IDX file", "none", "check the path and its rights");
-  }
+  IdxReader(const std::filesystem::path& path, std::size_t most_bytes)
+      : path_(path), most_(most_bytes), file_(path, std::numeric_limits<std::size_t>::max()) {}
 
   [[nodiscard]] Idx read() {
     std::uint8_t magic[4];
@@ -36,56 +33,59 @@ class IdxReader {
                                                                 " " + std::to_string(magic[2]) + " " +
                                                                 std::to_string(magic[3]));
     Idx idx;
-    std::size_t size = 1;
+    // The product of all extents that are not zero: no product of some of them is larger.
+    std::size_t size = 1, bytes = 1;
     for (int axis = 0; axis < magic[3]; ++axis) {
       std::uint8_t b[4];
       take(b, 4, "extent " + std::to_string(axis));
-      idx.extents.push_back(Index{b[0]} << 24 | Index{b[1]} << 16 | Index{b[2]} << 8 | Index{b[3]});
-      if (__builtin_mul_overflow(size, static_cast<std::size_t>(idx.extents.back()), &size))
-        refuse("extents that fit into memory", "their product overflows");
+      const Index extent = Index{b[0]} << 24 | Index{b[1]} << 16 | Index{b[2]} << 8 | Index{b[3]};
+      idx.extents.push_back(extent);
+      bytes *= static_cast<std::size_t>(extent);
+      if (__builtin_mul_overflow(size, static_cast<std::size_t>(std::max<Index>(extent, 1)), &size) || size > most_)
+        refuse("extents for at most " + std::to_string(most_) + " bytes of data", "a product beyond",
+               "take a smaller file, or raise the limit of bytes");
     }
     // Block by block: a header that promises too much costs no memory.
     constexpr std::size_t kBlock = std::size_t{1} << 20;
-    while (idx.bytes.size() < size) {
-      const std::size_t have = idx.bytes.size(), next = std::min(kBlock, size - have);
+    while (idx.bytes.size() < bytes) {
+      const std::size_t have = idx.bytes.size(), next = std::min(kBlock, bytes - have);
       idx.bytes.resize(have + next);
-      take(idx.bytes.data() + have, next, std::to_string(size) + " bytes of data");
+      take(idx.bytes.data() + have, next, std::to_string(bytes) + " bytes of data");
     }
     std::uint8_t extra = 0;
-    if (gzread(file_.get(), &extra, 1) != 0)
-      refuse("the end after " + std::to_string(size) + " bytes of data", "more bytes");
+    if (file_.read(&extra, 1) != 0) refuse("the end after " + std::to_string(bytes) + " bytes of data", "more bytes");
     return idx;
   }
 
  private:
   static constexpr int kUnsignedByte = 8;
-  struct Close {
-    void operator()(gzFile_s* file) const { gzclose(file); }
-  };
 
   void take(std::uint8_t* target, std::size_t bytes, const std::string& what) {
-    const int got = gzread(file_.get(), target, static_cast<unsigned>(bytes));
-    if (got < 0) refuse(what, "a damaged gzip stream");
-    if (static_cast<std::size_t>(got) != bytes) refuse(what, "the end of a truncated file");
+    if (file_.read(target, bytes) != bytes) refuse(what, "the end of a truncated file");
   }
-  [[noreturn]] void refuse(const std::string& expected, const std::string& actual) const {
-    fail<FormatError>("IDX file " + path_.string(), expected, actual, "fetch the file again");
+  [[noreturn]] void refuse(const std::string& expected, const std::string& actual,
+                           const std::string& remedy = "fetch the file again") const {
+    fail<FormatError>("IDX file " + path_.string(), expected, actual, remedy);
   }
 
   std::filesystem::path path_;
-  std::unique_ptr<gzFile_s, Close> file_;
+  std::size_t most_;
+  io::GzipReader file_;
 };
 
 }  // namespace detail
 
-/// Throws IoError, and FormatError for a wrong magic, a truncated, damaged or overlong file.
-[[nodiscard]] inline Idx read_idx(const std::filesystem::path& path) {
-  return detail::IdxReader(path).read();
+/// Throws IoError, and FormatError for a wrong magic, a truncated, damaged or overlong file, and for one of more than
+/// `most_bytes` of data, uncompressed.
+[[nodiscard]] inline Idx read_idx(const std::filesystem::path& path, std::size_t most_bytes = io::kMostBytes) {
+  return detail::IdxReader(path, most_bytes).read();
 }
 
 /// "train" or "t10k" images and labels from a folder that holds the four IDX files, plain or .gz, directly or under
-/// mnist/. Throws IoError naming the places looked at, and FormatError where images and labels do not match.
-[[nodiscard]] inline ImageSet load_images(const std::filesystem::path& folder, const std::string& part) {
+/// mnist/. Throws IoError naming the places looked at, and FormatError as read_idx does and where images and labels do
+/// not match.
+[[nodiscard]] inline ImageSet load_images(const std::filesystem::path& folder, const std::string& part,
+                                          std::size_t most_bytes = io::kMostBytes) {
   const auto locate = [&](const std::string& name) {
     for (const auto& base : {folder, folder / "mnist"})
       for (const char* ending : {"", ".gz"})
@@ -94,8 +94,8 @@ class IdxReader {
                   "neither", "name the folder that holds the IDX files");
   };
   const auto image_path = locate(part + "-images-idx3-ubyte"), label_path = locate(part + "-labels-idx1-ubyte");
-  Idx images = read_idx(image_path);
-  const Idx labels = read_idx(label_path);
+  Idx images = read_idx(image_path, most_bytes);
+  const Idx labels = read_idx(label_path, most_bytes);
   const auto refuse = [](const std::filesystem::path& path, const std::string& expected, const std::string& actual) {
     fail<FormatError>("IDX file " + path.string(), expected, actual, "use images and labels of one data set");
   };
