@@ -21,7 +21,7 @@ struct Commonness {
 
     Module(const Config&, const InhibitionSizes& sizes) : weight({sizes.gated, sizes.gated}, init::normal(0.1)) {}
     void visit(auto&& v) { v("weight", weight); }
-    Tensor<T> term(auto& ex, const InhibitionInputs<T>& inputs) {
+    Tensor<T> term(auto& ex, const InhibitionInputs<T>& inputs) const {
       return linear(ex, batch_pool(ex, inputs.gated, Pooling::mean), weight.tensor);
     }
   };

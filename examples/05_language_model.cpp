@@ -29,14 +29,15 @@ int main() {
         labels.push_back((start + (i + 1) * by) % 12);
       }
   const Shape shape{static_cast<Index>(ids.size())};
+  std::vector<decltype(model)::LayerOutput> layers;
   for (int step = 0; step <= 300; ++step) {
     Recording ex(cpu);
-    const auto loss = model.loss(ex, {ids.data(), shape}, {labels.data(), shape}, {.length = 8});
+    const auto loss = model.loss(ex, {ids.data(), shape}, {labels.data(), shape}, {.length = 8}, &layers);
     ex.backward(loss.total);
     adam.step(cpu, parameters);
     if (step % 100 == 0)
       std::printf("step %3d: %.3f nats a word, a word's weight on itself %.2f\n", step, loss.mean[0],
-                  model.layers()[0].router.self[7]);
+                  layers[0].router.self[7]);
   }
 
   auto cache = model.make_cache(/*sequences=*/1, /*tokens=*/16, Cpu<>::space());

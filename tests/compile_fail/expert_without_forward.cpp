@@ -1,4 +1,4 @@
-// expect: an expert Module<T> needs forward\(executor, x, plan\) returning Tensor<T>
+// expect: an expert Module<T> needs forward\(executor, x, plan\) const returning Tensor<T>
 #include <neuroinhib/neuroinhib.hpp>
 using namespace neuroinhib;
 struct Expert {

@@ -1,4 +1,4 @@
-// expect: an inhibition's Module<T> needs inhibit\(executor, z, inputs\) returning Inhibited<T>
+// expect: an inhibition's Module<T> needs inhibit\(executor, z, inputs\) const returning Inhibited<T>
 #include <neuroinhib/neuroinhib.hpp>
 using namespace neuroinhib;
 struct Inhibition {

@@ -1,4 +1,4 @@
-// expect: a router's Module<T> needs scores\(executor, z\) returning RouterScores<T>; see docs/write-a-policy.md
+// expect: a router's Module<T> needs scores\(executor, z\) const returning RouterScores<T>
 #include <neuroinhib/neuroinhib.hpp>
 using namespace neuroinhib;
 struct Router {

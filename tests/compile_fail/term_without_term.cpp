@@ -1,4 +1,4 @@
-// expect: a gate term's Module<T> needs term\(executor, InhibitionInputs<T>\) returning Tensor<T>
+// expect: a gate term's Module<T> needs term\(executor, InhibitionInputs<T>\) const returning Tensor<T>
 #include <neuroinhib/neuroinhib.hpp>
 using namespace neuroinhib;
 struct Term {

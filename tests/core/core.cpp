@@ -10,7 +10,7 @@ struct Small {
 };
 struct Large {
   nn::Linear<float> before{5, 5}, a{3, 2};
-  std::vector<nn::Linear<float>> more{{2, 2}, {2, 2, false}};
+  std::array<nn::Linear<float>, 2> more{{{2, 2}, {2, 2, false}}};
   void visit(auto&& v) {
     v("before", before);
     v("a", a);

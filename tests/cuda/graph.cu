@@ -61,7 +61,7 @@ struct Training {
     for (const auto& entry : parameters.entries())
       for (const float value : parameters.values_of(entry)) all.push_back(value);
     for (const auto& state : parameters.states())
-      for (const float value : state.buffer->values.to_host()) all.push_back(value);
+      for (const float value : state.values.to_host()) all.push_back(value);
     for (const float value : adam.state().second.to_host()) all.push_back(value);
     return all;
   }

@@ -65,7 +65,7 @@ void for_each_model(const Visit& visit) {
 template <class M>
 std::vector<double> logits_of(M& model, Cpu<double>& cpu, const std::vector<int>& ids) {
   cpu.begin_step();
-  const auto y = model.logits(cpu, model.forward(cpu, view(ids), {.length = kLength}));
+  const auto y = model.logits(cpu, model.forward(cpu, view(ids), {.length = kLength}).hidden);
   return {y.begin(), y.end()};
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("gradients of whole language models") {
     check_gradient(
         inputs,
         [&](auto& ex) {
-          for (const auto& state : parameters.states()) state.buffer->shape = {};
+          for (auto& state : parameters.states()) state.shape = {};
           return model.loss(ex, view(ids), view(labels), {.length = kLength}).total.reshaped({1, 1});
         },
         1e-5);

@@ -39,13 +39,13 @@ void check_row(std::string_view row, B& backend, double tolerance) {
       REQUIRE(file.shape("parameters." + entry.name) == entry.tensor.shape);
       parameters.set_values(entry, converted<T>(file, "parameters." + entry.name));
     }
-    for (const auto& state : parameters.states()) {
+    for (auto& state : parameters.states()) {
       const auto parts = state.name.find("posttext.");
       const auto end = state.name.find(".training");
       if (parts == std::string::npos || end == std::string::npos) continue;
       const std::string memory = "memory." + state.name.substr(parts + 9, end - parts - 9);
       const auto values = converted<T>(file, memory);
-      state.buffer->assign({values.data(), file.shape(memory)});
+      state.assign({values.data(), file.shape(memory)});
     }
     const auto pixels = converted<T>(file, "images");
     const auto kept_labels = file.values<std::int32_t>("labels");

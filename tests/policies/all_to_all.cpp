@@ -7,7 +7,7 @@ using namespace testing;
 namespace {
 
 struct Network {
-  std::vector<nn::Linear<double>> layers{{4, 5}, {5, 6}, {6, 3}};
+  std::array<nn::Linear<double>, 3> layers{{{4, 5}, {5, 6}, {6, 3}}};
   AllToAll<double> inhibition{{5, 6, 3}};
 
   void visit(auto&& v) {
@@ -17,8 +17,9 @@ struct Network {
   /// z* of each layer.
   std::vector<Tensor<double>> forward(auto& ex, Tensor<double> x) {
     std::vector<Tensor<double>> gated;
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-      gated.push_back(inhibition.inhibit(ex, i, layers[i](ex, x)));
+    auto pass = inhibition.begin(ex);
+    for (const auto& layer : layers) {
+      gated.push_back(pass.inhibit(layer(ex, x)));
       x = activate(ex, gated.back(), Activation::tanh);
     }
     return gated;
@@ -59,21 +60,24 @@ TEST_CASE("all-to-all: the first layer sees the last one of the iteration before
 TEST_CASE("all-to-all: gradients of every parameter") {
   Fixture f;
   f.train(1);
-  std::vector<Buffer<double>> kept;
-  for (const auto& state : f.parameters.states()) kept.push_back(*state.buffer);
+  const auto kept = f.parameters.states();
   Values<double> x({4, 4}, 5);
   std::vector<Tensor<double>> inputs{x.variable()};
   for (const auto& entry : f.parameters.entries()) inputs.push_back(entry.tensor);
   check_gradient(inputs, [&](auto& ex) {
-    for (std::size_t i = 0; i < kept.size(); ++i) *f.parameters.states()[i].buffer = kept[i];
+    for (std::size_t i = 0; i < kept.size(); ++i) f.parameters.states()[i].assign(kept[i].view());
     return f.network.forward(ex, x.variable()).back();
   });
 }
 
-TEST_CASE("all-to-all: layers out of turn, and too few") {
+TEST_CASE("all-to-all: a layer too many, and too few") {
   check_error<ConfigError>([] { AllToAll<double> one({5}); }, {"two layers"});
   Fixture f;
   Values<double> z({2, 6}, 1);
   Recording ex(f.cpu);
-  check_error<ConfigError>([&] { (void)f.network.inhibition.inhibit(ex, 1, z.constant()); }, {"layer 0", "layer 1"});
+  auto pass = f.network.inhibition.begin(ex);
+  Values<double> x({2, 4}, 2);
+  Tensor<double> next = x.constant();
+  for (const auto& layer : f.network.layers) next = pass.inhibit(layer(ex, next));
+  check_error<ConfigError>([&] { (void)pass.inhibit(z.constant()); }, {"at most 3 layers", "one more"});
 }

@@ -31,10 +31,9 @@ void check_layer(const typename L::Config& config, const std::vector<Shape>& ear
   }
   Values<double> weights({1, kTokens * (config.output > 0 ? config.output : kWidth)}, 53);
   // The memory must stay as it is while the differences are taken.
-  std::vector<Buffer<double>> kept;
-  for (const auto& state : parameters.states()) kept.push_back(*state.buffer);
+  const auto kept = parameters.states();
   const auto forward = [&](auto& ex) {
-    for (std::size_t i = 0; i < kept.size(); ++i) *parameters.states()[i].buffer = kept[i];
+    for (std::size_t i = 0; i < kept.size(); ++i) parameters.states()[i].assign(kept[i].view());
     const auto out = layer.forward(ex, x.variable(), tensors(true), context_of(ex, x.variable()));
     if (!out.auxiliary.defined()) return out.y;
     const auto flat = out.y.reshaped({1, out.y.size()});

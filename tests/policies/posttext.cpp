@@ -26,11 +26,11 @@ struct Fixture {
     cpu.begin_step();
     return mask(cpu, tokens, seed);
   }
-  Buffer<double>& memory(const std::string& part) {
-    for (const auto& state : parameters.states())
-      if (state.name == "inhibition.posttext." + part) return *state.buffer;
+  ModuleState<double>& memory(const std::string& part) {
+    for (auto& state : parameters.states())
+      if (state.name == "inhibition.posttext." + part) return state;
     FAIL("no state " << part);
-    return *parameters.states()[0].buffer;
+    return parameters.states()[0];
   }
 
  private:
@@ -65,9 +65,11 @@ TEST_CASE("the remembered activation is the one that was seen, and it carries no
   Values<double> x({4, 5}, 1);
   Recording ex(f.cpu);
   const auto out = f.layer.forward(ex, x.variable());
-  const auto& memory = f.memory("output.training");
+  auto& memory = f.memory("output.training");
+  Buffer<double> handle;
+  handle.bound = &memory;
   CHECK(distance(memory.values.data(), out.y.data, out.y.size()) == 0);
-  const auto recalled = recall(ex, memory);
+  const auto recalled = recall(ex, handle);
   CHECK(!recalled.wants_gradient());
 }
 

@@ -33,15 +33,16 @@ class CpuRunner {
   }
 
   template <class M>
-  [[nodiscard]] Evaluation evaluate(M& model, const Rows& rows) {
+  [[nodiscard]] Evaluation evaluate(const M& model, const Rows& rows) {
+    std::vector<typename M::LayerOutput> layers;
     Evaluator evaluator(rows, static_cast<Index>(data_.corpus->domains.size()));
     for (Index first = 0; first < rows.count(); first += batch_) {
       std::vector<Index> numbers;
       for (Index row = first; row < std::min(rows.count(), first + batch_); ++row) numbers.push_back(row);
       cpu_.begin_step();
       gather(rows, numbers);
-      const auto loss = model.loss(cpu_, view(ids_), view(labels_), sequences(rows));
-      evaluator.add(cpu_, first, loss.losses, model.layers());
+      const auto loss = model.loss(cpu_, view(ids_), view(labels_), sequences(rows), &layers);
+      evaluator.add(cpu_, first, loss.losses, layers);
     }
     return evaluator.finish();
   }

@@ -97,15 +97,16 @@ class CudaRunner {
   }
 
   template <class M>
-  [[nodiscard]] Evaluation evaluate(M& model, const Rows& rows) {
+  [[nodiscard]] Evaluation evaluate(const M& model, const Rows& rows) {
+    std::vector<typename M::LayerOutput> layers;
     Evaluator evaluator(rows, static_cast<Index>(data_.corpus->domains.size()));
     const DeviceRows on_device(rows);
     for (Index first = 0; first < rows.count(); first += batch_) {
       cuda_.begin_step();
       const auto batch = on_device.gather(cuda_, std::min(batch_, rows.count() - first),
                                           [=] __device__(Index b) { return first + b; });
-      const auto loss = model.loss(cuda_, batch.ids, batch.labels, on_device.sequences(batch));
-      evaluator.add(cuda_, first, loss.losses, model.layers());
+      const auto loss = model.loss(cuda_, batch.ids, batch.labels, on_device.sequences(batch), &layers);
+      evaluator.add(cuda_, first, loss.losses, layers);
     }
     return evaluator.finish();
   }

@@ -113,6 +113,9 @@ class Cpu {
                  [&](Index block) { body(block * grain, std::min(count, (block + 1) * grain)); });
   }
 
+  /// Drops, when it goes out of scope, all of this step's results since then.
+  [[nodiscard]] ArenaScope<HostMemory> scope() { return ArenaScope(arena_); }
+
   /// Memory of this step that kernels may use.
   template <class U>
   [[nodiscard]] U* kernel_memory(Index count) {

@@ -198,6 +198,13 @@ class Cuda {
                       "check the labels or the number of classes");
   }
 
+  /// Drops, when it goes out of scope, all of this step's results since then.
+  struct Scope {
+    ArenaScope<HostMemory> host;
+    ArenaScope<CudaMemory> device;
+  };
+  [[nodiscard]] Scope scope() { return {ArenaScope(host_), ArenaScope(*arena_)}; }
+
   template <class U>
   [[nodiscard]] U* kernel_memory(Index count) {
     try {

@@ -49,6 +49,7 @@ using DriverLock = std::lock_guard<std::recursive_mutex>;
 
 /// Memory of the current device.
 struct CudaMemory {
+  static constexpr const char* kName = "CUDA memory";
   static constexpr std::size_t kAlignment = 256;
 
   /// Throws CudaError with the bytes asked for and those that are free.

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <concepts>
+#include <string>
+#include <string_view>
 
 #include <neuroinhib/core/random.hpp>
 #include <neuroinhib/core/tensor.hpp>
@@ -8,8 +10,9 @@
 namespace neuroinhib {
 
 /// What a policy's forward runs on: a plain backend (inference) or Recording<Backend> (training).
-/// `tensor` gives memory for one step, `integers` likewise; `run` runs an operation now and, where it records, keeps it
-/// for the backward pass; `stream` names the next random stream of the step.
+/// `backend().space()` is where parameters must live. `tensor` gives memory for one step, `integers` likewise; `run`
+/// runs an operation now and, where it records, keeps it for the backward pass; `stream` names the next random stream of
+/// the step.
 template <class Ex>
 concept Executor = requires(Ex& ex, const Shape& shape) {
   typename Ex::Scalar;
@@ -19,6 +22,7 @@ concept Executor = requires(Ex& ex, const Shape& shape) {
   { ex.tensor(shape, true) } -> std::same_as<Tensor<typename Ex::Scalar>>;
   { ex.integers(shape) } -> std::same_as<View<int>>;
   { ex.stream() } -> std::same_as<RandomStream>;
+  { ex.backend().space() } -> std::same_as<const MemorySpace&>;
 };
 
 template <Executor Ex>
@@ -26,6 +30,25 @@ using ScalarOf = typename Ex::Scalar;
 
 template <Executor Ex>
 using TensorOf = Tensor<typename Ex::Scalar>;
+
+/// Whether an executor keeps nothing for a backward pass, so that a result may be dropped once it has been read.
+template <Executor Ex>
+inline constexpr bool kInference = std::same_as<Ex, typename Ex::Backend>;
+
+/// Throws ConfigError for a tensor that lives where the executor's backend cannot read it.
+template <Executor Ex>
+void require_space(Ex& ex, std::string_view where, const TensorOf<Ex>& tensor) {
+  if (tensor.space == nullptr || tensor.space == &ex.backend().space()) return;
+  fail<ConfigError>(where, std::string("tensors in ") + ex.backend().space().name, tensor.space->name,
+                    "give Parameters(module, seed, backend.space()) and copy inputs with backend.write()");
+}
+/// Throws ConfigError for a weight that has no memory yet, or not the backend's.
+template <Executor Ex>
+void require_memory(Ex& ex, std::string_view where, const TensorOf<Ex>& weight) {
+  if (!weight.defined())
+    fail<ConfigError>(where, "a weight with memory", "a module without", "make Parameters(module, seed) first");
+  require_space(ex, where, weight);
+}
 
 /// What every policy has: options with defaults.
 template <class P>
@@ -38,6 +61,7 @@ struct AnyExecutor {
   using Scalar = float;
   using Backend = AnyExecutor;
   AnyExecutor& backend();
+  const MemorySpace& space();
   bool training();
   Tensor<float> tensor(const Shape&, bool);
   View<int> integers(const Shape&);

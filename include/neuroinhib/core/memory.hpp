@@ -2,35 +2,13 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
-#include <new>
 #include <utility>
 #include <vector>
 
+#include <neuroinhib/core/space.hpp>
 #include <neuroinhib/core/tensor.hpp>
 
 namespace neuroinhib {
-
-/// Memory of the host, for Arena and Storage.
-struct HostMemory {
-  static constexpr std::size_t kAlignment = 64;
-  static void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{kAlignment}); }
-  static void release(void* memory) noexcept { ::operator delete (memory, std::align_val_t{kAlignment}); }
-  static void clear(void* target, std::size_t bytes) { std::memset(target, 0, bytes); }
-  static void copy(void* target, const void* source, std::size_t bytes) { std::memmove(target, source, bytes); }
-};
-
-/// A kind of memory, by its functions, so that what is kept between steps has one type wherever it lives.
-/// `copy` takes host addresses and its own; it and `clear` wait for all work on that memory, and never run in a step.
-struct MemorySpace {
-  void* (*allocate)(std::size_t bytes);
-  void (*release)(void* memory) noexcept;
-  void (*clear)(void* target, std::size_t bytes);
-  void (*copy)(void* target, const void* source, std::size_t bytes);
-};
-
-template <class Memory>
-inline constexpr MemorySpace kSpaceOf{&Memory::allocate, &Memory::release, &Memory::clear, &Memory::copy};
 
 /// An array in some memory space: what parameters, moments and module states are kept in. Copies are deep; a smaller
 /// size keeps the memory.

@@ -1,10 +1,11 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <concepts>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,7 +17,8 @@
 
 namespace neuroinhib {
 
-/// A trained tensor of a module: a shape and an initialiser, until Parameters gives it memory.
+/// A trained tensor of a module: a shape and an initialiser, until Parameters gives it memory. A module may move and
+/// stays bound. It cannot be copied: both copies would train the same memory.
 template <class T>
 struct Parameter {
   Tensor<T> tensor;
@@ -24,23 +26,47 @@ struct Parameter {
 
   Parameter() = default;
   Parameter(const Shape& shape, const Initializer& init) : initializer(init) { tensor.shape = shape; }
+  Parameter(Parameter&&) noexcept = default;
+  Parameter& operator=(Parameter&&) noexcept = default;
   operator const Tensor<T>&() const { return tensor; }  // NOLINT(google-explicit-constructor)
 };
 
-/// State of a module that is kept in checkpoints but not trained, such as the post-text memory. Its first extent may
-/// change from step to step. Lives where Parameters says, until then on the host.
+/// What Parameters keeps for a Buffer.
 template <class T>
-struct Buffer {
+struct ModuleState {
+  std::string name;
   Storage<T> values;
-  Shape shape;                 ///< set beforehand: Parameters gives it values
-  bool stays_on_host = false;  ///< read by the module itself, between kernels
-  Initializer initializer{};
+  Shape shape;
 
   [[nodiscard]] View<const T> view() const { return {values.data(), shape}; }
   void assign(const View<const T>& source) {
     values.assign(source.data, source.size());
     shape = source.shape;
   }
+};
+
+/// State of a module that is kept in checkpoints but not trained, such as the post-text memory. Like a Parameter it is
+/// a handle to memory that Parameters owns: a training step writes to it, inference only reads.
+template <class T>
+struct Buffer {
+  Shape start;  ///< the shape that Parameters gives values to; none: empty until the first assign()
+  Initializer initializer{};
+  bool stays_on_host = false;  ///< read by the module itself, between kernels
+  ModuleState<T>* bound = nullptr;
+
+  Buffer() = default;
+  explicit Buffer(const Shape& shape, const Initializer& init = {}) : start(shape), initializer(init) {}
+  Buffer(Buffer&&) noexcept = default;
+  Buffer& operator=(Buffer&&) noexcept = default;
+
+  /// Throws ConfigError before Parameters has given the module memory.
+  [[nodiscard]] ModuleState<T>& state() const {
+    if (bound == nullptr)
+      fail<ConfigError>("module state", "a module with memory", "one without", "make Parameters(module, seed) first");
+    return *bound;
+  }
+  [[nodiscard]] const Shape& shape() const { return state().shape; }
+  [[nodiscard]] T* data() const { return state().values.data(); }
 };
 
 namespace detail {
@@ -89,8 +115,8 @@ void for_each_leaf(M& module, Leaf leaf) {
 }  // namespace detail
 
 /// The trained values of a module in one flat buffer, and their gradients in another, each tensor with its name
-/// ("moe.router.weight"). Binds the module's Parameters to that memory: the module must stay where it is, and must not
-/// outlive this object.
+/// ("moe.router.weight"); and the module's states. Binds the module's Parameters and Buffers to that memory: the module
+/// must not outlive this object. Both may be moved. Binding a module again starts it anew.
 template <class T>
 class Parameters {
  public:
@@ -99,35 +125,33 @@ class Parameters {
     Tensor<T> tensor;
     Index offset;
   };
-  struct State {
-    std::string name;
-    Buffer<T>* buffer;
-  };
 
   /// Allocates and initialises. A value depends on the seed and the parameter's name, not on its neighbours.
   /// `space`: where they live, such as Backend::space(); it must be the backend's that computes with them.
+  /// Throws ConfigError where the module gives one name twice, or one parameter under two names.
   template <class Module>
   Parameters(Module& module, std::uint64_t seed, const MemorySpace& space = kSpaceOf<HostMemory>)
       : values_(space), gradients_(space) {
     std::vector<Parameter<T>*> found;
+    std::vector<Buffer<T>*> buffers;
     detail::for_each_leaf(module, [&](const std::string& name, auto& leaf) {
       if constexpr (std::same_as<std::remove_cvref_t<decltype(leaf)>, Buffer<T>>) {
-        states_.push_back({name, &leaf});
-        if (!leaf.stays_on_host) leaf.values = Storage<T>(space);
-        if (leaf.shape.size() > 0 && leaf.values.size() == 0) {
-          const std::vector<T> start = initial(leaf.initializer, leaf.shape, name, seed);
-          leaf.values.assign(start.data(), leaf.shape.size());
-        }
+        buffers.push_back(&leaf);
+        states_.push_back({name, Storage<T>(leaf.stays_on_host ? kSpaceOf<HostMemory> : space), {}});
       } else {
         found.push_back(&leaf);
         entries_.push_back({name, {}, size_});
         size_ += padded(leaf.tensor.size());
       }
     });
+    require_distinct(found);
+    require_distinct(buffers);
+    require_distinct_names();
     values_.assign_zeros(size_);
     gradients_.assign_zeros(size_);
     written_ = std::make_unique<bool[]>(found.size());
     for (std::size_t i = 0; i < found.size(); ++i) bind(*found[i], entries_[i], written_[i], seed);
+    for (std::size_t i = 0; i < buffers.size(); ++i) bind(*buffers[i], states_[i], seed);
   }
 
   /// Elements of the flat buffers, padding between tensors (always zero) included.
@@ -138,6 +162,7 @@ class Parameters {
     for (const Entry& entry : entries_) total += entry.tensor.size();
     return total;
   }
+  [[nodiscard]] const T* data() const { return values_.data(); }
   [[nodiscard]] View<T> values() { return {values_.data(), Shape{size_}}; }
   /// The flat gradient; parameters that no backward pass has reached since zero_gradients() read as zero, which
   /// clear(T*, count) makes them.
@@ -170,7 +195,8 @@ class Parameters {
   }
 
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
-  [[nodiscard]] const std::vector<State>& states() const { return states_; }
+  [[nodiscard]] std::deque<ModuleState<T>>& states() { return states_; }
+  [[nodiscard]] const std::deque<ModuleState<T>>& states() const { return states_; }
 
   /// The tensor of that name. Throws ConfigError where there is none.
   [[nodiscard]] const Tensor<T>& operator[](std::string_view name) const {
@@ -195,8 +221,34 @@ class Parameters {
     parameter.tensor.data = values_.data() + entry.offset;
     parameter.tensor.gradient = gradients_.data() + entry.offset;
     parameter.tensor.gradient_written = &written;
+    parameter.tensor.space = &space();
     entry.tensor = parameter.tensor;
     set_values(entry, initial(parameter.initializer, entry.tensor.shape, entry.name, seed));
+  }
+  static void bind(Buffer<T>& buffer, ModuleState<T>& state, std::uint64_t seed) {
+    buffer.bound = &state;
+    if (buffer.start.size() == 0) return;
+    const std::vector<T> start = initial(buffer.initializer, buffer.start, state.name, seed);
+    state.assign({start.data(), buffer.start});
+  }
+  /// Throws ConfigError where a module's visit() shows one leaf twice.
+  template <class Leaf>
+  static void require_distinct(std::vector<Leaf*> leaves) {
+    std::sort(leaves.begin(), leaves.end());
+    if (std::adjacent_find(leaves.begin(), leaves.end()) != leaves.end())
+      fail<ConfigError>("parameters", "each parameter and state once", "one that visit() shows under two names",
+                        "show it once, and use it where it is shared");
+  }
+  /// Names are what files and initial values go by.
+  void require_distinct_names() const {
+    std::set<std::string_view> seen;
+    const auto check = [&](const std::string& name) {
+      if (!seen.insert(name).second)
+        fail<ConfigError>("parameters", "one parameter or state a name", "two called \"" + name + "\"",
+                          "give the module's parts different names in visit()");
+    };
+    for (const Entry& entry : entries_) check(entry.name);
+    for (const ModuleState<T>& state : states_) check(state.name);
   }
   static std::vector<T> initial(const Initializer& initializer, const Shape& shape, std::string_view name,
                                 std::uint64_t seed) {
@@ -206,7 +258,7 @@ class Parameters {
   }
 
   std::vector<Entry> entries_;
-  std::vector<State> states_;
+  std::deque<ModuleState<T>> states_;  ///< a deque: its elements stay where they are
   Index size_ = 0;
   Storage<T> values_, gradients_;
   std::unique_ptr<bool[]> written_;

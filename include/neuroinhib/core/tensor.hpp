@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include <neuroinhib/core/error.hpp>
+#include <neuroinhib/core/space.hpp>
 
 #if defined(__CUDACC__)
 #define NEUROINHIB_DEVICE __host__ __device__
@@ -104,6 +105,7 @@ template <class T>
 struct Tensor : View<T> {
   T* gradient = nullptr;
   bool* gradient_written = nullptr;
+  const MemorySpace* space = nullptr;  ///< where it lives; none: in the step's memory of the backend that made it
 
   [[nodiscard]] bool defined() const { return this->data != nullptr; }
   [[nodiscard]] bool wants_gradient() const { return gradient != nullptr; }
@@ -136,8 +138,8 @@ struct Tensor : View<T> {
   }
 };
 
-/// A tensor over the caller's memory, such as a batch of inputs; no gradient is wanted. Throws ShapeError where the
-/// sizes differ. The memory must outlive the step.
+/// A tensor over the caller's host memory, such as a batch of inputs; no gradient is wanted. Throws ShapeError where
+/// the sizes differ. The memory must outlive the step.
 template <class Range>
 [[nodiscard]] auto tensor(Range& values, const Shape& shape) {
   Tensor<typename Range::value_type> result;
@@ -146,6 +148,7 @@ template <class Range>
                      std::to_string(values.size()), "give the shape of the values");
   result.data = values.data();
   result.shape = shape;
+  result.space = &kSpaceOf<HostMemory>;
   return result;
 }
 
@@ -164,13 +167,6 @@ inline void require_width(std::string_view where, Index width, const Shape& actu
   if (actual.size() == 0)
     fail<ShapeError>(where, "at least one row", "an empty batch " + actual.text(), "skip empty batches");
   if (actual.cols() != width) fail<ShapeError>(where, "rows of width " + std::to_string(width), actual.text(), remedy);
-}
-
-/// Throws ConfigError for a weight that Parameters has not given memory yet.
-template <class T>
-void require_memory(std::string_view where, const Tensor<T>& weight) {
-  if (!weight.defined())
-    fail<ConfigError>(where, "a weight with memory", "a module without", "make Parameters(module, seed) first");
 }
 
 /// Throws NumericError for NaN or infinity: for inputs, before they meet a network.

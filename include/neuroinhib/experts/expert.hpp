@@ -43,7 +43,7 @@ concept ExpertHasModule = std::constructible_from < typename P::template Module<
 const typename P::Config&, const ExpertSizes& > ;
 
 template <class P>
-concept ExpertHasForward = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,
+concept ExpertHasForward = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
                                     const Tensor<float>& x, const RoutingPlan& plan) {
   { module.forward(ex, x, plan) } -> std::same_as<Tensor<float>>;
 };

@@ -35,22 +35,41 @@ class AllToAll {
     for (std::size_t i = 0; i < layers_.size(); ++i) v(name(i), layers_[i]);
   }
 
-  /// z_i* for the layer's pre-activation z [tokens, width]; to be called for i = 0, 1, … in every iteration.
-  /// Throws ConfigError for a layer out of turn.
+  /// One iteration: gates the layers one after another. Lives as long as the executor's step.
   template <Executor Ex>
-  [[nodiscard]] Tensor<T> inhibit(Ex& ex, std::size_t i, const Tensor<T>& z) {
-    if (i == 0) gated_.clear();
-    if (i != gated_.size() || i >= layers_.size())
-      fail<ConfigError>("all-to-all inhibition", "layer " + std::to_string(gated_.size()), "layer " + std::to_string(i),
-                        "gate the layers one after another");
-    const InhibitionInputs<T> inputs{.features = {}, .gated = z, .earlier = gated_};
-    std::array<GateTerm<T>, 2> terms;
-    if (layers_[i].before) terms[0].value = layers_[i].before->term(ex, inputs);
-    if (layers_[i].after) terms[1].value = layers_[i].after->term(ex, inputs);
-    gated_.push_back(gate<Ex>(ex, z, terms).y);
-    for (std::size_t earlier = 0; earlier < i; ++earlier) layers_[earlier].after->tap(ex, name(i), gated_[i]);
-    return gated_[i];
+  class Pass {
+   public:
+    Pass(Ex& ex, const AllToAll& all)
+        : ex_(ex), all_(all), gated_(ex.backend().arena().template allocate<Tensor<T>>(static_cast<Index>(all.size()))) {}
+
+    /// z_i* of the next layer, for its pre-activation z [tokens, width]. Throws ConfigError beyond the last layer.
+    [[nodiscard]] Tensor<T> inhibit(const Tensor<T>& z) {
+      if (next_ == all_.size())
+        fail<ConfigError>("all-to-all inhibition", "at most " + std::to_string(all_.size()) + " layers in one pass",
+                          "one more", "begin a pass for each iteration");
+      const Layer& layer = all_.layers_[next_];
+      const InhibitionInputs<T> inputs{.features = {}, .gated = z, .earlier = {gated_, next_}};
+      std::array<GateTerm<T>, 2> terms;
+      if (layer.before) terms[0].value = layer.before->term(ex_, inputs);
+      if (layer.after) terms[1].value = layer.after->term(ex_, inputs);
+      gated_[next_] = gate<Ex>(ex_, z, terms).y;
+      for (std::size_t i = 0; i < next_; ++i) all_.layers_[i].after->tap(ex_, name(next_), gated_[next_]);
+      return gated_[next_++];
+    }
+
+   private:
+    Ex& ex_;
+    const AllToAll& all_;
+    Tensor<T>* gated_;  ///< this iteration's z*, so far
+    std::size_t next_ = 0;
+  };
+
+  /// Begins an iteration.
+  template <Executor Ex>
+  [[nodiscard]] Pass<Ex> begin(Ex& ex) const {
+    return {ex, *this};
   }
+  [[nodiscard]] std::size_t size() const { return layers_.size(); }
 
  private:
   struct Layer {
@@ -66,7 +85,6 @@ class AllToAll {
   static std::string name(std::size_t layer) { return "layer" + std::to_string(layer); }
 
   std::vector<Layer> layers_;
-  std::vector<Tensor<T>> gated_;  ///< this iteration's z*, so far
 };
 
 }  // namespace neuroinhib

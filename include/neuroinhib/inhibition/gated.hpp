@@ -14,7 +14,7 @@ concept TermHasModule = std::constructible_from < typename P::template Module<fl
 const typename P::Config&, const InhibitionSizes& > ;
 
 template <class P>
-concept TermHasTerm = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,
+concept TermHasTerm = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
                                const InhibitionInputs<float>& inputs) {
   { module.term(ex, inputs) } -> std::same_as<Tensor<float>>;
 };
@@ -33,7 +33,7 @@ struct Gated {
       (TermHasModule<Terms> && ...),
       "a gate term needs a Config and a template Module<T>(Config, InhibitionSizes); see docs/write-a-policy.md");
   static_assert((TermHasTerm<Terms> && ...),
-                "a gate term's Module<T> needs term(executor, InhibitionInputs<T>) returning Tensor<T>; "
+                "a gate term's Module<T> needs term(executor, InhibitionInputs<T>) const returning Tensor<T>; "
                 "see docs/write-a-policy.md");
 
   struct Config : Terms::Config... {
@@ -53,21 +53,21 @@ struct Gated {
     }
 
     void visit(auto&& v) {
-      each([&](auto& term, std::size_t i) { v(kNames[i], term); });
+      each(terms_, [&](auto& term, std::size_t i) { v(kNames[i], term); });
     }
 
     template <Executor Ex>
-    [[nodiscard]] Inhibited<T> inhibit(Ex& ex, const Tensor<T>& z, const InhibitionInputs<T>& inputs) {
+    [[nodiscard]] Inhibited<T> inhibit(Ex& ex, const Tensor<T>& z, const InhibitionInputs<T>& inputs) const {
       std::array<GateTerm<T>, sizeof...(Terms)> values;
       constexpr std::array<bool, sizeof...(Terms)> kIsLocal{is_local<Terms>()...};
-      each([&](auto& term, std::size_t i) { values[i] = {term.term(ex, inputs), kIsLocal[i]}; });
+      each(terms_, [&](auto& term, std::size_t i) { values[i] = {term.term(ex, inputs), kIsLocal[i]}; });
       const GateResult<T> gated = gate<Ex>(ex, z, values, bracket_);
       return {gated.y, gated.mask};
     }
 
     template <Executor Ex>
-    void tap(Ex& ex, std::string_view name, const Tensor<T>& activation) {
-      each([&](auto& term, std::size_t) {
+    void tap(Ex& ex, std::string_view name, const Tensor<T>& activation) const {
+      each(terms_, [&](auto& term, std::size_t) {
         if constexpr (requires { term.tap(ex, name, activation); }) term.tap(ex, name, activation);
       });
     }
@@ -85,10 +85,10 @@ struct Gated {
     }
     static constexpr std::array<std::string_view, sizeof...(Terms)> kNames{term_name<Terms>()...};
 
-    template <class F>
-    void each(const F& f) {
+    template <class Modules, class F>
+    static void each(Modules& terms, const F& f) {
       [&]<std::size_t... I>(std::index_sequence<I...>) {
-        (f(std::get<I>(terms_), I), ...);
+        (f(std::get<I>(terms), I), ...);
       }
       (std::index_sequence_for<Terms...>{});
     }

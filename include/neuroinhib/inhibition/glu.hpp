@@ -18,7 +18,7 @@ struct Glu {
     Module(const Config&, const InhibitionSizes& sizes) : gate(sizes.features, sizes.gated) {}
     void visit(auto&& v) { v("gate", gate); }
     template <Executor Ex>
-    [[nodiscard]] Tensor<T> term(Ex& ex, const InhibitionInputs<T>& inputs) {
+    [[nodiscard]] Tensor<T> term(Ex& ex, const InhibitionInputs<T>& inputs) const {
       return gate(ex, inputs.features);
     }
   };

@@ -44,7 +44,7 @@ concept InhibitionHasModule = std::constructible_from < typename P::template Mod
 const typename P::Config&, const InhibitionSizes& > ;
 
 template <class P>
-concept InhibitionInhibits = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,
+concept InhibitionInhibits = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
                                       const Tensor<float>& z, const InhibitionInputs<float>& inputs) {
   { module.inhibit(ex, z, inputs) } -> std::same_as<Inhibited<float>>;
 };

@@ -13,11 +13,11 @@ struct NoInhibition {
     Module(const Config&, const InhibitionSizes&) {}
     void visit(auto&&) {}
     template <Executor Ex>
-    [[nodiscard]] Inhibited<T> inhibit(Ex&, const Tensor<T>& z, const InhibitionInputs<T>&) {
+    [[nodiscard]] Inhibited<T> inhibit(Ex&, const Tensor<T>& z, const InhibitionInputs<T>&) const {
       return {z, {}};
     }
     template <Executor Ex>
-    void tap(Ex&, std::string_view, const Tensor<T>&) {}
+    void tap(Ex&, std::string_view, const Tensor<T>&) const {}
   };
 };
 

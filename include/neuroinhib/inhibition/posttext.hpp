@@ -49,7 +49,6 @@ struct Posttext {
       for (const PosttextSource& source : config.sources)
         sources_.push_back({source.name, nn::Linear<T>(width_of(source, sizes), sizes.gated), {}, {}});
       iterations_.stays_on_host = true;
-      iterations_.assign(View<const T>{&kZero, {1, 1}});
     }
 
     void visit(auto&& v) {
@@ -59,7 +58,7 @@ struct Posttext {
     }
 
     template <Executor Ex>
-    [[nodiscard]] Tensor<T> term(Ex& ex, const InhibitionInputs<T>& inputs) {
+    [[nodiscard]] Tensor<T> term(Ex& ex, const InhibitionInputs<T>& inputs) const {
       if (ex.training()) return train(ex, inputs.gated.rows());
       switch (config_.evaluation) {
         case PosttextEvaluation::frozen: return signal(ex, &Source::training, inputs.gated.rows());
@@ -72,9 +71,9 @@ struct Posttext {
 
     /// Keeps a copy of the activation, if it is a source, for the next iteration. Throws ShapeError.
     template <Executor Ex>
-    void tap(Ex& ex, std::string_view name, const Tensor<T>& activation) {
+    void tap(Ex& ex, std::string_view name, const Tensor<T>& activation) const {
       if (!ex.training() && config_.evaluation != PosttextEvaluation::previous_batch) return;
-      for (Source& source : sources_) {
+      for (const Source& source : sources_) {
         if (source.name != name) continue;
         const Index width = source.layer.weight.tensor.shape[1];
         if (activation.cols() != width)
@@ -96,7 +95,6 @@ struct Posttext {
         v("evaluation", evaluation);
       }
     };
-    static constexpr T kZero = 0;
 
     static Index width_of(const PosttextSource& source, const InhibitionSizes& sizes) {
       if (source.width > 0) return source.width;
@@ -108,8 +106,8 @@ struct Posttext {
     }
 
     template <Executor Ex>
-    Tensor<T> train(Ex& ex, Index tokens) {
-      T& count = *iterations_.values.data();
+    Tensor<T> train(Ex& ex, Index tokens) const {
+      T& count = *iterations_.data();
       const bool active = count >= static_cast<T>(config_.start_after);
       const Tensor<T> current = active ? signal(ex, &Source::training, tokens) : Tensor<T>{};
       if (!active) count += 1;
@@ -121,7 +119,7 @@ struct Posttext {
     }
 
     template <Executor Ex>
-    Tensor<T> signal(Ex& ex, Buffer<T> Source::*memory, Index tokens) {
+    Tensor<T> signal(Ex& ex, Buffer<T> Source::*memory, Index tokens) const {
       Tensor<T> total;
       for (const Source& source : sources_) {
         const Tensor<T> before = recall(ex, source.*memory);
@@ -135,7 +133,7 @@ struct Posttext {
     Config config_;
     std::vector<Source> sources_;
     Buffer<T> average_;
-    Buffer<T> iterations_;  ///< training iterations so far, up to start_after
+    Buffer<T> iterations_{Shape{1, 1}};  ///< training iterations so far, up to start_after
   };
 };
 

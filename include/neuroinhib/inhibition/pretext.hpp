@@ -30,7 +30,7 @@ struct Pretext {
 
     /// Throws ShapeError unless as many activations come as were named, each of its width.
     template <Executor Ex>
-    [[nodiscard]] Tensor<T> term(Ex& ex, const InhibitionInputs<T>& inputs) {
+    [[nodiscard]] Tensor<T> term(Ex& ex, const InhibitionInputs<T>& inputs) const {
       if (inputs.earlier.size() != layers.size())
         fail<ShapeError>("pre-text inhibition", std::to_string(layers.size()) + " earlier activations",
                          std::to_string(inputs.earlier.size()), "pass to forward() what earlier_widths names");

@@ -16,11 +16,11 @@ struct RandomInhibition {
     Module(const Config& config, const InhibitionSizes&) : p(config.p) {}
     void visit(auto&&) {}
     template <Executor Ex>
-    [[nodiscard]] Inhibited<T> inhibit(Ex& ex, const Tensor<T>& z, const InhibitionInputs<T>&) {
+    [[nodiscard]] Inhibited<T> inhibit(Ex& ex, const Tensor<T>& z, const InhibitionInputs<T>&) const {
       return {dropout(ex, z, p), {}};
     }
     template <Executor Ex>
-    void tap(Ex&, std::string_view, const Tensor<T>&) {}
+    void tap(Ex&, std::string_view, const Tensor<T>&) const {}
 
     double p;
   };

@@ -63,7 +63,7 @@ void save_checkpoint(const std::filesystem::path& path, const Parameters<T>& par
   for (const auto& entry : parameters.entries())
     writer.add("parameters." + entry.name, parameters.values_of(entry), entry.tensor.shape);
   for (const auto& state : parameters.states())
-    writer.add("state." + state.name, state.buffer->values.to_host(), state.buffer->shape);
+    writer.add("state." + state.name, state.values.to_host(), state.shape);
   detail::for_each_vector<T>(optimizer.state(), [&](const char* name, const Storage<T>& values) {
     writer.add(name, values.to_host(), {values.size()});
   });
@@ -98,7 +98,7 @@ std::string load_checkpoint(const std::filesystem::path& path, Parameters<T>& pa
 
   for (std::size_t i = 0; i < values.size(); ++i) parameters.set_values(parameters.entries()[i], values[i]);
   for (std::size_t i = 0; i < states.size(); ++i)
-    parameters.states()[i].buffer->assign({states[i].data(), file.shape("state." + parameters.states()[i].name)});
+    parameters.states()[i].assign({states[i].data(), file.shape("state." + parameters.states()[i].name)});
   auto moment = moments.begin();
   detail::for_each_vector<T>(optimizer.state(), [&](const char*, Storage<T>& target) {
     target.assign(moment->data(), target.size());

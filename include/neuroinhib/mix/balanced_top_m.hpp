@@ -21,13 +21,13 @@ struct BalancedTopM {
     Config config;
     Buffer<T> bias;  ///< [experts]
 
-    Module(const Config& options, const MixSizes& sizes) : config(options) { bias.shape = {sizes.experts}; }
+    Module(const Config& options, const MixSizes& sizes) : config(options), bias(Shape{sizes.experts}) {}
     void visit(auto&& v) { v("bias", bias); }
     template <Executor Ex>
-    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) {
+    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) const {
       const auto affinities = config.sigmoid ? detail::to_affinities(ex, router.scores, kind)
                                              : detail::to_probabilities(ex, router.scores, kind);
-      const auto top = top_m<Ex>(ex, affinities, M, bias.view());
+      const auto top = top_m<Ex>(ex, affinities, M, View<const T>{bias.data(), bias.shape()});
       const RoutingPlan plan = routing_plan(ex, top.expert, affinities.cols());
       if (ex.training()) balance_bias(ex, plan, bias, config.rate);
       return {plan, normalise(ex, top.value), config.sigmoid ? Tensor<T>{} : affinities, {}};

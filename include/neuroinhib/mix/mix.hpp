@@ -26,7 +26,7 @@ concept MixHasModule = std::constructible_from < typename P::template Module<flo
 const typename P::Config&, const MixSizes& > ;
 
 template <class P>
-concept MixHasRoute = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,
+concept MixHasRoute = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
                                const RouterScores<float>& scores) {
   { module.route(ex, scores, ScoreKind::logits) } -> std::same_as<Routing<float>>;
 };

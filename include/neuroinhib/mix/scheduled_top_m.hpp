@@ -25,23 +25,22 @@ struct ScheduledTopM {
 
     /// Throws ConfigError unless 1 ≤ first ≤ last ≤ experts.
     Module(const Config& options, const MixSizes& sizes)
-        : config(options), last(options.last > 0 ? options.last : sizes.experts) {
+        : config(options), last(options.last > 0 ? options.last : sizes.experts), steps(Shape{1}) {
       if (options.first < 1 || options.first > last || last > sizes.experts || options.growth_steps < 0)
         fail<ConfigError>("scheduled top M", "1 ≤ first ≤ last ≤ " + std::to_string(sizes.experts) + " and steps ≥ 0",
                           std::to_string(options.first) + " to " + std::to_string(last) + " in " +
                               std::to_string(options.growth_steps) + " steps",
                           "correct the schedule");
       steps.stays_on_host = true;
-      steps.shape = {1};
     }
     void visit(auto&& v) { v("steps", steps); }
     /// M of the next training step.
     [[nodiscard]] Index chosen() const {
-      const auto step = static_cast<Index>(*steps.values.data());
+      const auto step = static_cast<Index>(*steps.data());
       return step >= config.growth_steps ? last : config.first + (last - config.first) * step / config.growth_steps;
     }
     template <Executor Ex>
-    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) {
+    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) const {
       const auto probabilities = detail::to_probabilities(ex, router.scores, kind);
       const auto top = top_m(ex, probabilities, chosen());
       if (ex.training()) count(ex);
@@ -50,8 +49,8 @@ struct ScheduledTopM {
 
    private:
     template <Executor Ex>
-    void count(Ex& ex) {
-      T& step = *steps.values.data();
+    void count(Ex& ex) const {
+      T& step = *steps.data();
       if (step >= static_cast<T>(config.growth_steps)) return;
       step += 1;
       if constexpr (requires { ex.backend().next_step_differs(); }) ex.backend().next_step_differs();

@@ -16,6 +16,7 @@ class LanguageModel {
  public:
   using Scalar = typename Layer::Scalar;
   using T = Scalar;
+  using LayerOutput = MoeOutput<T>;
 
   struct Config {
     Index vocabulary = 0;
@@ -31,6 +32,19 @@ class LanguageModel {
   struct Cache {
     std::vector<BlockCache<T>> blocks;
     Index past = 0, sequences = 0;
+  };
+
+  /// What a pass may use and leave behind.
+  struct Pass {
+    Cache* cache = nullptr;  ///< the tokens before these
+    /// Takes the output of every block with experts, valid as long as the step. Without it, inference drops a block's
+    /// activations before the next block begins.
+    std::vector<LayerOutput>* layers = nullptr;
+  };
+
+  struct Output {
+    Tensor<T> hidden;     ///< [rows, width] the last block's tokens
+    Tensor<T> auxiliary;  ///< a scalar: the layers' auxiliary losses; undefined where all are off
   };
 
   struct Loss {
@@ -49,7 +63,6 @@ class LanguageModel {
       const bool experts = config.moe_every > 0 && (b + 1) % config.moe_every == 0;
       blocks_.emplace_back(config.block, experts ? &config.moe : nullptr);
     }
-    outputs_.reserve(blocks_.size());
   }
 
   void visit(auto&& v) {
@@ -59,39 +72,45 @@ class LanguageModel {
     v("output", output_);
   }
 
-  /// The last block's tokens [rows, width] for words ids [rows]; with a cache, `sequences` goes on where it stands.
+  /// The words ids [rows] through all blocks; with a cache, `sequences` goes on where it stands. Safe from many threads
+  /// at once on plain backends, one backend a thread.
   template <Executor Ex>
-  [[nodiscard]] Tensor<T> forward(Ex& ex, const View<const int>& ids, const Sequences& sequences,
-                                  Cache* cache = nullptr) {
+  [[nodiscard]] Output forward(Ex& ex, const View<const int>& ids, const Sequences& sequences,
+                               const Pass& pass = {}) const {
     Tensor<T> x = embedding_(ex, ids, sequences.rows(), sequences.past);
     const std::array<Tensor<T>, 1> earlier{x};
-    constexpr bool kPretext = requires(typename Layer::Config c) {
-      c.inhibition.earlier_widths;
-    };
     x = dropout(ex, x, config_.block.dropout);
-    outputs_.clear();
+    Tensor<T> auxiliary;
+    [[maybe_unused]] const Tensor<T> kept = keeps_outputs_alone<Ex>(pass) ? ex.tensor(x.shape, false) : Tensor<T>{};
+    if (pass.layers != nullptr) pass.layers->clear();
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
-      auto out = blocks_[b].forward(ex, x, sequences, ids,
-                                    kPretext ? std::span<const Tensor<T>>(earlier) : std::span<const Tensor<T>>{},
-                                    cache ? &cache->blocks[b] : nullptr);
+      BlockCache<T>* cache = pass.cache != nullptr ? &pass.cache->blocks[b] : nullptr;
+      const auto run = [&] { return blocks_[b].forward(ex, x, sequences, ids, shown(earlier), cache); };
+      if constexpr (kInference<Ex>) {
+        if (kept.defined()) {
+          auxiliary = alone(ex, run, kept, auxiliary);
+          x = kept;
+          continue;
+        }
+      }
+      const auto out = run();
       x = out.y;
-      if (blocks_[b].has_experts()) outputs_.push_back(out.moe);
+      auxiliary = sum(ex, {auxiliary, out.moe.auxiliary});
+      if (pass.layers != nullptr && blocks_[b].has_experts()) pass.layers->push_back(out.moe);
     }
-    return config_.block.norm == NormPlace::before ? last_norm_(ex, x) : x;
+    return {config_.block.norm == NormPlace::before ? last_norm_(ex, x) : x, auxiliary};
   }
 
-  /// Next-word cross-entropy; a label below zero does not count. Throws ShapeError, ConfigError.
+  /// Next-word cross-entropy; a label below zero does not count. `layers` as in Pass. Throws ShapeError, ConfigError.
   template <Executor Ex>
-  [[nodiscard]] Loss loss(Ex& ex, const View<const int>& ids, const View<const int>& labels,
-                          const Sequences& sequences) {
-    const Tensor<T> hidden = forward(ex, ids, sequences);
-    const auto next = projected_cross_entropy<Ex>(ex, hidden, output_.weight, output_.bias, labels);
-    Tensor<T> total = next.mean;
-    for (const auto& out : outputs_) total = sum(ex, {total, out.auxiliary});
-    return {total, next.mean, next.losses};
+  [[nodiscard]] Loss loss(Ex& ex, const View<const int>& ids, const View<const int>& labels, const Sequences& sequences,
+                          std::vector<LayerOutput>* layers = nullptr) const {
+    const Output out = forward(ex, ids, sequences, {.layers = layers});
+    const auto next = projected_cross_entropy<Ex>(ex, out.hidden, output_.weight, output_.bias, labels);
+    return {sum(ex, {next.mean, out.auxiliary}), next.mean, next.losses};
   }
 
-  /// Scores of all words for rows of forward()'s result.
+  /// Scores of all words for rows of forward()'s hidden.
   template <Executor Ex>
   [[nodiscard]] Tensor<T> logits(Ex& ex, const Tensor<T>& hidden) const {
     return output_(ex, hidden);
@@ -99,13 +118,13 @@ class LanguageModel {
 
   /// Scores [rows, vocabulary] of the words after these, which follow those in the cache: ids [sequences · new words].
   template <Executor Ex>
-  [[nodiscard]] Tensor<T> decode(Ex& ex, const View<const int>& ids, Cache& cache) {
+  [[nodiscard]] Tensor<T> decode(Ex& ex, const View<const int>& ids, Cache& cache) const {
     if (ids.size() == 0 || ids.size() % cache.sequences != 0)
       fail<ShapeError>("decoding", "as many words for each of " + std::to_string(cache.sequences) + " sequences",
                        std::to_string(ids.size()), "decode all sequences of the cache together");
     const Index rows = ids.size() / cache.sequences;
     const Sequences sequences{.length = cache.past + rows, .past = cache.past};
-    const Tensor<T> hidden = forward(ex, ids, sequences, &cache);
+    const Tensor<T> hidden = forward(ex, ids, sequences, {.cache = &cache}).hidden;
     cache.past += rows;
     return logits(ex, hidden);
   }
@@ -116,8 +135,6 @@ class LanguageModel {
     return cache;
   }
 
-  /// Of the last forward pass, one for each block with experts; valid as long as its step.
-  [[nodiscard]] const std::vector<MoeOutput<T>>& layers() const { return outputs_; }
   [[nodiscard]] const Config& config() const { return config_; }
 
  private:
@@ -136,12 +153,33 @@ class LanguageModel {
     return config;
   }
 
+  /// Earlier activations, for layers whose inhibition reads them.
+  static std::span<const Tensor<T>> shown(const std::array<Tensor<T>, 1>& earlier) {
+    constexpr bool kPretext = requires(typename Layer::Config c) { c.inhibition.earlier_widths; };
+    return kPretext ? std::span<const Tensor<T>>(earlier) : std::span<const Tensor<T>>{};
+  }
+  /// Whether a block's activations are dropped before the next block begins.
+  template <Executor Ex>
+  static bool keeps_outputs_alone(const Pass& pass) {
+    return kInference<Ex> && pass.layers == nullptr;
+  }
+  /// Runs a block of inference and keeps its output alone, in `kept`. Returns the auxiliary losses so far.
+  template <Executor Ex, class Run>
+  static Tensor<T> alone(Ex& ex, const Run& run, const Tensor<T>& kept, const Tensor<T>& auxiliary) {
+    const Tensor<T> total = ex.tensor(Shape::scalar(), false);
+    const auto scope = ex.backend().scope();
+    const auto out = run();
+    copy_into(ex, out.y, kept);
+    if (!out.moe.auxiliary.defined()) return auxiliary;
+    copy_into(ex, sum(ex, {auxiliary, out.moe.auxiliary}), total);
+    return total;
+  }
+
   Config config_;
   nn::Embedding<T> embedding_;
   std::vector<TransformerBlock<Layer>> blocks_;
   nn::LayerNorm<T> last_norm_;
   nn::Linear<T> output_;
-  std::vector<MoeOutput<T>> outputs_;
 };
 
 }  // namespace neuroinhib

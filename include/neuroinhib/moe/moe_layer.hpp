@@ -50,19 +50,20 @@ class MoeLayer {
   static_assert(RouterHasModule<Router>,
                 "a router needs a template Module<T>(Config, features, experts); see docs/write-a-policy.md");
   static_assert(RouterHasGated<Router>,
-                "a router's Module<T> needs gated(executor, x) and gated_width(); see docs/write-a-policy.md");
+                "a router's Module<T> needs gated(executor, x) const and gated_width() const; see docs/write-a-policy.md");
   static_assert(RouterHasScores<Router>,
-                "a router's Module<T> needs scores(executor, z) returning RouterScores<T>; see docs/write-a-policy.md");
+                "a router's Module<T> needs scores(executor, z) const returning RouterScores<T>; "
+                "see docs/write-a-policy.md");
   static_assert(HasConfig<Inhibition>,
                 "an inhibition needs a default-constructible Config; see docs/write-a-policy.md");
   static_assert(InhibitionHasModule<Inhibition>,
                 "an inhibition needs a template Module<T>(Config, InhibitionSizes); see docs/write-a-policy.md");
   static_assert(InhibitionInhibits<Inhibition>,
-                "an inhibition's Module<T> needs inhibit(executor, z, inputs) returning Inhibited<T>; "
+                "an inhibition's Module<T> needs inhibit(executor, z, inputs) const returning Inhibited<T>; "
                 "see docs/write-a-policy.md");
   static_assert(MixHasModule<Mix>, "a mix needs a template Module<T>(Config, MixSizes); see docs/write-a-policy.md");
   static_assert(MixHasRoute<Mix>,
-                "a mix's Module<T> needs route(executor, RouterScores<T>, ScoreKind) returning Routing<T>; "
+                "a mix's Module<T> needs route(executor, RouterScores<T>, ScoreKind) const returning Routing<T>; "
                 "see docs/write-a-policy.md");
   static_assert(
       Router::kScores == ScoreKind::logits || MixTakesProbabilities<Mix>,
@@ -70,7 +71,8 @@ class MoeLayer {
   static_assert(ExpertHasModule<Experts>,
                 "experts need a template Module<T>(Config, ExpertSizes); see docs/write-a-policy.md");
   static_assert(ExpertHasForward<Experts>,
-                "an expert Module<T> needs forward(executor, x, plan) returning Tensor<T>; see docs/write-a-policy.md");
+                "an expert Module<T> needs forward(executor, x, plan) const returning Tensor<T>; "
+                "see docs/write-a-policy.md");
 
  public:
   using Scalar = typename Backend::Scalar;
@@ -117,7 +119,7 @@ class MoeLayer {
   /// memory yet or M > K.
   template <Executor Ex>
   [[nodiscard]] MoeOutput<Scalar> forward(Ex& ex, const Tensor<Scalar>& x, std::span<const Tensor<Scalar>> earlier = {},
-                                          const TokenContext<Scalar>& context = {}) {
+                                          const TokenContext<Scalar>& context = {}) const {
     static_assert(std::same_as<ScalarOf<Ex>, Scalar>, "the executor's scalar is not the layer's: match their backends");
     require_width("MoE layer", config_.width, x.shape, "the layer's width is that of its tokens");
     for (const auto& activation : earlier)
@@ -141,7 +143,7 @@ class MoeLayer {
 
   /// Shows an activation from outside the layer (logits, labels, loss) to the inhibition's post-text memory.
   template <Executor Ex>
-  void tap(Ex& ex, std::string_view name, const Tensor<Scalar>& activation) {
+  void tap(Ex& ex, std::string_view name, const Tensor<Scalar>& activation) const {
     inhibition_.tap(ex, name, activation);
   }
 
@@ -178,7 +180,7 @@ class MoeLayer {
   }
 
   template <Executor Ex>
-  Routing<Scalar> route(Ex& ex, const RouterScores<Scalar>& scores, const TokenContext<Scalar>& context) {
+  Routing<Scalar> route(Ex& ex, const RouterScores<Scalar>& scores, const TokenContext<Scalar>& context) const {
     if constexpr (requires { mix_.route(ex, scores, Router::kScores, context.sequences); })
       return mix_.route(ex, scores, Router::kScores, context.sequences);
     else
@@ -186,13 +188,13 @@ class MoeLayer {
   }
   /// Σ_s g_s(u) over the shared experts, without gates.
   template <Executor Ex>
-  Tensor<Scalar> of_shared(Ex& ex, const Tensor<Scalar>& x) {
+  Tensor<Scalar> of_shared(Ex& ex, const Tensor<Scalar>& x) const {
     const auto all = every_expert(ex, x.rows(), config_.shared);
     return combine(ex, shared_->forward(ex, x, all.plan), all.gates, all.plan);
   }
 
   template <Executor Ex>
-  Tensor<Scalar> auxiliary(Ex& ex, const MoeOutput<Scalar>& out) {
+  Tensor<Scalar> auxiliary(Ex& ex, const MoeOutput<Scalar>& out) const {
     const AuxiliaryWeights& weights = config_.auxiliary;
     const auto weighted = [&](double weight, auto loss) {
       return weight > 0 ? scale(ex, loss(), weight) : Tensor<Scalar>{};

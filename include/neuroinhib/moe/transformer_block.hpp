@@ -69,7 +69,7 @@ class TransformerBlock {
   /// x [rows, width]; ids [rows] for routers that hash words; `earlier` for pre-text inhibition.
   template <Executor Ex>
   [[nodiscard]] Output forward(Ex& ex, const Tensor<T>& x, const Sequences& sequences, const View<const int>& ids = {},
-                               std::span<const Tensor<T>> earlier = {}, BlockCache<T>* cache = nullptr) {
+                               std::span<const Tensor<T>> earlier = {}, BlockCache<T>* cache = nullptr) const {
     const bool before = options_.norm == NormPlace::before;
     TokenContext<T> context{.sequences = sequences, .ids = ids};
     context.attention = attention_(ex, before ? norm1_(ex, x) : x, sequences, cache ? &cache->attention : nullptr);

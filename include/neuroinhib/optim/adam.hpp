@@ -2,6 +2,7 @@
 
 #include <neuroinhib/core/parameters.hpp>
 #include <neuroinhib/ops/update/op.hpp>
+#include <neuroinhib/optim/own_parameters.hpp>
 
 namespace neuroinhib {
 
@@ -29,7 +30,7 @@ class Adam {
   };
 
   /// Throws ConfigError for options outside their range.
-  Adam(const Parameters<T>& parameters, const AdamOptions& options) : options_(options) {
+  Adam(const Parameters<T>& parameters, const AdamOptions& options) : options_(options), own_(parameters) {
     if (!(options.learning_rate >= 0) || !(options.epsilon > 0) || !in_unit(options.beta1) || !in_unit(options.beta2) ||
         !(options.weight_decay >= 0))
       fail<ConfigError>("Adam", "rates ≥ 0, ε > 0 and both β in [0, 1)", "one outside its range",
@@ -40,8 +41,10 @@ class Adam {
   }
 
   /// One update from the gradients, at `factor` times the learning rate; then the gradients start from zero again.
+  /// Throws ConfigError for other parameters than the constructor's, and for a backend that cannot read them.
   template <class B>
   void step(B& backend, Parameters<T>& parameters, double factor = 1) {
+    own_.require("Adam", backend, parameters);
     ++state_.steps;
     const AdamOptions& o = options_;
     const View<T> gradient = parameters.gradients([&](T* target, Index count) { backend.fill(target, count, T{0}); });
@@ -66,6 +69,7 @@ class Adam {
   static bool in_unit(double beta) { return beta >= 0 && beta < 1; }
 
   AdamOptions options_;
+  detail::OwnParameters<T> own_;
   State state_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <neuroinhib/core/parameters.hpp>
 #include <neuroinhib/ops/update/op.hpp>
+#include <neuroinhib/optim/own_parameters.hpp>
 
 namespace neuroinhib {
 
@@ -24,7 +25,7 @@ class Sgd {
   };
 
   /// Throws ConfigError for options outside their range.
-  Sgd(const Parameters<T>& parameters, const SgdOptions& options) : options_(options) {
+  Sgd(const Parameters<T>& parameters, const SgdOptions& options) : options_(options), own_(parameters) {
     if (!(options.learning_rate >= 0) || !(options.momentum >= 0 && options.momentum < 1) ||
         !(options.weight_decay >= 0))
       fail<ConfigError>("Sgd", "rates ≥ 0 and momentum in [0, 1)", "one outside its range", "correct the options");
@@ -33,8 +34,10 @@ class Sgd {
   }
 
   /// One update from the gradients, at `factor` times the learning rate; then the gradients start from zero again.
+  /// Throws ConfigError for other parameters than the constructor's, and for a backend that cannot read them.
   template <class B>
   void step(B& backend, Parameters<T>& parameters, double factor = 1) {
+    own_.require("Sgd", backend, parameters);
     ++state_.steps;
     const SgdOptions& o = options_;
     const View<T> gradient = parameters.gradients([&](T* target, Index count) { backend.fill(target, count, T{0}); });
@@ -54,6 +57,7 @@ class Sgd {
 
  private:
   SgdOptions options_;
+  detail::OwnParameters<T> own_;
   State state_;
 };
 

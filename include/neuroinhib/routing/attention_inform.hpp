@@ -56,7 +56,7 @@ struct AttentionInform {
     /// Throws ConfigError without the trace of an attention, or for a frozen head that it does not have.
     template <Executor Ex>
     [[nodiscard]] RouterScores<T> scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
-                                         const TokenContext<T>& context) {
+                                         const TokenContext<T>& context) const {
       const AttentionTrace<T>& trace = context.attention;
       if (!trace.defined())
         fail<ConfigError>("attention-inform", "the attention before the layer in TokenContext::attention", "none",
@@ -71,7 +71,7 @@ struct AttentionInform {
 
    private:
     template <Executor Ex>
-    View<const int> head(Ex& ex, const AttentionTrace<T>& trace, const TokenContext<T>& context) {
+    View<const int> head(Ex& ex, const AttentionTrace<T>& trace, const TokenContext<T>& context) const {
       const auto of_batch = [&] { return mean_entropy(ex, trace.entropy, context.sequences.document); };
       switch (config.choice) {
         case HeadChoice::all: return {};
@@ -86,7 +86,7 @@ struct AttentionInform {
       return lowest_head(ex, mean.defined() ? mean : now);
     }
     template <Executor Ex>
-    View<const int> fixed_head(Ex& ex, Index number, Index heads) {
+    View<const int> fixed_head(Ex& ex, Index number, Index heads) const {
       if (number < 0 || number >= heads)
         fail<ConfigError>("attention-inform", "a head from 0 to " + std::to_string(heads - 1), std::to_string(number),
                           "freeze one that the attention has");

@@ -14,14 +14,14 @@ struct Informed {
   Informed(const typename Base::Config& config, Index features, Index experts) : base(config, features, experts) {}
   [[nodiscard]] Index gated_width() const { return base.gated_width(); }
   template <Executor Ex>
-  [[nodiscard]] Tensor<T> gated(Ex& ex, const Tensor<T>& x) {
+  [[nodiscard]] Tensor<T> gated(Ex& ex, const Tensor<T>& x) const {
     return base.gated(ex, x);
   }
 
   /// e_i, as probabilities.
   template <Executor Ex>
   [[nodiscard]] RouterScores<T> own_scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
-                                           const TokenContext<T>& context) {
+                                           const TokenContext<T>& context) const {
     require_sequences("mutual-inform routing", context.sequences, x.rows());
     RouterScores<T> own = router_scores(ex, base, z, x, context);
     if constexpr (Base::kScores == ScoreKind::logits) own.scores = softmax(ex, own.scores);
@@ -36,7 +36,7 @@ struct Informed {
   /// Keys and e_j of all tokens that these may see: their own, or those of a cache that they join.
   template <Executor Ex>
   [[nodiscard]] Remembered<Tensor<T>> remembered(Ex& ex, const Tensor<T>& keys, const Tensor<T>& e,
-                                                 const TokenContext<T>& context) {
+                                                 const TokenContext<T>& context) const {
     InformCache<T>* cache = context.cache;
     if constexpr (requires { Base::kKeepsKeys; })
       if (cache != nullptr)

@@ -16,21 +16,20 @@ struct RandomRouter {
   struct Module {
     Buffer<T> weight;  ///< W [experts, features]
 
-    Module(const Config&, Index features, Index experts) {
-      weight.shape = {experts, features};
-      weight.initializer = init::fan_in_uniform(features);
-    }
+    Module(const Config&, Index features, Index experts)
+        : weight(Shape{experts, features}, init::fan_in_uniform(features)) {}
     void visit(auto&& v) { v("weight", weight); }
-    [[nodiscard]] Index gated_width() const { return weight.shape[1]; }
+    [[nodiscard]] Index gated_width() const { return weight.start[1]; }
     template <Executor Ex>
     [[nodiscard]] Tensor<T> gated(Ex&, const Tensor<T>& x) const {
       return x;
     }
     template <Executor Ex>
-    [[nodiscard]] RouterScores<T> scores(Ex& ex, const Tensor<T>& z) {
+    [[nodiscard]] RouterScores<T> scores(Ex& ex, const Tensor<T>& z) const {
       Tensor<T> frozen;
-      frozen.data = weight.values.data();
-      frozen.shape = weight.shape;
+      frozen.data = weight.data();
+      frozen.shape = weight.start;
+      frozen.space = &weight.state().values.space();
       return {linear(ex, z, frozen, {}, LinearUse::routing), z};
     }
   };

@@ -32,7 +32,7 @@ concept RouterHasModule = std::constructible_from < typename P::template Module<
 const typename P::Config&, Index, Index > ;
 
 template <class P>
-concept RouterHasGated = requires(typename P::template Module<float>& module, detail::AnyExecutor& ex,
+concept RouterHasGated = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
                                   const Tensor<float>& x) {
   { module.gated(ex, x) } -> std::same_as<Tensor<float>>;
   { module.gated_width() } -> std::same_as<Index>;
@@ -42,13 +42,13 @@ namespace detail {
 
 /// Routers that look beyond the gated vector: scores(executor, z*, x, context).
 template <class M, class Ex, class T>
-concept LooksAround = requires(M& module, Ex& ex, const Tensor<T>& x, const TokenContext<T>& context) {
+concept LooksAround = requires(const M& module, Ex& ex, const Tensor<T>& x, const TokenContext<T>& context) {
   { module.scores(ex, x, x, context) } -> std::same_as<RouterScores<T>>;
 };
 
 /// The router's scores for z*, whichever of the two forms it has.
 template <Executor Ex, class M, class T>
-[[nodiscard]] RouterScores<T> router_scores(Ex& ex, M& router, const Tensor<T>& z, const Tensor<T>& x,
+[[nodiscard]] RouterScores<T> router_scores(Ex& ex, const M& router, const Tensor<T>& z, const Tensor<T>& x,
                                             const TokenContext<T>& context) {
   if constexpr (LooksAround<M, Ex, T>)
     return router.scores(ex, z, x, context);
@@ -61,7 +61,7 @@ template <Executor Ex, class M, class T>
 template <class P>
 concept RouterHasScores = detail::LooksAround < typename P::template Module<float>,
         detail::AnyExecutor,
-float > || requires(typename P::template Module<float>& module, detail::AnyExecutor& ex, const Tensor<float>& x) {
+float > || requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex, const Tensor<float>& x) {
   { module.scores(ex, x) } -> std::same_as<RouterScores<float>>;
 };
 

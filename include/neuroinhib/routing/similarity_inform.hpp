@@ -53,7 +53,7 @@ struct SimilarityInform {
     /// Throws ShapeError where sequences are missing, ConfigError where raw features are.
     template <Executor Ex>
     [[nodiscard]] RouterScores<T> scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
-                                         const TokenContext<T>& context) {
+                                         const TokenContext<T>& context) const {
       const auto own = this->own_scores(ex, z, x, context);
       const Tensor<T> u = compared(ex, x, context);
       const Tensor<T> compared_with = config.learned ? metric(ex, u) : u;  // W_s u_j

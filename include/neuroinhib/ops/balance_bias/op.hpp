@@ -25,8 +25,8 @@ struct BalanceBias {
 
 /// Moves the bias of every expert towards an even load (Wang et al. 2024, "Auxiliary-loss-free load balancing").
 template <Executor Ex>
-void balance_bias(Ex& ex, const RoutingPlan& plan, Buffer<ScalarOf<Ex>>& bias, double rate) {
-  ex.run(ops::BalanceBias<ScalarOf<Ex>>{plan, bias.values.data(), static_cast<ScalarOf<Ex>>(rate), {}});
+void balance_bias(Ex& ex, const RoutingPlan& plan, const Buffer<ScalarOf<Ex>>& bias, double rate) {
+  ex.run(ops::BalanceBias<ScalarOf<Ex>>{plan, bias.data(), static_cast<ScalarOf<Ex>>(rate), {}});
 }
 
 }  // namespace neuroinhib

@@ -69,7 +69,8 @@ struct ConvExtents {
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> conv2d(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& weight, const TensorOf<Ex>& bias,
                                   const ConvOptions& options = {}) {
-  require_memory("conv2d", weight);
+  require_memory(ex, "conv2d", weight);
+  require_space(ex, "conv2d", x);
   if (x.shape.rank() != 4 || x.shape[3] != weight.shape[3] || x.shape[0] == 0)
     fail<ShapeError>("conv2d", "images [count ≥ 1, height, width, " + std::to_string(weight.shape[3]) + "]",
                      x.shape.text(), "store images channels last");

@@ -46,6 +46,14 @@ template <Executor Ex>
   return y;
 }
 
+/// Copies a result of inference into memory that outlives it; no gradient flows.
+template <Executor Ex>
+void copy_into(Ex& ex, const TensorOf<Ex>& from, const TensorOf<Ex>& to) {
+  static_assert(kInference<Ex>, "copy_into drops the gradient: it is for inference on a plain backend");
+  require_shape("copy", to.shape, from.shape, "copy between tensors of one shape");
+  ex.run(ops::Scale<ScalarOf<Ex>>{from, to, 1});
+}
+
 /// factor · x.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> scale(Ex& ex, const TensorOf<Ex>& x, double factor) {

@@ -23,7 +23,7 @@ struct Embedding {
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> embedding(Ex& ex, const TensorOf<Ex>& table, const TensorOf<Ex>& positions,
                                      const View<const int>& ids, Index length, Index first = 0, double scale = 1) {
-  require_memory("embedding", table);
+  require_memory(ex, "embedding", table);
   if (ids.size() == 0) fail<ShapeError>("embedding", "at least one token", "none", "skip empty batches");
   if (positions.defined() && first + length > positions.rows())
     fail<ConfigError>("embedding",

@@ -18,7 +18,7 @@ struct ExpScale {
 /// x times a trained positive factor, kept by its logarithm and bounded above.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> exp_scale(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& log_factor, double limit) {
-  require_memory("exp scale", log_factor);
+  require_memory(ex, "exp scale", log_factor);
   require_shape("exp scale", {1}, log_factor.shape, "the factor is one number");
   auto y = ex.tensor(x.shape, any_wants_gradient(x, log_factor));
   ex.run(ops::ExpScale<ScalarOf<Ex>>{x, log_factor, y, static_cast<ScalarOf<Ex>>(limit)});

@@ -33,7 +33,8 @@ enum class ExpertRows {
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> grouped_linear(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& weight,
                                           const TensorOf<Ex>& bias, const RoutingPlan& plan, ExpertRows rows) {
-  require_memory("expert layer", weight);
+  require_memory(ex, "expert layer", weight);
+  require_space(ex, "expert layer", x);
   require_width("expert layer", weight.shape[2], x.shape, "the input's width must be the experts' `in`");
   const Index expected = rows == ExpertRows::tokens ? plan.tokens() : plan.slots();
   if (x.rows() != expected)

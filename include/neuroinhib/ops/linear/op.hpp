@@ -27,7 +27,8 @@ struct Linear {
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> linear(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& weight,
                                   const TensorOf<Ex>& bias = {}, LinearUse use = LinearUse::features) {
-  require_memory("linear", weight);
+  require_memory(ex, "linear", weight);
+  require_space(ex, "linear", x);
   require_width("linear", weight.shape[1], x.shape, "the input's width must be the layer's `in`");
   if (bias.defined()) require_shape("linear bias", {weight.shape[0]}, bias.shape, "one element per output");
   auto y = ex.tensor({x.rows(), weight.shape[0]}, any_wants_gradient(x, weight, bias));

@@ -9,13 +9,13 @@ namespace neuroinhib::ops {
 
 template <class T>
 void forward(Cpu<T>&, const Remember<T>& op) {
-  Buffer<T>& buffer = *op.buffer;
-  if (op.decay == 0 || buffer.shape.size() == 0) {
-    buffer.assign({op.x.data, {op.x.rows(), op.x.cols()}});
+  ModuleState<T>& state = *op.state;
+  if (op.decay == 0 || state.shape.size() == 0) {
+    state.assign({op.x.data, {op.x.rows(), op.x.cols()}});
     return;
   }
   for (Index i = 0; i < op.x.size(); ++i) {
-    T& kept = buffer.values.data()[i];
+    T& kept = state.values.data()[i];
     kept = op.decay * kept + (1 - op.decay) * op.x[i];
   }
 }
@@ -25,7 +25,7 @@ void backward(Cpu<T>&, const Remember<T>&) {}
 
 template <class T>
 void forward(Cpu<T>&, const Recall<T>& op) {
-  std::copy_n(op.buffer->values.data(), op.buffer->values.size(), op.y.data);
+  std::copy_n(op.state->values.data(), op.state->values.size(), op.y.data);
 }
 
 template <class T>

@@ -7,21 +7,21 @@
 namespace neuroinhib {
 namespace ops {
 
-/// Copies x into the buffer, or (with decay < 1) moves the buffer towards it: buffer ← decay·buffer + (1 − decay)·x.
+/// Copies x into the state, or (with decay > 0) moves the state towards it: state ← decay·state + (1 − decay)·x.
 template <class T>
 struct Remember {
   static constexpr const char* name = "remember";
   Tensor<T> x;
-  Buffer<T>* buffer;
+  ModuleState<T>* state;
   T decay;
   Tensor<T> y;
 };
 
-/// y = a copy of the buffer as it is now: later changes to the buffer leave this step's backward pass untouched.
+/// y = a copy of the state as it is now: later changes to the state leave this step's backward pass untouched.
 template <class T>
 struct Recall {
   static constexpr const char* name = "recall";
-  const Buffer<T>* buffer;
+  const ModuleState<T>* state;
   Tensor<T> y;
 };
 
@@ -29,22 +29,23 @@ struct Recall {
 
 /// Stores x, read as [rows, width], without gradient.
 template <Executor Ex>
-void remember(Ex& ex, const TensorOf<Ex>& x, Buffer<ScalarOf<Ex>>& buffer) {
-  ex.run(ops::Remember<ScalarOf<Ex>>{x.detached(), &buffer, 0, {}});
+void remember(Ex& ex, const TensorOf<Ex>& x, const Buffer<ScalarOf<Ex>>& buffer) {
+  ex.run(ops::Remember<ScalarOf<Ex>>{x.detached(), &buffer.state(), 0, {}});
 }
 
 /// Exponential moving average; an empty buffer takes x itself.
 template <Executor Ex>
-void remember_average(Ex& ex, const TensorOf<Ex>& x, Buffer<ScalarOf<Ex>>& buffer, double decay) {
-  ex.run(ops::Remember<ScalarOf<Ex>>{x.detached(), &buffer, static_cast<ScalarOf<Ex>>(decay), {}});
+void remember_average(Ex& ex, const TensorOf<Ex>& x, const Buffer<ScalarOf<Ex>>& buffer, double decay) {
+  ex.run(ops::Remember<ScalarOf<Ex>>{x.detached(), &buffer.state(), static_cast<ScalarOf<Ex>>(decay), {}});
 }
 
 /// What was stored; undefined where nothing was.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> recall(Ex& ex, const Buffer<ScalarOf<Ex>>& buffer) {
-  if (buffer.shape.size() == 0) return {};
-  auto y = ex.tensor(buffer.shape, false);
-  ex.run(ops::Recall<ScalarOf<Ex>>{&buffer, y});
+  const ModuleState<ScalarOf<Ex>>& state = buffer.state();
+  if (state.shape.size() == 0) return {};
+  auto y = ex.tensor(state.shape, false);
+  ex.run(ops::Recall<ScalarOf<Ex>>{&state, y});
   return y;
 }
 

@@ -53,7 +53,8 @@ template <Executor Ex>
                                                                   const TensorOf<Ex>& weight, const TensorOf<Ex>& bias,
                                                                   const View<const int>& labels) {
   using T = ScalarOf<Ex>;
-  require_memory("projected cross-entropy", weight);
+  require_memory(ex, "projected cross-entropy", weight);
+  require_space(ex, "projected cross-entropy", x);
   require_width("projected cross-entropy", weight.shape[1], x.shape, "the input's width must be the projection's");
   if (labels.size() != x.rows())
     fail<ShapeError>("projected cross-entropy", std::to_string(x.rows()) + " labels", labels.shape.text(),

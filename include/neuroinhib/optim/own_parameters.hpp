@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <neuroinhib/core/parameters.hpp>
+
+namespace neuroinhib::detail {
+
+/// The parameters that an optimizer was made for, whose moments it keeps.
+template <class T>
+class OwnParameters {
+ public:
+  explicit OwnParameters(const Parameters<T>& parameters) : values_(parameters.data()), size_(parameters.size()) {}
+
+  /// Throws ConfigError for others, and where they live out of the backend's reach.
+  template <class B>
+  void require(std::string_view where, const B& backend, const Parameters<T>& parameters) const {
+    if (parameters.data() != values_)
+      fail<ConfigError>(where, "the parameters that it was made for, " + std::to_string(size_) + " numbers",
+                        "others, " + std::to_string(parameters.size()) + " numbers",
+                        "make one optimizer for each Parameters");
+    if (&parameters.space() != &backend.space())
+      fail<ConfigError>(where, std::string("parameters in ") + backend.space().name, parameters.space().name,
+                        "make Parameters(module, seed, backend.space())");
+  }
+
+ private:
+  const T* values_;
+  Index size_;
+};
+
+}  // namespace neuroinhib::detail
