@@ -85,3 +85,23 @@ TEST_CASE("pools after products in tf32 choose as the CPU's do, on whole numbers
   Cuda<float> cuda;
   check_all(cuda, 1e-3, Cases::whole);
 }
+
+TEST_CASE("no operation reads device memory that it has not written: old content changes nothing") {
+  for_each_operation([](const std::string& name, const std::vector<Drawn>& inputs, const auto& f) {
+    const auto values = draw<double>(inputs, 1);
+    const auto filled = [&](int byte) {
+      constexpr std::size_t kBytes = std::size_t{1} << 26;
+      Cuda<double> cuda({.seed = 3});
+      {
+        const ArenaScope scope(cuda.device_arena());
+        require_cuda(cudaMemset(cuda.device_arena().allocate(kBytes), byte, kBytes), "test");
+      }
+      return outcome(cuda, values, [&](auto& ex, const auto& in) {
+        auto copies = in;  // whose gradients lie in that memory
+        for (auto& copy : copies) copy = scale(ex, copy, 1);
+        return f(ex, copies);
+      });
+    };
+    CHECK_MESSAGE(filled(0xff) == filled(0), name);
+  });
+}

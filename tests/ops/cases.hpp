@@ -114,6 +114,47 @@ void for_each_attention(const Visit& visit, Index sequences, Index length, Index
     }
 }
 
+/// Attention on columns that leave some of a tensor out, or that meet each other; on more keys than the sequences have,
+/// and on keys that lie apart, as in a cache.
+template <class Visit>
+void for_each_partial_attention(const Visit& visit) {
+  struct Part {
+    const char* name;
+    Index q, k, v;  ///< first columns
+  };
+  for (const Part& p :
+       {Part{"some columns", 1, 5, 10}, Part{"columns that overlap", 0, 2, 5}, Part{"all columns", 0, 4, 8},
+        Part{"keys that are the values", 0, 4, 4}, Part{"queries that are the values", 4, 8, 4}})
+    visit(std::string("attention on a projection's part: ") + p.name, inputs({{{6, 14}}}),
+          [=]<class Ex>(Ex& ex, const auto& in) {
+            using C = Columns<ScalarOf<Ex>>;
+            const C q(in[0], p.q, 4), k(in[0], p.k, 4), v(in[0], p.v, p.v == 8 ? 6 : 4);
+            return with_log_sum(ex, attention(ex, q, k, v, {.length = 3}, 2), 2);
+          });
+  for (const Index apart : {3, 5})
+    visit("attention, sequences' keys " + std::to_string(apart) + " rows apart",
+          inputs({{{6, 8}}, {{11, 8}}, {{11, 4}}}), [=]<class Ex>(Ex& ex, const auto& in) {
+            using C = Columns<ScalarOf<Ex>>;
+            return attention(ex, C(in[0]), C(in[1]), C(in[2]), {.length = 3}, 2, 0, apart).y;
+          });
+  for (const bool all : {false, true})
+    visit(std::string("attention-inform on a projection's part, keys apart") + (all ? ", all heads" : ""),
+          inputs({{{6, 5}}, {{11, 11}}, {{3, 4}}, {{6, 3}}, {{11, 4}}}), [=]<class Ex>(Ex& ex, const auto& in) {
+            AttentionTrace<ScalarOf<Ex>> trace;
+            trace.q = {in[0], 0, 4};
+            trace.k = {in[1], 1, 4};
+            trace.v = {in[1], 6, 4};
+            trace.output_weight = in[2];
+            trace.output = in[3];
+            trace.heads = 2;
+            trace.key_rows = 5;
+            const Sequences s{3};
+            trace.log_sum = attention(ex, trace.q, trace.k, trace.v, s, 2, 0, 5).log_sum;
+            const View<const int> head = all ? View<const int>{} : View<const int>(whole_numbers(ex, {1}));
+            return attention_inform(ex, trace, softmax(ex, in[4]), s, head, 2, 1.4).y;
+          });
+}
+
 /// Calls visit(name, inputs, f) for each case: f(executor, tensors) → Tensor.
 template <class Visit>
 void for_each_operation(const Visit& visit) {
@@ -121,7 +162,7 @@ void for_each_operation(const Visit& visit) {
         [](auto& ex, const auto& in) { return linear(ex, in[0], in[1], in[2]); });
 
   for (const Activation kind : {Activation::relu, Activation::tanh, Activation::sigmoid, Activation::gelu,
-                                Activation::silu, Activation::softplus}) {
+                                Activation::silu, Activation::softplus, Activation::log_sigmoid}) {
     const std::string number = std::to_string(static_cast<int>(kind));
     visit("activation " + number, inputs({{{6, 5}}}),
           [=](auto& ex, const auto& in) { return activate(ex, in[0], kind); });
@@ -173,9 +214,8 @@ void for_each_operation(const Visit& visit) {
       visit("batch pool " + std::to_string(static_cast<int>(pooling)), inputs({{{4, 6}}}),
             [=](auto& ex, const auto& in) { return batch_pool(ex, in[0], pooling, tokens); });
 
-  visit("cross-entropy", inputs({{{5, 4}}}), [](auto& ex, const auto& in) {
-    return cross_entropy(ex, in[0], whole_numbers(ex, {0, 3, 1, 2, 3}));
-  });
+  visit("cross-entropy", inputs({{{5, 4}}}),
+        [](auto& ex, const auto& in) { return cross_entropy(ex, in[0], whole_numbers(ex, {0, 3, 1, 2, 3})); });
   visit("softmax, then cross-entropy", inputs({{{5, 4}}}), [](auto& ex, const auto& in) {
     return softmax_then_cross_entropy(ex, in[0], whole_numbers(ex, {0, 3, 1, 2, 3}));
   });
@@ -188,10 +228,10 @@ void for_each_operation(const Visit& visit) {
   });
   visit("l2 normalise", inputs({{{4, 6}}}), [](auto& ex, const auto& in) { return l2_normalise(ex, in[0]); });
   for_each_attention(visit, 2, 5, 3, "small");
+  for_each_partial_attention(visit);
 
-  visit("sum and scale; a tensor used twice", inputs({{{3, 4}}, {{3, 4}}}), [](auto& ex, const auto& in) {
-    return sum(ex, {in[0], {}, scale(ex, in[1], -2.5), in[0]});
-  });
+  visit("sum and scale; a tensor used twice", inputs({{{3, 4}}, {{3, 4}}}),
+        [](auto& ex, const auto& in) { return sum(ex, {in[0], {}, scale(ex, in[1], -2.5), in[0]}); });
   visit("one tensor as both factors", inputs({{{3, 4}}}),
         [](auto& ex, const auto& in) { return gated_activation(ex, in[0], in[0], Activation::tanh); });
 

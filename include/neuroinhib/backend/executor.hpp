@@ -82,4 +82,13 @@ template <class B, class Op>
 }
 
 }  // namespace detail
+
+/// The slot of a tensor whose gradient a kernel writes in part only: what it leaves out is zero, all is added.
+template <class B, class T>
+[[nodiscard]] GradientSlot<T> cleared_slot(B& backend, const Tensor<T>& tensor) {
+  const GradientSlot<T> slot = tensor.gradient_slot();
+  if (slot && !slot.add) backend.fill(slot.data, tensor.size(), T{0});
+  return {slot.data, true};
+}
+
 }  // namespace neuroinhib

@@ -16,7 +16,7 @@ namespace stream {
 /// meet them at a time.
 inline constexpr Index kPanels = 2, kRows = 48;
 template <class T>
-inline constexpr Index kLanes = kPanels* product::kWidth<T>;
+inline constexpr Index kLanes = kPanels * product::kWidth<T>;
 
 template <class T>
 inline constexpr T kHidden = -std::numeric_limits<T>::infinity();
@@ -213,7 +213,7 @@ void finish(const Stream<T>& s, const LaneBlock<T, true>& b, const Scratch<T>& o
     const T largest = own.state.at(0, lane), sum = own.state.at(1, lane), moment = own.state.at(2, lane);
     const T log_sum = largest + std::log(sum);
     *s.log_sum.at(row, b.head) = log_sum;
-    if (s.entropy) *s.entropy.at(row, b.head) = std::max(T{0}, std::log(sum) - moment / sum);
+    if (s.entropy) *s.entropy.at(row, b.head) = std::max(std::log(sum) - moment / sum, T{0});
     if (s.self) *s.self.at(row, b.head) = std::exp(*s.self.at(row, b.head) - log_sum);
     for (Index c = 0; c < s.value_width; ++c) s.y.at(row, b.head)[c] = own.value_sums.at(c, lane) / sum;
   }
@@ -387,7 +387,7 @@ void backward(Cpu<T>& cpu, const Attention<T>& op) {
   stream::inner_products<T>(cpu, s, {op.y.gradient, op.y.cols(), s.value_width}, delta);
   if (op.log_sum.has_gradient())
     cpu.parallel_for(op.log_sum.size(), [&](Index i) { delta[i] -= op.log_sum.gradient[i]; });
-  stream::run_backward(cpu, s, op.gradient(delta));
+  stream::run_backward(cpu, s, op.gradient(cpu, delta));
 }
 
 }  // namespace neuroinhib::ops

@@ -121,16 +121,19 @@ void run_forward(Cuda<T>& cuda, const Stream<T>& s) {
 }
 
 /// Where a pass puts its results: where they belong, or, where they are added to others or come in parts, in the step's
-/// memory until finish().
+/// memory until finish(). Of each `period` rows the first `used` have results.
 template <class T>
 class Results {
  public:
-  Results(Cuda<T>& cuda, const HeadSlot<T>& slot, Index rows, Index heads, Index width, Index splits)
+  Results(Cuda<T>& cuda, const HeadSlot<T>& slot, Index rows, Index heads, Index width, Index splits, Index period = 1,
+          Index used = 1)
       : slot_(slot),
         rows_(rows),
         heads_(heads),
         width_(width),
         splits_(splits),
+        period_(period),
+        used_(used),
         own_(slot && (splits > 1 || slot.add)) {
     if (own_) parts_ = cuda.template kernel_memory<T>(splits * rows * heads * width);
   }
@@ -140,9 +143,10 @@ class Results {
   void finish(Cuda<T>& cuda) const {
     if (!own_) return;
     const auto slot = slot_;
-    const Index rows = rows_, heads = heads_, width = width_, splits = splits_;
+    const Index rows = rows_, heads = heads_, width = width_, splits = splits_, period = period_, used = used_;
     const T* parts = parts_;
     cuda.parallel_grid(rows, heads * width, [=] __device__(Index row, Index c) {
+      if (row % period >= used) return;
       T sum = 0;
       for (Index split = 0; split < splits; ++split) sum += parts[(split * rows + row) * heads * width + c];
       slot.put(row, c / width, c % width, sum);
@@ -151,7 +155,7 @@ class Results {
 
  private:
   HeadSlot<T> slot_;
-  Index rows_, heads_, width_, splits_;
+  Index rows_, heads_, width_, splits_, period_, used_;
   bool own_;
   T* parts_ = nullptr;
 };
@@ -179,8 +183,10 @@ void run_columns(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) 
   const Index blocks = s.sight.count * s.heads * tiles_of(s.sight.keys);
   const Index splits = splits_of(cuda, blocks, tiles_of(s.sight.queries)), rows = s.sight.count * s.sight.key_rows;
   const ArenaScope scope(cuda.device_arena());
-  const Results<T> dk(cuda, g.dk, rows, s.heads, s.key_width, splits),
-      dv(cuda, g.dv, rows, s.heads, s.value_width, splits), dbias(cuda, g.dbias, rows, s.heads, 1, splits);
+  const auto results = [&](const HeadSlot<T>& slot, Index width) {
+    return Results<T>(cuda, slot, rows, s.heads, width, splits, s.sight.key_rows, s.sight.keys);
+  };
+  const Results<T> dk = results(g.dk, s.key_width), dv = results(g.dv, s.value_width), dbias = results(g.dbias, 1);
   StreamGradient<T> part = g;
   part.dk = dk.target();
   part.dv = dv.target();
@@ -229,7 +235,7 @@ void backward(Cuda<T>& cuda, const Attention<T>& op) {
   T* delta = cuda.template kernel_memory<T>(op.log_sum.size());
   stream::inner_products<T>(cuda, s, {op.y.gradient, op.y.cols(), s.value_width},
                             op.log_sum.has_gradient() ? op.log_sum.gradient : nullptr, delta);
-  stream::run_backward(cuda, s, op.gradient(delta));
+  stream::run_backward(cuda, s, op.gradient(cuda, delta));
 }
 
 }  // namespace neuroinhib::ops

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cmath>
+#include <string>
 
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/ops/attention/stream.hpp>
@@ -16,8 +18,12 @@ struct Columns {
   Columns() = default;
   Columns(const Tensor<T>& matrix) : tensor(matrix), width(matrix.cols()) {}  // NOLINT(google-explicit-constructor)
   Columns(const Tensor<T>& matrix, Index begin, Index count) : tensor(matrix), first(begin), width(count) {}
+  [[nodiscard]] Index end() const { return first + width; }
   [[nodiscard]] bool operator==(const Columns& other) const {
-    return tensor.data == other.tensor.data && first == other.first;
+    return tensor.data == other.tensor.data && first == other.first && width == other.width;
+  }
+  [[nodiscard]] bool overlaps(const Columns& other) const {
+    return tensor.data == other.tensor.data && first < other.end() && other.first < end();
   }
 };
 
@@ -54,17 +60,21 @@ struct Attention {
             {entropy.data, heads, 1},
             {self.data, heads, 1}};
   }
-  /// The gradient's rows, given ⟨dy, y⟩ − dlog_sum. Claims the slots: tensors that share columns are claimed once for
-  /// each use, columns of one tensor together.
-  [[nodiscard]] StreamGradient<T> gradient(const T* delta) const {
+  /// The gradient's rows, given ⟨dy, y⟩ − dlog_sum. Claims the slots: the same columns once for each use, different
+  /// columns of one tensor together.
+  template <class B>
+  [[nodiscard]] StreamGradient<T> gradient(B& backend, const T* delta) const {
     const Index d = q.width / heads, dv = v.width / heads;
     StreamGradient<T> g;
     g.dy = {y.gradient, y.cols(), dv};
     g.log_sum = {log_sum.data, heads, 1};
     g.delta = {delta, heads, 1};
-    const GradientSlot<T> of_q = q.tensor.gradient_slot();
-    const GradientSlot<T> of_k = shares(k, q) ? of_q : k.tensor.gradient_slot();
-    const GradientSlot<T> of_v = shares(v, q) ? of_q : shares(v, k) ? of_k : v.tensor.gradient_slot();
+    const GradientSlot<T> of_q = claim(backend, q);
+    const GradientSlot<T> of_k = shares(k, q) ? of_q : claim(backend, k);
+    const GradientSlot<T> of_v = v == q || v == k ? claim(backend, v)
+                                 : shares(v, q)   ? of_q
+                                 : shares(v, k)   ? of_k
+                                                  : claim(backend, v);
     g.dq = {of_q, q.first, q.tensor.cols(), d};
     g.dk = {of_k, k.first, k.tensor.cols(), d};
     g.dv = {of_v, v.first, v.tensor.cols(), dv};
@@ -72,8 +82,25 @@ struct Attention {
   }
 
  private:
-  static bool shares(const Columns<T>& a, const Columns<T>& b) {
-    return a.tensor.data == b.tensor.data && a.first != b.first;
+  static bool shares(const Columns<T>& a, const Columns<T>& b) { return a.tensor.data == b.tensor.data && !(a == b); }
+  /// Stores where q, k and v write every element of the tensor, and different columns none twice; else adds to zeros.
+  template <class B>
+  [[nodiscard]] GradientSlot<T> claim(B& backend, const Columns<T>& use) const {
+    return tiled(use.tensor) ? use.tensor.gradient_slot() : cleared_slot(backend, use.tensor);
+  }
+  [[nodiscard]] bool tiled(const Tensor<T>& tensor) const {
+    const std::array<const Columns<T>*, 3> uses{&q, &k, &v};
+    Index columns = 0;
+    for (std::size_t i = 0; i < uses.size(); ++i) {
+      if (uses[i]->tensor.data != tensor.data) continue;
+      bool again = false;
+      for (std::size_t j = 0; j < i; ++j) {
+        if (uses[i]->overlaps(*uses[j]) && !(*uses[i] == *uses[j])) return false;
+        again |= *uses[i] == *uses[j];
+      }
+      if (!again) columns += uses[i]->width;
+    }
+    return columns == tensor.cols() && tensor.rows() == y.rows() / sequences.rows() * sequences.length;
   }
 };
 
@@ -105,6 +132,11 @@ template <Executor Ex>
   if (k.width != q.width)
     fail<ShapeError>("attention", "keys as wide as queries, " + std::to_string(q.width), std::to_string(k.width),
                      "project both to one width");
+  for (const auto* columns : {&q, &k, &v})
+    if (columns->first < 0 || columns->width < 1 || columns->end() > columns->tensor.cols())
+      fail<ShapeError>("attention", "columns within " + columns->tensor.shape.text(),
+                       std::to_string(columns->first) + " to " + std::to_string(columns->end()),
+                       "say in Columns where they begin and how many they are");
   if (key_rows == 0) key_rows = sequences.length;
   const Index needed = (rows / sequences.rows() - 1) * key_rows + sequences.length;
   if (k.tensor.rows() < needed || v.tensor.rows() < needed)

@@ -24,8 +24,7 @@ void multiply(Cpu<T>& cpu, Index m, Index n, Index k, const Matrix<const T>& a, 
       cpu, m, n, k, a.step, [&](Index i) { return a.row(i); },
       [&](Index k0, Index k1, Index first, Index columns, T* panel) {
         if (b.step == 1)
-          product::pack_rows<T>(
-              k1 - k0, columns, [&](Index i) { return b.row(k0 + i) + first; }, panel);
+          product::pack_rows<T>(k1 - k0, columns, [&](Index i) { return b.row(k0 + i) + first; }, panel);
         else
           product::pack_columns(k1 - k0, columns, b.data + first * b.step + k0, b.step, panel);
       },
@@ -76,14 +75,6 @@ struct Factors {
 
 [[nodiscard]] inline Index number(const View<const int>& head, Index at) {
   return head.data != nullptr ? head[0] : at;
-}
-
-/// A slot whose rows are written in part only: the rest is zero.
-template <class T>
-[[nodiscard]] GradientSlot<T> cleared_slot(Cpu<T>& cpu, const Tensor<T>& tensor) {
-  const GradientSlot<T> slot = tensor.gradient_slot();
-  if (slot && !slot.add) cpu.fill(slot.data, tensor.size(), T{0});
-  return {slot.data, true};
 }
 
 /// Joins the heads' distributions: of row i, head h counts as exp(log_sum_ih − a_ih).
@@ -180,11 +171,11 @@ void backward(Cpu<T>& cpu, const AttentionInform<T>& op) {
   T* row_sums = cpu.template kernel_memory<T>(rows);
 
   // Columns of one tensor are claimed together.
-  const auto of_q = inform::cleared_slot(cpu, op.q.tensor);
-  const auto of_k = inform::cleared_slot(cpu, op.k.tensor), of_v = inform::cleared_slot(cpu, op.v.tensor);
-  const auto dw = inform::cleared_slot(cpu, op.output);
-  const auto da = op.counted() > 1 ? inform::cleared_slot(cpu, op.attention_log_sum) : GradientSlot<T>{};
-  auto du = op.u.gradient_slot(), de = op.e.gradient_slot();
+  const auto of_q = cleared_slot(cpu, op.q.tensor);
+  const auto of_k = cleared_slot(cpu, op.k.tensor), of_v = cleared_slot(cpu, op.v.tensor);
+  const auto dw = cleared_slot(cpu, op.output);
+  const auto da = op.counted() > 1 ? cleared_slot(cpu, op.attention_log_sum) : GradientSlot<T>{};
+  auto du = op.u.gradient_slot(), de = op.covers_keys() ? op.e.gradient_slot() : cleared_slot(cpu, op.e);
   const StreamGradient<T> slots = op.columns(of_q, of_k, of_v);
 
   Stream<T> whole = op.stream(nullptr, nullptr, nullptr, 0);
@@ -195,6 +186,10 @@ void backward(Cpu<T>& cpu, const AttentionInform<T>& op) {
     const inform::Factors<T> f(cpu, op, inform::number(op.head, at));
     StreamGradient<T> g = op.gradient(at, delta, dqueries, dkeys, dbiases, de);
     if (da) g.row_sum = {row_sums, 1, 0};
+    if (!op.covers_keys()) {
+      cpu.fill(dkeys, keys * width, T{0});
+      cpu.fill(dbiases, keys, T{0});
+    }
     stream::run_backward(cpu, op.stream(f.queries, f.keys_values, f.biases, at), g);
     if (g.row_sum) cpu.parallel_for(rows, [&](Index row) { da.put(row * op.heads + f.head, -row_sums[row]); });
     inform::pass_on(cpu, op, f, dqueries, dkeys, dbiases, slots, du, dw);

@@ -84,14 +84,6 @@ struct CudaFactors {
   }
 };
 
-/// A slot whose rows are written in part only: the rest is zero.
-template <class T>
-[[nodiscard]] GradientSlot<T> cleared_slot(Cuda<T>& cuda, const Tensor<T>& tensor) {
-  const GradientSlot<T> slot = tensor.gradient_slot();
-  if (slot && !slot.add) cuda.fill(slot.data, tensor.size(), T{0});
-  return {slot.data, true};
-}
-
 /// What the stream's gradients of one head mean for q, k, v, u and W_h.
 template <class T>
 void pass_on(Cuda<T>& cuda, const AttentionInform<T>& op, const CudaFactors<T>& f, const T* dqueries, const T* dkeys,
@@ -172,11 +164,11 @@ void backward(Cuda<T>& cuda, const AttentionInform<T>& op) {
   T* row_sums = memory(rows);
 
   // Columns of one tensor are claimed together.
-  const auto of_q = inform::cleared_slot(cuda, op.q.tensor);
-  const auto of_k = inform::cleared_slot(cuda, op.k.tensor), of_v = inform::cleared_slot(cuda, op.v.tensor);
-  const auto dw = inform::cleared_slot(cuda, op.output);
-  const auto da = op.counted() > 1 ? inform::cleared_slot(cuda, op.attention_log_sum) : GradientSlot<T>{};
-  auto du = op.u.gradient_slot(), de = op.e.gradient_slot();
+  const auto of_q = cleared_slot(cuda, op.q.tensor);
+  const auto of_k = cleared_slot(cuda, op.k.tensor), of_v = cleared_slot(cuda, op.v.tensor);
+  const auto dw = cleared_slot(cuda, op.output);
+  const auto da = op.counted() > 1 ? cleared_slot(cuda, op.attention_log_sum) : GradientSlot<T>{};
+  auto du = op.u.gradient_slot(), de = op.covers_keys() ? op.e.gradient_slot() : cleared_slot(cuda, op.e);
   const StreamGradient<T> slots = op.columns(of_q, of_k, of_v);
 
   Stream<T> whole = op.stream(nullptr, nullptr, nullptr, 0);
@@ -187,6 +179,10 @@ void backward(Cuda<T>& cuda, const AttentionInform<T>& op) {
     const inform::CudaFactors<T> f(cuda, op, at);
     StreamGradient<T> g = op.gradient(at, delta, dqueries, dkeys, dbiases, de);
     if (da) g.row_sum = {row_sums, 1, 0};
+    if (!op.covers_keys()) {
+      cuda.fill(dkeys, keys * width, T{0});
+      cuda.fill(dbiases, keys, T{0});
+    }
     stream::run_backward(cuda, op.stream(f.queries, f.keys_values, f.biases, at), g);
     if (da) cuda.parallel_for(rows, [=] __device__(Index row) { da.put(row * heads + at, -row_sums[row]); });
     inform::pass_on(cuda, op, f, dqueries, dkeys, dbiases, slots, du, dw);

@@ -26,6 +26,8 @@ struct AttentionInform {
   [[nodiscard]] Index head_width() const { return q.width / heads; }
   [[nodiscard]] Index value_width() const { return v.width / heads; }
   [[nodiscard]] Index width() const { return head_width() + value_width(); }
+  /// Whether every row of the keys and of e is a token of the sequences.
+  [[nodiscard]] bool covers_keys() const { return e.rows() == y.rows() / sequences.rows() * sequences.length; }
   [[nodiscard]] Index counted() const { return head.data != nullptr ? 1 : heads; }
   /// The stream of one head, without its y.
   [[nodiscard]] Stream<T> stream(const T* queries, const T* keys, const T* biases, Index at) const {
