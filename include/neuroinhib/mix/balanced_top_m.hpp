@@ -25,12 +25,26 @@ struct BalancedTopM {
     void visit(auto&& v) { v("bias", bias); }
     template <Executor Ex>
     [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) const {
-      const auto affinities = config.sigmoid ? detail::to_affinities(ex, router.scores, kind)
-                                             : detail::to_probabilities(ex, router.scores, kind);
-      const auto top = top_m<Ex>(ex, affinities, M, View<const T>{bias.data(), bias.shape()});
-      const RoutingPlan plan = routing_plan(ex, top.expert, affinities.cols());
+      const auto probabilities = config.sigmoid ? Tensor<T>{} : detail::to_probabilities(ex, router.scores, kind);
+      const auto top = top_m(ex, router.scores, M,
+                             {.by = affinities(ex, router.scores, probabilities, kind), .bias = bias.state().view()});
+      const RoutingPlan plan = routing_plan(ex, top.expert, router.scores.cols());
       if (ex.training()) balance_bias(ex, plan, bias, config.rate);
-      return {plan, normalise(ex, top.value), config.sigmoid ? Tensor<T>{} : affinities, {}};
+      return {plan, gates(ex, top.value, kind), probabilities, {}};
+    }
+
+   private:
+    template <Executor Ex>
+    [[nodiscard]] View<const T> affinities(Ex& ex, const Tensor<T>& scores, const Tensor<T>& probabilities,
+                                           ScoreKind kind) const {
+      if (!config.sigmoid) return probabilities;
+      return kind == ScoreKind::logits ? activate(ex, scores.detached(), Activation::sigmoid) : scores;
+    }
+    /// The affinities of the chosen, divided by their sum.
+    template <Executor Ex>
+    [[nodiscard]] Tensor<T> gates(Ex& ex, const Tensor<T>& chosen, ScoreKind kind) const {
+      if (config.sigmoid) return detail::sigmoid_gates(ex, chosen, kind);
+      return kind == ScoreKind::logits ? softmax(ex, chosen) : normalise(ex, chosen);
     }
   };
 };

@@ -42,7 +42,7 @@ struct ScheduledTopM {
     template <Executor Ex>
     [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) const {
       const auto probabilities = detail::to_probabilities(ex, router.scores, kind);
-      const auto top = top_m(ex, probabilities, chosen());
+      const auto top = top_m(ex, probabilities, chosen(), {.by = router.scores});
       if (ex.training()) count(ex);
       return {routing_plan(ex, top.expert, probabilities.cols()), normalise(ex, top.value), probabilities, {}};
     }

@@ -6,10 +6,11 @@
 namespace neuroinhib {
 namespace detail {
 
-/// Sigmoid of logits; probabilities as they are.
+/// σ(r_k) / Σ σ(r) of chosen logits, as a softmax of log σ: neither saturates nor underflows. Probabilities are divided
+/// by their sum.
 template <Executor Ex>
-[[nodiscard]] TensorOf<Ex> to_affinities(Ex& ex, const TensorOf<Ex>& scores, ScoreKind kind) {
-  return kind == ScoreKind::logits ? activate(ex, scores, Activation::sigmoid) : scores;
+[[nodiscard]] TensorOf<Ex> sigmoid_gates(Ex& ex, const TensorOf<Ex>& chosen, ScoreKind kind) {
+  return kind == ScoreKind::logits ? softmax(ex, activate(ex, chosen, Activation::log_sigmoid)) : normalise(ex, chosen);
 }
 
 }  // namespace detail
@@ -20,8 +21,8 @@ struct SigmoidTopM : detail::PlainMix<SigmoidTopM<M>, true> {
   static_assert(M >= 1, "SigmoidTopM<M> chooses at least one expert: M >= 1");
   template <Executor Ex>
   static detail::Weighed<ScalarOf<Ex>> weigh(Ex& ex, const TensorOf<Ex>& scores, ScoreKind kind) {
-    const auto top = top_m(ex, detail::to_affinities(ex, scores, kind), M);
-    return {top.expert, normalise(ex, top.value), {}};
+    const auto top = top_m(ex, scores, M);
+    return {top.expert, detail::sigmoid_gates(ex, top.value, kind), {}};
   }
 };
 

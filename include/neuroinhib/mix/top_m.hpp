@@ -7,7 +7,8 @@
 namespace neuroinhib {
 namespace detail {
 
-/// Softmax of logits; probabilities as they are.
+/// Softmax of logits; probabilities as they are. Experts are ranked by the scores: of probabilities, several may have
+/// underflowed to zero.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> to_probabilities(Ex& ex, const TensorOf<Ex>& scores, ScoreKind kind) {
   return kind == ScoreKind::logits ? softmax(ex, scores) : scores;
@@ -47,7 +48,7 @@ struct TopM : detail::PlainMix<TopM<M>, true> {
   template <Executor Ex>
   static detail::Weighed<ScalarOf<Ex>> weigh(Ex& ex, const TensorOf<Ex>& scores, ScoreKind kind) {
     const auto probabilities = detail::to_probabilities(ex, scores, kind);
-    const auto top = top_m(ex, probabilities, M);
+    const auto top = top_m(ex, probabilities, M, {.by = scores});
     return {top.expert, normalise(ex, top.value), probabilities};
   }
 };
@@ -71,7 +72,7 @@ struct SoftmaxOfTopProbabilities : detail::PlainMix<SoftmaxOfTopProbabilities<M>
   template <Executor Ex>
   static detail::Weighed<ScalarOf<Ex>> weigh(Ex& ex, const TensorOf<Ex>& scores, ScoreKind kind) {
     const auto probabilities = detail::to_probabilities(ex, scores, kind);
-    const auto top = top_m(ex, probabilities, M);
+    const auto top = top_m(ex, probabilities, M, {.by = scores});
     return {top.expert, softmax(ex, top.value), probabilities};
   }
 };
@@ -82,7 +83,7 @@ struct Switch : detail::PlainMix<Switch, true> {
   template <Executor Ex>
   static detail::Weighed<ScalarOf<Ex>> weigh(Ex& ex, const TensorOf<Ex>& scores, ScoreKind kind) {
     const auto probabilities = detail::to_probabilities(ex, scores, kind);
-    const auto top = top_m(ex, probabilities, 1);
+    const auto top = top_m(ex, probabilities, 1, {.by = scores});
     return {top.expert, top.value, probabilities};
   }
 };
@@ -92,7 +93,7 @@ struct Dense : detail::PlainMix<Dense, true> {
   template <Executor Ex>
   static detail::Weighed<ScalarOf<Ex>> weigh(Ex& ex, const TensorOf<Ex>& scores, ScoreKind kind) {
     const auto probabilities = detail::to_probabilities(ex, scores, kind);
-    const auto top = top_m(ex, probabilities, scores.cols());
+    const auto top = top_m(ex, probabilities, scores.cols(), {.by = scores});
     return {top.expert, top.value, probabilities};
   }
 };

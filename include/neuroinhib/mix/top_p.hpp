@@ -24,7 +24,8 @@ struct TopP {
     template <Executor Ex>
     [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) const {
       const auto probabilities = detail::to_probabilities(ex, router.scores, kind);
-      const auto top = nucleus<Ex>(ex, top_m(ex, probabilities, Most), probabilities.cols(), config.p);
+      const auto top =
+          nucleus<Ex>(ex, top_m(ex, probabilities, Most, {.by = router.scores}), probabilities.cols(), config.p);
       const auto gates = config.renormalise ? normalise(ex, top.value) : top.value;
       return {routing_plan(ex, top.expert, probabilities.cols(), true), gates, probabilities, {}};
     }

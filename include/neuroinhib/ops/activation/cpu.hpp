@@ -31,6 +31,7 @@ void apply_activation(Activation kind, const T* x, T* y, Index count) {
     case Activation::silu: out = in * in.logistic(); break;
     case Activation::gelu:
     case Activation::softplus:
+    case Activation::log_sigmoid:
       for (Index i = 0; i < count; ++i) y[i] = activation_of(kind, x[i]);
       break;
   }

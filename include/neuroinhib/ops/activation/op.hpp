@@ -6,7 +6,7 @@
 
 namespace neuroinhib {
 
-enum class Activation { identity, relu, tanh, sigmoid, gelu, silu, softplus };
+enum class Activation { identity, relu, tanh, sigmoid, gelu, silu, softplus, log_sigmoid };
 
 /// Activations as policies' template arguments: TwoLayerRouter<Tanh>, Mlp<Relu>.
 struct Identity {

@@ -13,6 +13,11 @@ NEUROINHIB_DEVICE [[nodiscard]] T sigmoid(T x) {
   return (x >= 0 ? T{1} : e) / (1 + e);
 }
 
+template <class T>
+NEUROINHIB_DEVICE [[nodiscard]] T softplus(T x) {
+  return (x < 0 ? T{0} : x) + std::log1p(std::exp(-std::abs(x)));  // NaN stays
+}
+
 /// Φ and φ of the standard normal law.
 template <class T>
 NEUROINHIB_DEVICE [[nodiscard]] T normal_cdf(T x) {
@@ -33,7 +38,8 @@ NEUROINHIB_DEVICE [[nodiscard]] T activation_of(Activation kind, T x) {
     case Activation::sigmoid: return sigmoid(x);
     case Activation::gelu: return x * normal_cdf(x);
     case Activation::silu: return x * sigmoid(x);
-    case Activation::softplus: return (x > 0 ? x : T{0}) + std::log1p(std::exp(-std::abs(x)));
+    case Activation::softplus: return softplus(x);
+    case Activation::log_sigmoid: return -softplus(-x);
   }
   return x;
 }
@@ -59,6 +65,7 @@ NEUROINHIB_DEVICE [[nodiscard]] T slope_from_input(Activation kind, T x) {
       return s * (1 + x * (1 - s));
     }
     case Activation::softplus: return sigmoid(x);
+    case Activation::log_sigmoid: return sigmoid(-x);
     case Activation::tanh: return slope_from_output(kind, std::tanh(x));
     case Activation::sigmoid: return slope_from_output(kind, sigmoid(x));
     default: return slope_from_output(kind, x);

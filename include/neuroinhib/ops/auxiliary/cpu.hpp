@@ -34,7 +34,7 @@ void for_each_load(const SmoothLoad<T>& op, const Visit& visit) {
     const LoadThresholds<T> thresholds(noisy, experts, op.chosen);
     for (Index k = 0; k < experts; ++k) {
       const Index at = thresholds.of(k, noisy);
-      visit(first + k, first + at, (op.clean[first + k] - noisy[at]) / op.scale[first + k]);
+      visit(first + k, first + at, (op.clean[first + k] - noisy[at]) / op.deviation(first + k));
     }
   }
 }
@@ -52,9 +52,9 @@ void backward(Cpu<T>& cpu, const SmoothLoad<T>& op) {
   std::fill_n(thresholds, op.clean.size(), T{0});
   const auto dclean = op.clean.gradient_slot(), dscale = op.scale.gradient_slot();
   for_each_load(op, [&](Index i, Index at, T distance) {
-    const T slope = op.y.gradient[i % op.clean.cols()] * normal_density(distance) / op.scale[i];
+    const T slope = op.y.gradient[i % op.clean.cols()] * normal_density(distance) / op.deviation(i);
     if (dclean) dclean.put(i, slope);
-    if (dscale) dscale.put(i, -slope * distance);
+    if (dscale) dscale.put(i, op.floored(i) ? T{0} : -slope * distance);
     thresholds[at] -= slope;
   });
   if (const auto dnoisy = op.noisy.gradient_slot())

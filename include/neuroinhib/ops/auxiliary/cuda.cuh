@@ -36,7 +36,7 @@ void for_each_load(Cuda<T>& cuda, const SmoothLoad<T>& op, const Visit& visit) {
     const Index first = token * experts, i = first + k;
     const T* noisy = op.noisy.data + first;
     const Index at = LoadThresholds<T>(noisy, experts, op.chosen).of(k, noisy);
-    visit(i, at, (op.clean[i] - noisy[at]) / op.scale[i]);
+    visit(i, at, (op.clean[i] - noisy[at]) / op.deviation(i));
   });
 }
 
@@ -59,9 +59,9 @@ void backward(Cuda<T>& cuda, const SmoothLoad<T>& op) {
   int* thresholds = cuda.template kernel_memory<int>(op.clean.size());
   const auto dclean = op.clean.gradient_slot(), dscale = op.scale.gradient_slot();
   for_each_load(cuda, op, [=] __device__(Index i, Index at, T distance) {
-    const T slope = op.y.gradient[i % experts] * normal_density(distance) / op.scale[i];
+    const T slope = op.y.gradient[i % experts] * normal_density(distance) / op.deviation(i);
     if (dclean) dclean.put(i, slope);
-    if (dscale) dscale.put(i, -slope * distance);
+    if (dscale) dscale.put(i, op.floored(i) ? T{0} : -slope * distance);
     slopes[i] = slope;
     thresholds[i] = static_cast<int>(at);
   });

@@ -16,12 +16,17 @@ struct Importance {
 };
 
 /// y[k] = Σ_tokens Φ((clean[i, k] − threshold[i, k]) / scale[i, k]): the smooth load of Shazeer et al. 2017, eq. 8–10.
-/// The threshold is the M-th largest of the noisy scores of the other experts. clean, noisy, scale [tokens, experts].
+/// The threshold is the M-th largest of the noisy scores of the other experts. clean, noisy, scale [tokens, experts];
+/// a scale below kFloor, such as a softplus that underflowed, counts as kFloor, without a gradient.
 template <class T>
 struct SmoothLoad {
   static constexpr const char* name = "smooth_load";
+  static constexpr T kFloor = T(1e-6);
   Tensor<T> clean, noisy, scale, y;
   Index chosen;
+
+  NEUROINHIB_DEVICE [[nodiscard]] bool floored(Index i) const { return scale[i] < kFloor; }
+  NEUROINHIB_DEVICE [[nodiscard]] T deviation(Index i) const { return floored(i) ? kFloor : scale[i]; }
 };
 
 /// y = variance(x) / (mean(x)² + 1e-10), the squared coefficient of variation of a vector; a scalar.

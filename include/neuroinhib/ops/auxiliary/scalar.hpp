@@ -1,6 +1,7 @@
 #pragma once
 
 #include <neuroinhib/ops/auxiliary/op.hpp>
+#include <neuroinhib/ops/ranked.hpp>
 
 /// Parts of the auxiliary losses, for the kernels of every backend.
 namespace neuroinhib::ops {
@@ -14,15 +15,18 @@ struct LoadThresholds {
   NEUROINHIB_DEVICE LoadThresholds(const T* noisy, Index experts, Index chosen) {
     for (Index k = 0; k < experts; ++k) {
       Index better = 0;
-      for (Index other = 0; other < experts; ++other)
-        better += noisy[other] > noisy[k] || (noisy[other] == noisy[k] && other < k);
+      for (Index other = 0; other < experts; ++other) better += before(noisy, other, k);
       if (better == chosen - 1) last_chosen = k;
       if (better == chosen) first_left = k;
     }
   }
   NEUROINHIB_DEVICE [[nodiscard]] Index of(Index k, const T* noisy) const {
-    const bool among_best = noisy[k] > noisy[first_left] || (noisy[k] == noisy[first_left] && k < first_left);
-    return among_best ? first_left : last_chosen;
+    return before(noisy, k, first_left) ? first_left : last_chosen;
+  }
+
+ private:
+  NEUROINHIB_DEVICE static bool before(const T* noisy, Index a, Index b) {
+    return Ranked<T>(noisy[a], a).before(Ranked<T>(noisy[b], b));
   }
 };
 

@@ -16,18 +16,15 @@ void forward(Cpu<T>& cpu, const BatchPool<T>& op) {
     return;
   }
   cpu.parallel_for(width, [&](Index c) {
-    T best = op.x(0, c), sum = best;
-    int winner = 0;
+    Ranked<T> best(op.x(0, c), 0);
+    T sum = best.score;
     for (Index row = 1; row < rows; ++row) {
-      const T value = op.x(row, c);
-      sum += value;
-      if (value > best) {
-        best = value;
-        winner = static_cast<int>(row);
-      }
+      const Ranked<T> next(op.x(row, c), row);
+      sum += next.score;
+      if (next.before(best)) best = next;
     }
-    op.y[c] = op.pooling == Pooling::max ? best : sum / static_cast<T>(rows);
-    if (op.pooling == Pooling::max) op.winner[c] = winner;
+    op.y[c] = op.pooling == Pooling::max ? best.score : sum / static_cast<T>(rows);
+    if (op.pooling == Pooling::max) op.winner[c] = best.number;
   });
 }
 

@@ -10,20 +10,17 @@ template <class T>
 void pool_largest(Cuda<T>& cuda, const BatchPool<T>& op) {
   const Index rows = op.x.rows(), width = op.x.cols();
   cuda.parallel_rows(width, 1, [=] __device__(Index c, const detail::Team<T>& team) {
-    int winner = static_cast<int>(team.lane < rows ? team.lane : 0);
-    T best = op.x[winner * width + c];
-    const auto consider = [&](int row, T value) {
-      if (value > best || (value == best && row < winner)) {
-        best = value;
-        winner = row;
-      }
+    const int first = static_cast<int>(team.lane < rows ? team.lane : 0);
+    Ranked<T> best(op.x[first * width + c], first);
+    const auto consider = [&](const Ranked<T>& other) {
+      if (other.before(best)) best = other;
     };
-    for (int row = winner + team.size; row < rows; row += team.size) consider(row, op.x[row * width + c]);
+    for (int row = first + team.size; row < rows; row += team.size) consider({op.x[row * width + c], row});
     for (int step = team.size / 2; step > 0; step /= 2)
-      consider(__shfl_xor_sync(0xffffffffu, winner, step), __shfl_xor_sync(0xffffffffu, best, step));
+      consider({__shfl_xor_sync(0xffffffffu, best.score, step), __shfl_xor_sync(0xffffffffu, best.number, step)});
     if (team.lane != 0) return;
-    op.y[c] = best;
-    op.winner[c] = winner;
+    op.y[c] = best.score;
+    op.winner[c] = best.number;
   });
 }
 

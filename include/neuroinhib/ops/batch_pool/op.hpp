@@ -1,6 +1,7 @@
 #pragma once
 
 #include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/ops/ranked.hpp>
 
 namespace neuroinhib {
 
@@ -14,7 +15,7 @@ enum class Pooling {
 namespace ops {
 
 /// y from x [rows, width]: max or mean over rows, y [1, width]; or y[b] = x[b mod rows], y [tokens, width].
-/// winner [width]: the row that won each column, the first of equals.
+/// winner [width]: the row that won each column, the first of equals; NaN wins.
 template <class T>
 struct BatchPool {
   static constexpr const char* name = "batch_pool";

@@ -7,19 +7,18 @@ namespace neuroinhib::ops {
 
 template <class T>
 void forward(Cuda<T>& cuda, const ExpScale<T>& op) {
-  cuda.parallel_for(op.x.size(), [=] __device__(Index i) { op.y[i] = exp(min(op.log_factor[0], op.limit)) * op.x[i]; });
+  cuda.parallel_for(op.x.size(), [=] __device__(Index i) { op.y[i] = op.factor() * op.x[i]; });
 }
 
 template <class T>
 void backward(Cuda<T>& cuda, const ExpScale<T>& op) {
   const T* dy = op.y.gradient;
   if (const auto dx = op.x.gradient_slot())
-    cuda.parallel_for(op.x.size(),
-                      [=] __device__(Index i) { dx.put(i, exp(min(op.log_factor[0], op.limit)) * dy[i]); });
+    cuda.parallel_for(op.x.size(), [=] __device__(Index i) { dx.put(i, op.factor() * dy[i]); });
   if (const auto slot = op.log_factor.gradient_slot())
     cuda.sum_columns(
         op.y.size(), 1, [=] __device__(Index i, Index) { return dy[i] * op.y[i]; },
-        [=] __device__(Index, T sum) { slot.put(0, op.log_factor[0] < op.limit ? sum : T{0}); });
+        [=] __device__(Index, T sum) { slot.put(0, op.limited() ? T{0} : sum); });
 }
 
 }  // namespace neuroinhib::ops

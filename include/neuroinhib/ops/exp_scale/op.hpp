@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include <neuroinhib/backend/executor.hpp>
 
 namespace neuroinhib {
@@ -11,6 +13,9 @@ struct ExpScale {
   static constexpr const char* name = "exp_scale";
   Tensor<T> x, log_factor, y;
   T limit;
+
+  NEUROINHIB_DEVICE [[nodiscard]] bool limited() const { return log_factor[0] >= limit; }
+  NEUROINHIB_DEVICE [[nodiscard]] T factor() const { return std::exp(limited() ? limit : log_factor[0]); }  // NaN stays
 };
 
 }  // namespace ops

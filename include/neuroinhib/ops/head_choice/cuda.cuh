@@ -26,12 +26,7 @@ void backward(Cuda<T>&, const MeanEntropy<T>&) {}
 
 template <class T>
 void forward(Cuda<T>& cuda, const LowestHead<T>& op) {
-  cuda.parallel_for(1, [=] __device__(Index) {
-    int lowest = 0;
-    for (int h = 1; h < op.mean.size(); ++h)
-      if (op.mean[h] < op.mean[lowest]) lowest = h;
-    op.head[0] = lowest;
-  });
+  cuda.parallel_for(1, [=] __device__(Index) { op.choose(); });
 }
 
 template <class T>

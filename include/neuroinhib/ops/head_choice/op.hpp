@@ -1,6 +1,7 @@
 #pragma once
 
 #include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/ops/ranked.hpp>
 
 /// Which attention head informs the routing (Mutual-Inform SMoE, eq. 15). Not differentiable.
 namespace neuroinhib {
@@ -15,13 +16,20 @@ struct MeanEntropy {
   Tensor<T> y;
 };
 
-/// head[0] = argmin_h mean[h], the first of equals. y is undefined.
+/// head[0] = argmin_h mean[h], the first of equals, NaN before all. y is undefined.
 template <class T>
 struct LowestHead {
   static constexpr const char* name = "lowest_head";
   Tensor<T> mean;
   View<int> head;
   Tensor<T> y;
+
+  NEUROINHIB_DEVICE void choose() const {
+    int lowest = 0;
+    for (int h = 1; h < mean.size(); ++h)
+      if (Ranked<T>(-mean[h], h).before(Ranked<T>(-mean[lowest], lowest))) lowest = h;
+    head[0] = lowest;
+  }
 };
 
 }  // namespace ops

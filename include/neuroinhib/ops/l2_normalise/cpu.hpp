@@ -15,7 +15,7 @@ void forward(Cpu<T>& cpu, const L2Normalise<T>& op) {
     const T* x = op.x.data + row * columns;
     T squares = 0;
     for (Index c = 0; c < columns; ++c) squares += x[c] * x[c];
-    op.lengths[row] = std::max(std::sqrt(squares), op.kFloor);
+    op.lengths[row] = op.floored(std::sqrt(squares));
     for (Index c = 0; c < columns; ++c) op.y[row * columns + c] = x[c] / op.lengths[row];
   });
 }
@@ -28,7 +28,8 @@ void backward(Cpu<T>& cpu, const L2Normalise<T>& op) {
     const Index first = row * columns;
     T inner = 0;
     for (Index c = first; c < first + columns; ++c) inner += op.y.gradient[c] * op.y[c];
-    for (Index c = first; c < first + columns; ++c) dx.put(c, (op.y.gradient[c] - inner * op.y[c]) / op.lengths[row]);
+    for (Index c = first; c < first + columns; ++c)
+      dx.put(c, op.slope(op.y.gradient[c] - inner * op.y[c], op.lengths[row]));
   });
 }
 

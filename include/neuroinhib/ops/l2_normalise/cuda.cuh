@@ -12,7 +12,7 @@ void forward(Cuda<T>& cuda, const L2Normalise<T>& op) {
     const T* x = op.x.data + row * columns;
     T squares = 0;
     for (Index c = team.lane; c < columns; c += team.size) squares += x[c] * x[c];
-    const T length = max(sqrt(team.sum(squares)), L2Normalise<T>::kFloor);
+    const T length = op.floored(sqrt(team.sum(squares)));
     for (Index c = team.lane; c < columns; c += team.size) op.y[row * columns + c] = x[c] / length;
     if (team.lane == 0) op.lengths[row] = length;
   });
@@ -28,7 +28,7 @@ void backward(Cuda<T>& cuda, const L2Normalise<T>& op) {
     for (Index c = team.lane; c < columns; c += team.size) inner += op.y.gradient[first + c] * op.y[first + c];
     inner = team.sum(inner);
     for (Index c = team.lane; c < columns; c += team.size)
-      dx.put(first + c, (op.y.gradient[first + c] - inner * op.y[first + c]) / op.lengths[row]);
+      dx.put(first + c, op.slope(op.y.gradient[first + c] - inner * op.y[first + c], op.lengths[row]));
   });
 }
 

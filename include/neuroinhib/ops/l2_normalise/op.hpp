@@ -5,12 +5,16 @@
 namespace neuroinhib {
 namespace ops {
 
-/// y = x / max(|x|, kFloor) for every row of x [rows, columns]; lengths [rows].  dx = (dy − ⟨dy, y⟩ y) / |x|.
+/// y = x / max(|x|, kFloor) for every row of x [rows, columns]; lengths [rows]: max(|x|, kFloor).
+/// dx = (dy − ⟨dy, y⟩ y) / |x|, and zero for a row below the floor: it has no direction.
 template <class T>
 struct L2Normalise {
   static constexpr const char* name = "l2_normalise";
   static constexpr T kFloor = T(1e-12);
   Tensor<T> x, lengths, y;
+
+  NEUROINHIB_DEVICE [[nodiscard]] static T floored(T length) { return length < kFloor ? kFloor : length; }  // NaN stays
+  NEUROINHIB_DEVICE [[nodiscard]] static T slope(T rise, T length) { return length == kFloor ? T{0} : rise / length; }
 };
 
 }  // namespace ops

@@ -15,8 +15,8 @@ template <class T>
 template <class T>
 void forward(Cpu<T>& cpu, const Normalise<T>& op) {
   cpu.parallel_for(op.x.rows(), [&](Index row) {
-    const T sum = row_sum<T>(op.x, row);
-    for (Index c = 0; c < op.x.cols(); ++c) op.y(row, c) = op.x(row, c) / sum;
+    const T divisor = op.divisor(row_sum<T>(op.x, row));
+    for (Index c = 0; c < op.x.cols(); ++c) op.y(row, c) = op.x(row, c) / divisor;
   });
 }
 
@@ -29,7 +29,7 @@ void backward(Cpu<T>& cpu, const Normalise<T>& op) {
     T inner = 0;
     for (Index c = 0; c < columns; ++c) inner += dy[c] * op.y(row, c);
     const T sum = row_sum<T>(op.x, row);
-    for (Index c = 0; c < columns; ++c) dx.put(row * columns + c, (dy[c] - inner) / sum);
+    for (Index c = 0; c < columns; ++c) dx.put(row * columns + c, op.slope(dy[c] - inner, sum));
   });
 }
 

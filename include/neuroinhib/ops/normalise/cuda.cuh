@@ -12,8 +12,8 @@ void forward(Cuda<T>& cuda, const Normalise<T>& op) {
     const T* x = op.x.data + row * columns;
     T sum = 0;
     for (Index c = team.lane; c < columns; c += team.size) sum += x[c];
-    sum = team.sum(sum);
-    for (Index c = team.lane; c < columns; c += team.size) op.y[row * columns + c] = x[c] / sum;
+    const T divisor = op.divisor(team.sum(sum));
+    for (Index c = team.lane; c < columns; c += team.size) op.y[row * columns + c] = x[c] / divisor;
   });
 }
 
@@ -30,7 +30,8 @@ void backward(Cuda<T>& cuda, const Normalise<T>& op) {
     }
     sum = team.sum(sum);
     inner = team.sum(inner);
-    for (Index c = team.lane; c < columns; c += team.size) dx.put(first + c, (op.y.gradient[first + c] - inner) / sum);
+    for (Index c = team.lane; c < columns; c += team.size)
+      dx.put(first + c, op.slope(op.y.gradient[first + c] - inner, sum));
   });
 }
 

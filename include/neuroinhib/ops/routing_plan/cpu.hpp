@@ -9,19 +9,11 @@ namespace neuroinhib::ops {
 
 template <class T>
 void forward(Cpu<T>& cpu, const TopM<T>& op) {
-  const Index experts = op.scores.cols(), chosen = op.y.cols();
   cpu.parallel_for(op.scores.rows(), [&](Index token) {
-    const T* scores = op.scores.data + token * experts;
-    int* expert = op.expert.data + token * chosen;
-    const auto rank = [&](int k) { return op.bias.data != nullptr ? scores[k] + op.bias[k] : scores[k]; };
-    for (Index m = 0; m < chosen; ++m) {
-      int best = -1;
-      for (int k = 0; k < static_cast<int>(experts); ++k) {
-        const bool taken = std::find(expert, expert + m, k) != expert + m;
-        if (!taken && (best < 0 || rank(k) > rank(best))) best = k;
-      }
-      expert[m] = best;
-      op.y(token, m) = scores[best];
+    Ranked<T> last(T{0}, -1);
+    for (Index m = 0; m < op.y.cols(); ++m) {
+      last = op.next(token, last, 0, 1);
+      op.choose(token, m, last.number);
     }
   });
 }

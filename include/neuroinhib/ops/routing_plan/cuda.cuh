@@ -1,50 +1,27 @@
 #pragma once
 
-#include <climits>
 #include <cub/block/block_reduce.cuh>
 #include <cub/block/block_scan.cuh>
-#include <limits>
 
 #include <neuroinhib/backend/cuda.cuh>
 #include <neuroinhib/ops/routing_plan/scalar.hpp>
 
 namespace neuroinhib::ops {
 
-/// A score with its expert, ordered by falling score and rising number; NaN comes last.
-template <class T>
-struct Ranked {
-  T score;
-  int expert;
-
-  __device__ bool before(const Ranked& other) const {
-    return score > other.score || (score == other.score && expert < other.expert);
-  }
-};
-
 template <class T>
 void forward(Cuda<T>& cuda, const TopM<T>& op) {
-  const Index experts = op.scores.cols(), chosen = op.y.cols();
-  const T lowest = -std::numeric_limits<T>::infinity();
   cuda.parallel_rows(op.scores.rows(), 1, [=] __device__(Index token, const detail::Team<T>& team) {
-    const int lane = team.lane;
-    const T* scores = op.scores.data + token * experts;
-    Ranked<T> last{-lowest, -1};  // each choice comes after the last one
-    for (Index m = 0; m < chosen; ++m) {
-      Ranked<T> best{lowest, INT_MAX};
-      for (int k = lane; k < experts; k += detail::kWarp) {
-        const T score = op.bias.data != nullptr ? scores[k] + op.bias[k] : scores[k];
-        const Ranked<T> candidate{score == score ? score : lowest, k};
-        if (last.before(candidate) && candidate.before(best)) best = candidate;
-      }
+    Ranked<T> last(T{0}, -1);  // each choice comes after the last one
+    for (Index m = 0; m < op.y.cols(); ++m) {
+      Ranked<T> best = op.next(token, last, team.lane, detail::kWarp);
       for (int step = detail::kWarp / 2; step > 0; step /= 2) {
-        const Ranked<T> other{__shfl_xor_sync(0xffffffffu, best.score, step),
-                              __shfl_xor_sync(0xffffffffu, best.expert, step)};
-        if (other.before(best)) best = other;
+        const Ranked<T> other(__shfl_xor_sync(0xffffffffu, best.score, step),
+                              __shfl_xor_sync(0xffffffffu, best.tie, step),
+                              __shfl_xor_sync(0xffffffffu, best.number, step));
+        if (other.number >= 0 && (best.number < 0 || other.before(best))) best = other;
       }
       last = best;
-      if (lane != 0) continue;
-      op.expert[token * chosen + m] = best.expert;
-      op.y[token * chosen + m] = scores[best.expert];
+      if (team.lane == 0) op.choose(token, m, best.number);
     }
   });
 }

@@ -3,6 +3,7 @@
 #include <string>
 
 #include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/ops/ranked.hpp>
 
 namespace neuroinhib {
 
@@ -22,16 +23,33 @@ struct RoutingPlan {
 
 namespace ops {
 
-/// The `chosen` largest of every row of scores [tokens, experts] (+ bias [experts], which ranks but is no part of y),
-/// in falling order, equals by lowest index. expert, y [tokens, chosen]; dscores = dy at the chosen places, zero
-/// elsewhere; also where a slot has no expert.
+/// y = the scores [tokens, experts] of the `chosen` experts of each row that rank first: by `by` [tokens, experts]
+/// (none: the scores) + bias [experts], equals by their scores, then by lowest index; NaN ranks first. expert, y
+/// [tokens, chosen], in that order; dscores = dy at the chosen places, zero elsewhere; also where a slot has no expert.
 template <class T>
 struct TopM {
   static constexpr const char* name = "top_m";
   Tensor<T> scores;
-  View<const T> bias;
+  View<const T> by, bias;
   View<int> expert;
   Tensor<T> y;
+
+  /// The best of experts first, first + step, … that come after `last`, if there is a last one. Below zero: none.
+  NEUROINHIB_DEVICE [[nodiscard]] Ranked<T> next(Index token, const Ranked<T>& last, int first, int step) const {
+    const Index experts = scores.cols();
+    Ranked<T> best(T{0}, -1);
+    for (int k = first; k < experts; k += step) {
+      const Index at = token * experts + k;
+      const T rank = by.data != nullptr ? by[at] : scores[at];
+      const Ranked<T> candidate(bias.data != nullptr ? rank + bias[k] : rank, scores[at], k);
+      if ((last.number < 0 || last.before(candidate)) && (best.number < 0 || candidate.before(best))) best = candidate;
+    }
+    return best;
+  }
+  NEUROINHIB_DEVICE void choose(Index token, Index m, int k) const {
+    expert[token * y.cols() + m] = k;
+    y[token * y.cols() + m] = scores[token * scores.cols() + k];
+  }
 };
 
 /// Sorts the plan's slots by expert: a counting sort, stable. Not differentiable; y is undefined.
@@ -56,8 +74,8 @@ struct Nucleus {
 };
 
 /// Every expert takes the `capacity` tokens of each window of `length` rows that score best with it, ties by lowest
-/// row; a token keeps the `chosen` best of those that took it. scores [tokens, experts]; expert, y [tokens, chosen],
-/// falling.
+/// row, NaN first; a token keeps the `chosen` best of those that took it. scores [tokens, experts]; expert, y [tokens,
+/// chosen], falling.
 template <class T>
 struct ExpertChoice {
   static constexpr const char* name = "expert_choice";
@@ -83,17 +101,24 @@ struct TopScores {
   Tensor<T> value;   ///< [tokens, chosen]
 };
 
-/// The `chosen` largest scores of each token. Throws ConfigError unless 1 ≤ chosen ≤ experts.
+/// What experts are ranked by, where it is not the scores themselves.
+template <class T>
+struct Ranking {
+  View<const T> by{};    ///< [tokens, experts] numbers in the scores' place
+  View<const T> bias{};  ///< [experts] added to them
+};
+
+/// The `chosen` best scores of each token. Throws ConfigError unless 1 ≤ chosen ≤ experts.
 template <Executor Ex>
 [[nodiscard]] TopScores<ScalarOf<Ex>> top_m(Ex& ex, const TensorOf<Ex>& scores, Index chosen,
-                                            const View<const ScalarOf<Ex>>& bias = {}) {
+                                            const Ranking<ScalarOf<Ex>>& ranking = {}) {
   require_width("top M", scores.cols(), scores.shape, "");
   if (chosen < 1 || chosen > scores.cols())
     fail<ConfigError>("top M", "1 ≤ M ≤ K = " + std::to_string(scores.cols()) + " experts",
                       "M = " + std::to_string(chosen), "choose no more experts than there are");
   const auto expert = ex.integers({scores.rows(), chosen});
   auto value = ex.tensor({scores.rows(), chosen}, scores.wants_gradient());
-  ex.run(ops::TopM<ScalarOf<Ex>>{scores, bias, expert, value});
+  ex.run(ops::TopM<ScalarOf<Ex>>{scores, ranking.by, ranking.bias, expert, value});
   return {expert, value};
 }
 

@@ -9,12 +9,9 @@ namespace neuroinhib::ops {
 template <class T>
 NEUROINHIB_DEVICE [[nodiscard]] bool takes(const ExpertChoice<T>& op, Index token, Index k) {
   const Index experts = op.scores.shape[1], first = token / op.length * op.length;
-  const T score = op.scores[token * experts + k];
+  const auto ranked = [&](Index row) { return Ranked<T>(op.scores[row * experts + k], row); };
   Index better = 0;
-  for (Index other = first; other < first + op.length; ++other) {
-    const T value = op.scores[other * experts + k];
-    better += value > score || (value == score && other < token);
-  }
+  for (Index other = first; other < first + op.length; ++other) better += ranked(other).before(ranked(token));
   return better < op.capacity;
 }
 
@@ -23,12 +20,13 @@ template <class T>
 NEUROINHIB_DEVICE void choose(const ExpertChoice<T>& op, Index token) {
   const Index experts = op.scores.shape[1], chosen = op.y.shape[1];
   const T* scores = op.scores.data + token * experts;
+  const auto before = [=](Index a, Index b) { return Ranked<T>(scores[a], a).before(Ranked<T>(scores[b], b)); };
   Index last = -1;
   for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot) {
     Index best = -1;
     for (Index k = 0; k < experts; ++k) {
-      const bool after = last < 0 || scores[k] < scores[last] || (scores[k] == scores[last] && k > last);
-      if (after && (best < 0 || scores[k] > scores[best]) && takes(op, token, k)) best = k;
+      const bool after = last < 0 || before(last, k);
+      if (after && (best < 0 || before(k, best)) && takes(op, token, k)) best = k;
     }
     op.expert[slot] = static_cast<int>(best < 0 ? experts : best);
     op.y[slot] = best < 0 ? T{0} : scores[best];

@@ -1,0 +1,189 @@
+// Mixes at the ends of the number range: who is chosen, and with which gates, where sigmoids saturate, probabilities
+// underflow or scores are not numbers.
+
+#include "support.hpp"
+
+using namespace testing;
+
+namespace {
+
+template <class T>
+struct Choice {
+  std::vector<int> expert;
+  std::vector<T> gates;
+  std::vector<T> gradient;  ///< of Σ weights ⊙ gates, by the scores
+};
+
+/// What the mix makes of one token's scores in a training step.
+template <class Mix, class T>
+Choice<T> choice_of(const std::vector<T>& scores, const typename Mix::Config& config = {},
+                    ScoreKind kind = ScoreKind::logits) {
+  const auto experts = static_cast<Index>(scores.size());
+  typename Mix::template Module<T> mix(config, {.hidden = 1, .experts = experts});
+  Parameters<T> parameters(mix, 1);
+  Values<T> values({1, experts}, 0), hidden({1, 1}, 0);
+  values.values = scores;
+  Cpu<T> cpu;
+  Recording ex(cpu);
+  const auto routing = mix.route(ex, RouterScores<T>{values.variable(), hidden.constant()}, kind);
+  Values<T> weights({1, routing.gates.cols()}, 2);
+  ex.backward(linear(ex, routing.gates, weights.constant()).reshaped(Shape::scalar()));
+  return {{routing.plan.expert.begin(), routing.plan.expert.end()},
+          {routing.gates.begin(), routing.gates.end()},
+          values.gradients};
+}
+
+template <class T>
+bool all_finite(const std::vector<T>& values) {
+  return std::all_of(values.begin(), values.end(), [](T value) { return std::isfinite(value); });
+}
+
+using Experts = std::vector<int>;
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("saturated sigmoids: the largest logits are chosen, with even gates", T, float, double) {
+  const std::vector<T> logits =
+      sizeof(T) == 4 ? std::vector<T>{16, 30, 17, 40} : std::vector<T>{38, 60, 40, 80};  // σ is 1 for all
+  for (const auto& choice :
+       {choice_of<SigmoidTopM<2>>(logits), choice_of<BalancedTopM<2>>(logits, {.sigmoid = true})}) {
+    CHECK(choice.expert == Experts{3, 1});
+    CHECK(choice.gates == std::vector<T>{T(.5), T(.5)});
+    CHECK(all_finite(choice.gradient));
+  }
+}
+
+TEST_CASE_TEMPLATE("sigmoids that underflow: gates are finite, sum to one and keep their ratio", T, float, double) {
+  const T lowest = sizeof(T) == 4 ? -104 : -746;  // e^lowest is zero
+  const std::vector<T> logits{lowest - 3, lowest, lowest - 1, lowest - 900};
+  for (const auto& choice :
+       {choice_of<SigmoidTopM<2>>(logits), choice_of<BalancedTopM<2>>(logits, {.sigmoid = true})}) {
+    CHECK(choice.expert == Experts{1, 2});
+    CHECK(choice.gates[0] + choice.gates[1] == doctest::Approx(1));
+    CHECK(choice.gates[0] / choice.gates[1] == doctest::Approx(std::exp(1.0)));
+    CHECK(all_finite(choice.gradient));
+    CHECK(choice.gradient[1] != 0);
+  }
+}
+
+TEST_CASE("sigmoid gates are σ(r) over their sum") {
+  const auto sigma = [](double r) { return 1 / (1 + std::exp(-r)); };
+  for (const auto& choice : {choice_of<SigmoidTopM<2>, double>({.3, -1, 2, .4}),
+                             choice_of<BalancedTopM<2>, double>({.3, -1, 2, .4}, {.sigmoid = true})}) {
+    CHECK(choice.expert == Experts{2, 3});
+    CHECK(choice.gates[0] == doctest::Approx(sigma(2) / (sigma(2) + sigma(.4))).epsilon(1e-13));
+  }
+}
+
+TEST_CASE_TEMPLATE("probabilities that underflow are ranked by their logits", T, float, double) {
+  const std::vector<T> logits{-9000, 5000, -8000, -7000};
+  const Experts first_two{1, 3};
+  CHECK(choice_of<TopM<2>>(logits).expert == first_two);
+  CHECK(choice_of<SoftmaxOfTopM<2>>(logits).expert == first_two);
+  CHECK(choice_of<SoftmaxOfTopProbabilities<2>>(logits).expert == first_two);
+  CHECK(choice_of<ScheduledTopM>(logits, {.last = 2}).expert == first_two);
+  CHECK(choice_of<BalancedTopM<2>>(logits).expert == first_two);
+  CHECK(choice_of<Dense>(logits).expert == Experts{1, 3, 2, 0});
+  CHECK(choice_of<TopP<2>>(logits, {.p = 1}).expert == Experts{1, 4});
+  CHECK(choice_of<Switch>(std::vector<T>{-9000, 0, 0, 0}).expert == Experts{1});
+  for (const auto& choice : {choice_of<TopM<2>>(logits), choice_of<BalancedTopM<2>>(logits),
+                             choice_of<TopP<2>>(logits, {.p = 1, .renormalise = true})}) {
+    CHECK(choice.gates == std::vector<T>{1, 0});
+    CHECK(all_finite(choice.gradient));
+  }
+}
+
+TEST_CASE("experts that a bias chose although their probabilities are zero get finite gates") {
+  BalancedTopM<1>::Module<float> mix({}, {.hidden = 1, .experts = 3});
+  Parameters<float> parameters(mix, 1);
+  for (auto& state : parameters.states()) state.values.data()[2] = 9;
+  for (const ScoreKind kind : {ScoreKind::logits, ScoreKind::probabilities}) {
+    Values<float> scores({1, 3}, 0), hidden({1, 1}, 0);
+    scores.values = {1, 0, kind == ScoreKind::logits ? -300.0F : 0};
+    Cpu<float> cpu;
+    Recording ex(cpu);
+    const auto routing = mix.route(ex, RouterScores<float>{scores.variable(), hidden.constant()}, kind);
+    CHECK(routing.plan.expert[0] == 2);
+    CHECK(routing.gates[0] == (kind == ScoreKind::logits ? 1.0F : 0.0F));
+    ex.backward(routing.gates.reshaped(Shape::scalar()));
+    CHECK(all_finite(scores.gradients));
+  }
+}
+
+TEST_CASE("scores that are not numbers rank first, whichever expert they are of") {
+  for (const int broken : {0, 1, 3}) {
+    std::vector<float> logits{1, 4, 3, 2};
+    logits[static_cast<std::size_t>(broken)] = NAN;
+    const int next = broken == 1 ? 2 : 1;
+    CHECK(choice_of<SoftmaxOfTopM<2>>(logits).expert == Experts{broken, next});
+    CHECK(choice_of<SigmoidTopM<2>>(logits).expert == Experts{broken, next});
+    CHECK(choice_of<NoisyTopK<2>>(logits).expert[0] == broken);
+    CHECK(std::isnan(choice_of<SoftmaxOfTopM<2>>(logits).gates[1]));
+    CHECK(choice_of<TopM<1>>(logits, {}, ScoreKind::probabilities).expert == Experts{broken});
+    CHECK(choice_of<ExpertChoice<1>>(logits, {.capacity = 4}, ScoreKind::probabilities).expert == Experts{broken});
+  }
+  CHECK(choice_of<SoftmaxOfTopM<3>, float>({NAN, 1, NAN, 2}).expert == Experts{0, 2, 3});
+}
+
+TEST_CASE("the load loss of scores that are not numbers, and of deviations that underflow") {
+  Cpu<float> cpu;
+  Values<float> clean({2, 4}, 1), noisy = clean, scale({2, 4}, 0);
+  noisy.values = {NAN, NAN, 1, NAN, 2, NAN, 1, 0};
+  scale.values.assign(8, 1);
+  for (Index chosen = 1; chosen < 4; ++chosen) {
+    Recording ex(cpu);
+    const auto loss = cv_squared(ex, smooth_load(ex, clean.variable(), noisy.variable(), scale.variable(), chosen));
+    CHECK(std::isnan(loss[0]));
+    ex.backward(loss);
+  }
+  noisy.values = clean.values = {1, 1, 1, 1, 2, 1, 1, 0};
+  scale.values.assign(8, 0);
+  Values<float> a({2, 4}, 0), b = a, c = a;
+  a.values = b.values = clean.values;
+  c.values.assign(8, 0);
+  Recording ex(cpu);
+  const auto loss = cv_squared(ex, smooth_load(ex, a.variable(), b.variable(), c.variable(), 2));
+  CHECK(std::isfinite(loss[0]));
+  ex.backward(loss);
+  for (const auto* values : {&a, &b, &c}) CHECK(all_finite(values->gradients));
+}
+
+TEST_CASE("rows of zeros: normalised to zeros, without a gradient") {
+  Cpu<float> cpu;
+  for (const bool by_length : {false, true}) {
+    Values<float> x({2, 3}, 0);
+    x.values = {0, 0, 0, 1, 2, 1};
+    Recording ex(cpu);
+    const auto y = by_length ? l2_normalise(ex, x.variable()) : normalise(ex, x.variable());
+    for (Index c = 0; c < 3; ++c) CHECK(y[c] == 0);
+    ex.backward(linear(ex, y.reshaped({1, 6}), Values<float>({1, 6}, 2).constant()).reshaped(Shape::scalar()));
+    for (std::size_t c = 0; c < 3; ++c) CHECK(x.gradients[c] == 0);
+    CHECK(x.gradients[3] != 0);
+    CHECK(all_finite(x.gradients));
+  }
+}
+
+TEST_CASE("numbers that are not any win pools and heads, so that they show") {
+  Cpu<float> cpu;
+  for (const std::size_t broken : {0, 1, 2}) {
+    Values<float> x({3, 1}, 5);
+    x.values[broken] = NAN;
+    CHECK(std::isnan(batch_pool(cpu, x.constant(), Pooling::max)[0]));
+    Values<float> entropies({1, 3}, 5);
+    entropies.values[broken] = NAN;
+    CHECK(lowest_head(cpu, entropies.constant())[0] == static_cast<int>(broken));
+  }
+}
+
+TEST_CASE("a word's hash is defined for every id") {
+  Cpu<float> cpu;
+  std::vector<int> ids{-1, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()};
+  for (Index choices = 1; choices <= 4; ++choices) {
+    const auto scores = hash_scores(cpu, {ids.data(), {3}}, 4, choices, 7);
+    for (Index row = 0; row < 3; ++row) {
+      float total = 0;
+      for (Index k = 0; k < 4; ++k) total += scores(row, k);
+      CHECK(total == doctest::Approx(1));
+    }
+  }
+}
