@@ -24,36 +24,48 @@ inline double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Thrown between two steps after Ctrl-C; the last checkpoint stays.
+/// Thrown for --help.
+struct HelpWanted {
+  std::string text;
+};
+
+/// Thrown after Ctrl-C or SIGTERM, once the run under way is saved.
 struct Interrupted {};
 
-/// Set by the signal handler.
+/// The signal that asked for the end; 0: none.
 inline volatile std::sig_atomic_t interrupt_wanted = 0;
 
-/// main() of an experiment: `program` returns the exit status; interrupts and errors are told.
+/// From here on the first Ctrl-C or SIGTERM asks for the end, which comes once runs are saved; the second ends at once.
+inline void catch_interrupts() {
+  for (const int signal : {SIGINT, SIGTERM})
+    std::signal(signal, [](int caught) {
+      interrupt_wanted = caught;
+      std::signal(caught, SIG_DFL);
+    });
+}
+
+/// main() of an experiment: `program(arguments)` returns the exit status; help, interrupts and errors are told.
 template <class Program>
-int run_program(const Program& program) {
-  std::signal(SIGINT, [](int) { interrupt_wanted = 1; });
-  std::signal(SIGTERM, [](int) { interrupt_wanted = 1; });
+int run_program(int count, char** arguments, const Program& program) {
   try {
-    return program();
+    return program(std::vector<std::string>(arguments + 1, arguments + count));
+  } catch (const HelpWanted& help) {
+    std::printf("%s", help.text.c_str());
+    return 0;
   } catch (const Interrupted&) {
-    std::fprintf(stderr, "\ninterrupted; the same command with --resume goes on from the last checkpoint\n");
-    return 130;
+    std::fprintf(stderr, "\ninterrupted and saved; the same command with --resume continues\n");
+    return 128 + interrupt_wanted;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;
   }
 }
 
-/// N of cuda:N. Throws ConfigError for another text.
-inline int cuda_device(const std::string& device) {
-  const std::string prefix = "cuda:", number = device.substr(0, prefix.size()) == prefix ? device.substr(5) : "";
-  int value = 0;
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
-  if (number.empty() || error != std::errc{} || end != number.data() + number.size())
-    neuroinhib::fail<neuroinhib::ConfigError>("--device", "cpu or cuda:N", device, "write cuda:0 for the first GPU");
-  return value;
+/// The shortest decimal text that is read back as the same number.
+template <class Number>
+std::string shortest(Number value) {
+  std::array<char, 64> text;
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
 }
 
 /// Throws IoError where the folder neither is there nor can be made.

@@ -54,8 +54,8 @@ for i in $(seq 1 600); do printf 'Dogs\xff bark at %s cats, loudly!\n' $((i % 5)
 grep -q "600 bytes are not UTF-8" "$work/text" || fail "invalid bytes are not told"
 [ "$(grep -c "| cats | dogs |" "$work/real/table.md")" -eq 4 ] || fail "losses and routing of both papers are not told by domain"
 
-refuses "rows.*or an inhibition+router" --rows everything
-refuses "rows.*or an inhibition+router" --rows glu+nothing
+refuses "rows.*or INHIBITION+ROUTER" --rows everything
+refuses "rows.*or INHIBITION+ROUTER" --rows glu+nothing
 refuses "output folder /proc/nothing" "${small[@]}" --rows moe --out /proc/nothing/here
 refuses "resume with the same options" "${small[@]}" "${rows[@]}" --sentences 100 --lr 1e-3 --out "$work/whole" --resume
 mkdir "$work/older"

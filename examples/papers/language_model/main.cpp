@@ -78,6 +78,7 @@ int run_all(const Settings& settings) {
     for (const std::string& note : corpus.notes) std::printf("note: %s\n", note.c_str());
   }
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
+  papers::catch_interrupts();
   Report report(settings, corpora.begin()->second, machine);
   for (Index seed = 0; seed < settings.seeds; ++seed)
     for (const std::string& name : settings.rows) {
@@ -96,5 +97,5 @@ int run_all(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return papers::run_program([&] { return run_all(read_settings(argc, argv)); });
+  return papers::run_program(argc, argv, [](const auto& arguments) { return run_all(read_settings(arguments)); });
 }

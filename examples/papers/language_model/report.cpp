@@ -79,7 +79,8 @@ nlohmann::json measures(const Evaluation& evaluation) {
 
 Report::Report(const Settings& settings, const Corpus& corpus, const std::string& machine)
     : settings_(settings),
-      results_(settings.out, "language_model", settings.key() + ", data " + corpus.source, machine, settings.resume) {
+      results_(settings.out, "language_model", settings.key() + ", data " + corpus.source, machine,
+               settings.resumes()) {
   nlohmann::json& json = results_.json();
   json["settings"]["data"] = corpus.source;
   json["settings"]["domains"] = corpus.domains;
@@ -133,7 +134,7 @@ std::string Report::table(int paper) const {
       floor = run.at("floor"), steps = run.at("steps"), vocabulary = run.at("vocabulary");
   std::string out = paper == 1 ? "## Neural Inhibition, table 2: next-word prediction\n\n"
                                : "## Mutual-Inform SMoE, tables 1 and 3: next-word prediction\n\n";
-  out += "Ours: " + n.name + ", vocabulary " + text("%.0f", vocabulary) + ", " + std::to_string(n.batch) + " × " +
+  out += "Ours: " + n.name() + ", vocabulary " + text("%.0f", vocabulary) + ", " + std::to_string(n.batch) + " × " +
          std::to_string(n.length) + " tokens a step, " + text("%.0f", steps) +
          " steps; text: " + results_.json()["settings"]["data"].get<std::string>() + ", " +
          std::to_string(results_.json()["words"]["training"].get<Index>()) + " training words, " +

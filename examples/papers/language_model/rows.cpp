@@ -4,6 +4,8 @@
 
 #include <neuroinhib/core/error.hpp>
 
+#include "../words.hpp"
+
 namespace language_model {
 
 const std::vector<Row>& paper_rows() {
@@ -32,37 +34,55 @@ const std::vector<Row>& paper_rows() {
   return rows;
 }
 
-Row find_row(const std::string& name) {
-  constexpr std::string_view kArm = "@all";
-  if (name.ends_with(kArm)) {
-    Row row = find_row(name.substr(0, name.size() - kArm.size()));
-    row.sees_all = true;
-    row.name = name;
-    row.title += ", not causal";
-    return row;
-  }
+namespace {
+
+constexpr std::array<std::string_view, 5> kInhibitions{"random", "glu", "pretext", "posttext", "global"};
+constexpr std::array<std::string_view, 3> kRouters{"linear", "similarity", "attention"};
+
+/// A row of the papers, or a pair; nothing for another name.
+std::optional<Row> causal_row(const std::string& name) {
   for (const Row& row : paper_rows())
     if (row.name == name) return row;
   const std::size_t plus = name.find('+');
-  const std::string inhibition = name.substr(0, plus), router = plus == std::string::npos ? "" : name.substr(plus + 1);
-  constexpr std::array<std::string_view, 5> kInhibitions{"random", "glu", "pretext", "posttext", "global"};
-  constexpr std::array<std::string_view, 3> kRouters{"linear", "similarity", "attention"};
-  const bool known = std::find(kInhibitions.begin(), kInhibitions.end(), inhibition) != kInhibitions.end() &&
-                     std::find(kRouters.begin(), kRouters.end(), router) != kRouters.end();
-  if (!known) {
-    std::string names;
-    for (const Row& row : paper_rows()) names += row.name + ", ";
-    neuroinhib::fail<neuroinhib::ConfigError>(
-        "--rows",
-        names + "or an inhibition+router of random, glu, pretext, posttext, global and linear, similarity, attention",
-        name, "separate names by commas; @all behind a name lifts the causal mask of its routing");
-  }
-  return {.name = name,
-          .title = inhibition + " + " + router,
-          .paper = 2,
-          .inhibition = inhibition,
-          .inform = router == "linear" ? "none" : router,
-          .published = "–"};
+  if (plus == std::string::npos) return std::nullopt;
+  const std::string inhibition = name.substr(0, plus), router = name.substr(plus + 1);
+  if (std::find(kInhibitions.begin(), kInhibitions.end(), inhibition) == kInhibitions.end() ||
+      std::find(kRouters.begin(), kRouters.end(), router) == kRouters.end())
+    return std::nullopt;
+  return Row{.name = name,
+             .title = inhibition + " + " + router,
+             .paper = 2,
+             .inhibition = inhibition,
+             .inform = router == "linear" ? "none" : router,
+             .published = "–"};
+}
+
+[[noreturn]] void refuse(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Row& row : paper_rows()) names.push_back(row.name);
+  neuroinhib::fail<neuroinhib::ConfigError>(
+      "--rows",
+      papers::either(names) +
+          ", or INHIBITION+ROUTER of random, glu, pretext, posttext, global and linear, similarity, attention",
+      '"' + name + '"', papers::suggestion(name, names) + "separate rows by commas");
+}
+
+}  // namespace
+
+Row find_row(const std::string& name) {
+  constexpr std::string_view kArm = "@all";
+  const bool sees_all = name.ends_with(kArm);
+  const auto found = causal_row(sees_all ? name.substr(0, name.size() - kArm.size()) : name);
+  if (!found) refuse(name);
+  Row row = *found;
+  if (!sees_all) return row;
+  if (row.inform == "none")
+    neuroinhib::fail<neuroinhib::ConfigError>("--rows", "@all behind a row whose routing looks at other words",
+                                              '"' + name + '"', "leave @all out: such a row has no mask to lift");
+  row.sees_all = true;
+  row.name = name;
+  row.title += ", not causal";
+  return row;
 }
 
 }  // namespace language_model

@@ -26,7 +26,8 @@ struct Row {
 const std::vector<Row>& paper_rows();
 
 /// A paper's row by its name; or any inhibition with any router, "inhibition+router", in the second paper's network;
-/// "@all" behind the name is the arm without a causal mask on the routing. Throws ConfigError for a name that is none.
+/// "@all" behind the name is the arm without a causal mask on the routing. Throws ConfigError for a name that is none,
+/// and for @all where the routing looks at no other word.
 Row find_row(const std::string& name);
 
 }  // namespace language_model

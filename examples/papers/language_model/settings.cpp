@@ -1,157 +1,142 @@
 #include "settings.hpp"
 
-#include <CLI/CLI.hpp>
-#include <cstdlib>
+#include <array>
+#include <set>
 
-#include "../common.hpp"
+#include "../options.hpp"
 
 namespace language_model {
 
+using namespace papers;
+
 namespace {
 
-constexpr Index kEpochs = 0;  ///< steps that stand for three epochs of the data
-
-Network paper_network(int paper, const std::string& size, bool quick) {
+Network paper_network(int paper, const std::string& size, Profile profile) {
+  const bool quick = profile == Profile::quick;
   if (paper == 1) {
-    Network ni{"2 × 50, 2 heads, 3 of 10 experts", 2, 50, 2, 10, 3, 32, 256, 1e-3, 0, 0, 8500, kEpochs, 0};
+    Network ni{2, 50, 2, 10, 3, 32, 256, 1e-3, 0, 0, 8500, 0, 0};
     if (quick) ni.batch = 64, ni.vocabulary = 2000, ni.steps = 400, ni.epoch_steps = 100, ni.learning_rate = 3e-3;
     return ni;
   }
-  Network mi{"3 × 128, 8 heads, 2 of 16 experts", 3, 128, 8, 16, 2, 256, 96, 7e-4, 3000, .1, 30000, 60000, 1000};
-  if (size == "medium") {
-    mi.name = "6 × 352, 8 heads, 2 of 16 experts";
-    mi.blocks = 6, mi.width = 352, mi.length = 512, mi.batch = 48, mi.warmup = 4000;
-  }
+  Network mi{3, 128, 8, 16, 2, 256, 96, 7e-4, 3000, .1, 30000, 60000, 1000};
+  if (size == "medium") mi.blocks = 6, mi.width = 352, mi.length = 512, mi.batch = 48, mi.warmup = 4000;
   if (quick) {
-    mi.name = "2 × 64, 4 heads, 2 of 8 experts";
     mi.blocks = 2, mi.width = 64, mi.heads = 4, mi.experts = 8, mi.length = 64, mi.batch = 16, mi.vocabulary = 2000;
     mi.learning_rate = 3e-3, mi.warmup = 40, mi.dropout = 0, mi.steps = 400, mi.epoch_steps = 100;
   }
   return mi;
 }
 
+/// Throws ConfigError for extents that do not fit together.
+void check(const Network& n) {
+  const auto refuse = [](const char* option, const std::string& expected, Index got) {
+    fail<ConfigError>(option, expected, shortest(got), "give --blocks, --width, … that fit together");
+  };
+  if (n.width % n.heads != 0) refuse("--heads", "a number that divides the width " + shortest(n.width), n.heads);
+  if (n.chosen > n.experts) refuse("--chosen", "at most the number of experts, " + shortest(n.experts), n.chosen);
+}
+
 std::string extents(const Network& n) {
-  char text[256];
-  std::snprintf(text, sizeof text,
-                "%td × %td, %td heads, %td of %td experts, %td tokens × %td, rate %g, warm-up %td, dropout %g, "
-                "vocabulary %td, %td steps",
-                n.blocks, n.width, n.heads, n.chosen, n.experts, n.batch, n.length, n.learning_rate, n.warmup,
-                n.dropout, n.vocabulary, n.steps);
-  return text;
+  return n.name() + ", " + shortest(n.batch) + " × " + shortest(n.length) + " tokens a step, rate " +
+         shortest(n.learning_rate) + ", warm-up " + shortest(n.warmup) + ", dropout " + shortest(n.dropout) +
+         ", vocabulary " + shortest(n.vocabulary) + ", steps " + shortest(n.steps) + " by " + shortest(n.epoch_steps);
+}
+
+/// Throws ConfigError for a name that is no row, and for a row named twice.
+std::vector<std::string> read_rows(const std::string& text) {
+  std::vector<std::string> names = split_at_commas(text);
+  std::set<std::string> seen;
+  for (const std::string& name : names) {
+    (void)find_row(name);
+    if (!seen.insert(name).second) fail<ConfigError>("--rows", "each row once", name + " twice", "name it once");
+  }
+  return names;
 }
 
 }  // namespace
 
-std::string Settings::key() const {
-  char options[160];
-  std::snprintf(options, sizeof options, "sentences %td, tau %g of %s, sigma %g, head %s, attack %g", sentences,
-                temperature, compare.c_str(), deviation, head.c_str(), attack);
-  return "paper 1: " + extents(first) + "; paper 2: " + extents(second) + "; " + options;
+std::string Network::name() const {
+  return shortest(blocks) + " × " + shortest(width) + ", " + shortest(heads) + " heads, " + shortest(chosen) + " of " +
+         shortest(experts) + " experts";
 }
 
-Settings read_settings(int argc, char** argv) {
+std::string Settings::key() const {
+  return "paper 1: " + extents(first) + "; paper 2: " + extents(second) + "; sentences " + shortest(sentences) +
+         ", evaluation rows " + shortest(evaluation_rows) + ", tau " + shortest(temperature) + " of " + compare +
+         ", sigma " + shortest(deviation) + ", head " + head + ", attack " + shortest(attack);
+}
+
+Settings read_settings(const std::vector<std::string>& arguments) {
   Settings s;
-  CLI::App app(
-      "Next-word prediction with the networks of \"Neural Inhibition Improves Dynamic Routing and Mixture of Experts\" "
-      "and "
-      "\"Mutual-Inform SMoE\".");
-  s.rows = {"baseline", "moe",  "random",          "glu",           "pretext", "posttext",
-            "global",   "smoe", "smoe-similarity", "smoe-attention"};
-  app.add_option("--rows", s.rows,
-                 "rows of the tables, comma-separated; inhibition+router for any pair, @all without the causal mask of "
-                 "the routing")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_option("--data", s.data,
-                 "a text file, or a folder of .txt and .txt.gz files, one domain each, a sentence a line; without it: "
-                 "built-in grammars");
-  app.add_option("--size", s.size, "of the second paper's network")
-      ->check(CLI::IsMember({"small", "medium"}))
-      ->capture_default_str();
-  app.add_option("--seeds", s.seeds, "runs of each row")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--sentences", s.sentences, "the first so many of each domain; 0: all")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  // Of both networks, where given.
-  struct Extents {
-    Index blocks = 0, width = 0, heads = 0, experts = 0, chosen = 0, length = 0, batch = 0, vocabulary = 0, steps = 0,
-          epoch_steps = 0, warmup = -1;
-    double learning_rate = 0, dropout = -1;
-  } given;
-  const auto extent = [&](const char* name, Index& value, const char* what) {
-    app.add_option(name, value, what)->check(CLI::PositiveNumber);
+  s.out = "out/language_model";
+  const std::string rows = "baseline,moe,random,glu,pretext,posttext,global,smoe,smoe-similarity,smoe-attention";
+  s.rows = read_rows(rows);
+  Options options(
+      "language_model",
+      "Next-word prediction with the networks of \"Neural Inhibition Improves Dynamic Routing and Mixture of\n"
+      "Experts\" and \"Mutual-Inform SMoE\".");
+  std::string names;
+  for (const Row& row : paper_rows()) names += row.name + ", ";
+  options.value("--rows", "NAMES",
+                "rows of the tables, separated by commas: " + names +
+                    "or INHIBITION+ROUTER of random, glu, pretext, posttext, global and linear, similarity, "
+                    "attention; @all behind a name lifts the causal mask of its routing (default " +
+                    rows + ")",
+                [&](const std::string& text) { s.rows = read_rows(text); });
+  options.choice("--size", s.size, {"small", "medium"}, "the second paper's network");
+  options.number("--sentences", s.sentences, {0, 1000000000}, "sentences read of each domain; 0: all");
+  // What replaces an extent of both networks.
+  std::vector<std::function<void(Network&)>> changes;
+  const auto extent = [&]<class Number>(const std::string& name, Number Network::* member, Limits<Number> limits,
+                                        const std::string& help) {
+    options.value(name, "N", help + " (" + describe(limits) + ")",
+                  [&changes, name, member, limits](const std::string& text) {
+                    changes.push_back(
+                        [member, value = number_of(name, text, limits)](Network& network) { network.*member = value; });
+                  });
   };
-  extent("--blocks", given.blocks, "instead of the papers'");
-  extent("--width", given.width, "instead of the papers'");
-  extent("--heads", given.heads, "instead of the papers'");
-  extent("--experts", given.experts, "instead of the papers'");
-  extent("--chosen", given.chosen, "experts a token, instead of the papers'");
-  extent("--length", given.length, "tokens a row, instead of 32 and 512");
-  extent("--batch", given.batch, "rows a step, instead of the papers'");
-  extent("--vocabulary", given.vocabulary, "words, instead of 8,500 and 30,000");
-  extent("--steps", given.steps, "instead of three epochs, and of 60,000");
-  extent("--epoch-steps", given.epoch_steps, "between two evaluations, which fluctuation compares");
-  app.add_option("--lr", given.learning_rate, "Adam's, instead of the papers'")->check(CLI::PositiveNumber);
-  app.add_option("--warmup", given.warmup, "steps, instead of the papers'")->check(CLI::NonNegativeNumber);
-  app.add_option("--dropout", given.dropout, "instead of the papers'")->check(CLI::Range(0.0, 0.99));
-  app.add_option("--tau", s.temperature, "of similarity-inform")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--sigma", s.deviation, "of attention-inform")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--compare", s.compare, "what similarity compares")
-      ->check(CLI::IsMember({"features", "raw", "normalised"}))
-      ->capture_default_str();
-  app.add_option("--head", s.head, "which heads inform: the lowest entropy on average, of the batch, or all")
-      ->check(CLI::IsMember({"average", "batch", "all"}))
-      ->capture_default_str();
-  app.add_option("--attack", s.attack, "share of the words that the word-swap attack replaces")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  app.add_option("--evaluation-rows", s.evaluation_rows, "at most so many rows of validation and of test; 0: all")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option("--threads", s.threads, "of the CPU; 0: all processors")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option("--device", s.device, "cpu, or cuda:0 for the first GPU")->capture_default_str();
-  app.add_option("--precision", s.precision, "of products on a GPU")
-      ->check(CLI::IsMember({"tf32", "bf16", "strict"}))
-      ->capture_default_str();
-  app.add_option("--save-seconds", s.save_seconds, "least time between two checkpoints")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option("--out", s.out, "folder for results, tables and checkpoints")->capture_default_str();
-  app.add_flag("--resume", s.resume, "go on from the output folder");
-  app.add_flag("--quick", s.quick,
-               "a small profile for two cores: small networks, 400 steps a row, 3,000 sentences a domain");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
+  constexpr Limits<Index> kSteps{1, 1000000000};
+  extent("--blocks", &Network::blocks, {1, 1000}, "transformer blocks, instead of the papers'");
+  extent("--width", &Network::width, {1, 65536}, "channels of a token, instead of the papers'");
+  extent("--heads", &Network::heads, {1, 1024}, "heads of an attention, instead of the papers'");
+  extent("--experts", &Network::experts, {1, 1024}, "experts of a layer, instead of the papers'");
+  extent("--chosen", &Network::chosen, {1, 1024}, "experts a token, instead of the papers'");
+  extent("--length", &Network::length, {2, 1048576}, "tokens of a row, instead of 32 and 512");
+  extent("--batch", &Network::batch, {1, 65536}, "rows a training step, instead of the papers'");
+  extent("--vocabulary", &Network::vocabulary, {3, 10000000}, "words, instead of 8,500 and 30,000");
+  extent("--steps", &Network::steps, kSteps, "training steps, instead of three epochs and of 60,000");
+  extent("--epoch-steps", &Network::epoch_steps, kSteps, "steps between two evaluations, which fluctuation compares");
+  extent("--warmup", &Network::warmup, {0, 1000000000}, "steps of rising learning rate, instead of the papers'");
+  extent("--lr", &Network::learning_rate, {1e-12, 1}, "Adam's learning rate, instead of the papers'");
+  extent("--dropout", &Network::dropout, {0, .99}, "share of activations dropped, instead of the papers'");
+  options.number("--tau", s.temperature, {1e-6, 1e6}, "temperature of similarity-inform");
+  options.number("--sigma", s.deviation, {1e-6, 1e6}, "deviation of attention-inform");
+  options.choice("--compare", s.compare, {"features", "raw", "normalised"}, "what similarity-inform compares");
+  options.choice("--head", s.head, {"average", "batch", "all"},
+                 "which heads inform: the one of lowest entropy on average, of lowest entropy in the batch, or all");
+  options.number("--attack", s.attack, {0, 1}, "share of the words that the word-swap attack replaces");
+  options.number("--evaluation-rows", s.evaluation_rows, {0, 1000000000},
+                 "rows of validation and of test that are used; 0: all");
+  options.choice("--precision", s.precision, {"tf32", "bf16", "strict"}, "of products on a GPU");
+  add_call_options(options, s,
+                   "text file, or folder of .txt and .txt.gz files, one domain each, a sentence a line (default: "
+                   "built-in grammars, which are not text)",
+                   "a small profile for two cores: small networks, 400 steps a row, 3,000 sentences a domain");
+  parse_call(options, arguments);
+  options.exclude("--quick", "--size");
+  if (options.given("--precision") && !s.on_cuda())
+    fail<ConfigError>("--precision", "a GPU", "the CPU, whose products are exact",
+                      "add --device cuda:0, or leave it out");
+  if (s.profile == Profile::quick) {
+    if (!options.given("--sentences")) s.sentences = 3000;
+    if (!options.given("--evaluation-rows")) s.evaluation_rows = 512;
   }
-  for (int paper : {1, 2}) {
-    Network& n = paper == 1 ? s.first : s.second;
-    n = paper_network(paper, s.size, s.quick);
-    const auto take = [](auto& target, auto value, auto none) {
-      if (value != none) target = value;
-    };
-    for (const auto& [target, value] : {std::pair{&n.blocks, given.blocks},
-                                        {&n.width, given.width},
-                                        {&n.heads, given.heads},
-                                        {&n.experts, given.experts},
-                                        {&n.chosen, given.chosen},
-                                        {&n.length, given.length},
-                                        {&n.batch, given.batch},
-                                        {&n.vocabulary, given.vocabulary},
-                                        {&n.steps, given.steps},
-                                        {&n.epoch_steps, given.epoch_steps}})
-      take(*target, value, Index{0});
-    take(n.warmup, given.warmup, Index{-1});
-    take(n.learning_rate, given.learning_rate, 0.0);
-    take(n.dropout, given.dropout, -1.0);
+  for (const int paper : {1, 2}) {
+    Network& network = paper == 1 ? s.first : s.second;
+    network = paper_network(paper, s.size, s.profile);
+    for (const auto& change : changes) change(network);
   }
-  if (s.quick && s.sentences == 0) s.sentences = 3000;
-  if (s.quick && s.evaluation_rows == 0) s.evaluation_rows = 512;
-  if (s.on_cuda()) (void)papers::cuda_device(s.device);
-  for (const std::string& row : s.rows) (void)find_row(row);
+  for (const std::string& row : s.rows) check(s.network(find_row(row)));
   return s;
 }
 

@@ -7,7 +7,7 @@ namespace language_model {
 namespace {
 
 CudaOptions options(const Settings& settings, Index seed) {
-  return {.device = papers::cuda_device(settings.device),
+  return {.device = *settings.cuda_device,
           .seed = static_cast<std::uint64_t>(seed),
           .precision = settings.precision == "bf16"     ? Precision::bf16
                        : settings.precision == "strict" ? Precision::strict
@@ -139,7 +139,7 @@ nlohmann::json train_on_cuda(const Settings& settings, const Row& row, Index see
 
 nlohmann::json train_row_on_cuda(const Settings& settings, const Row& row, Index seed, const Data& data,
                                  const std::filesystem::path& checkpoint) {
-  require_cuda(cudaSetDevice(papers::cuda_device(settings.device)), "device");
+  require_cuda(cudaSetDevice(*settings.cuda_device), "device");
   const auto train = row.inhibition == "random"     ? train_on_cuda<RandomInhibition>
                      : row.inhibition == "glu"      ? train_on_cuda<GluInhibition>
                      : row.inhibition == "pretext"  ? train_on_cuda<PretextInhibition>

@@ -63,7 +63,7 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
   Adam<T> adam(parameters, {.learning_rate = network.learning_rate});
   const WarmUp rate{network.warmup};
   RunLog log(settings, row, seed, steps);
-  if (settings.resume && std::filesystem::exists(checkpoint))
+  if (settings.resumes() && std::filesystem::exists(checkpoint))
     log.load(io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration()));
   Evaluation known = runner.evaluate(model, data.validation);
   auto saved = papers::Clock::now();

@@ -110,6 +110,7 @@ int run_all(Settings settings) {
       settings.on_cuda() ? describe_cuda(settings) : Cpu<float>({.threads = settings.threads}).describe();
   const data::ImageSet set = load_data(settings);
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
+  papers::catch_interrupts();
   Report report(settings, set.source, machine);
   RunQueue(settings, set, report).work_off(settings.on_cuda() ? settings.replicas : 1);
   report.show();
@@ -119,5 +120,5 @@ int run_all(Settings settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return papers::run_program([&] { return run_all(read_settings(argc, argv)); });
+  return papers::run_program(argc, argv, [](const auto& arguments) { return run_all(read_settings(arguments)); });
 }

@@ -36,7 +36,7 @@ std::string mean_and_deviation(double mean, double deviation) {
 
 Report::Report(const Settings& settings, const std::string& source, const std::string& machine)
     : settings_(settings),
-      results_(settings.out, "mixed_numbers", settings.key() + ", data " + source, machine, settings.resume) {
+      results_(settings.out, "mixed_numbers", settings.key() + ", data " + source, machine, settings.resumes()) {
   results_.json()["settings"].update({{"data", source},
                                       {"recipe", settings.recipe},
                                       {"squares", settings.squares},

@@ -9,7 +9,7 @@ namespace {
 constexpr int kStepsPerGraph = 10;
 
 CudaOptions options(const Settings& settings, Index seed) {
-  return {.device = settings.cuda_device(), .seed = static_cast<std::uint64_t>(seed)};
+  return {.device = *settings.cuda_device, .seed = static_cast<std::uint64_t>(seed)};
 }
 
 /// Training and evaluation on a GPU: images, order and losses stay there, and the host launches captured steps.
@@ -100,7 +100,7 @@ class CudaRunner {
 
 /// The images, brought to the device by whoever comes first.
 const data::CudaImageSet& device_images(const Settings& settings, const data::ImageSet& set) {
-  require_cuda(cudaSetDevice(settings.cuda_device()), "device");
+  require_cuda(cudaSetDevice(*settings.cuda_device), "device");
   static const data::CudaImageSet images(set, data::Scaling(set));
   return images;
 }

@@ -51,7 +51,7 @@ Accuracy train(Runner& runner, Network& network, const Settings& settings, Index
   const auto accuracy = [&](std::span<const Index> numbers) {
     return accuracy_of(set, numbers, runner.right(network, numbers));
   };
-  if (settings.resume && std::filesystem::exists(checkpoint))
+  if (settings.resumes() && std::filesystem::exists(checkpoint))
     log.load(io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration()));
   auto saved = Clock::now();
   while (log.epoch() < settings.epochs) {

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include <neuroinhib/core/tensor.hpp>
+
+namespace papers {
+
+using neuroinhib::Index;
+
+/// The profiles exclude each other; `full` is what none means.
+enum class Profile { full, quick };
+
+/// What to do with the results that an output folder holds.
+enum class Earlier { refuse, resume, overwrite };
+
+/// What every experiment is told about a call.
+struct Call {
+  Index seeds = 1;
+  int threads = 0;                 ///< 0: all processors
+  std::optional<int> cuda_device;  ///< none: the CPU
+  double save_seconds = 60;        ///< between two checkpoints; 0: one after every step
+  std::filesystem::path data, out;
+  Profile profile = Profile::full;
+  Earlier earlier = Earlier::refuse;
+
+  [[nodiscard]] bool on_cuda() const { return cuda_device.has_value(); }
+  [[nodiscard]] bool resumes() const { return earlier == Earlier::resume; }
+};
+
+}  // namespace papers

@@ -1,0 +1,119 @@
+// The command lines of the papers' programs, without running them: limits, lists, names misspelt, options that exclude
+// each other.
+
+#include "../../examples/papers/options.hpp"
+
+#include "../../examples/papers/language_model/settings.hpp"
+#include "../../examples/papers/neural_inhibition/mixed_numbers/settings.hpp"
+#include "support.hpp"
+
+using namespace testing;
+using papers::Earlier;
+using papers::Profile;
+
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+mixed_numbers::Settings mixed(const Arguments& arguments) {
+  return mixed_numbers::read_settings(arguments);
+}
+language_model::Settings language(const Arguments& arguments) {
+  return language_model::read_settings(arguments);
+}
+/// What each program says to the same arguments.
+void check_refused(const Arguments& arguments, const std::vector<std::string>& words) {
+  check_error<ConfigError>([&] { (void)mixed(arguments); }, words);
+  check_error<ConfigError>([&] { (void)language(arguments); }, words);
+}
+
+}  // namespace
+
+TEST_CASE("options come in any order, after = or as the next word") {
+  const auto s =
+      mixed({"--rows=moe,glu", "--epochs", "7", "--data=/d=1", "--resume", "--device=cuda:3", "--lr", "1e-3"});
+  CHECK(s.rows == Arguments{"moe", "glu"});
+  CHECK(s.epochs == 7);
+  CHECK(s.data == "/d=1");
+  CHECK(s.earlier == Earlier::resume);
+  CHECK(s.cuda_device == 3);
+  CHECK(s.learning_rate == 1e-3);
+  CHECK(language({"--rows", "smoe-attention@all"}).rows == Arguments{"smoe-attention@all"});
+}
+
+TEST_CASE("what is given stays, whatever the profile, before and behind it") {
+  for (const Arguments& arguments : {Arguments{"--quick", "--epochs", "9"}, Arguments{"--epochs=9", "--quick"}}) {
+    const auto s = mixed(arguments);
+    CHECK(s.epochs == 9);
+    CHECK(s.samples == 16000);
+    CHECK(s.seeds == 1);
+  }
+  CHECK(language({"--quick"}).sentences == 3000);
+  CHECK(language({"--quick", "--sentences", "0"}).sentences == 0);
+  CHECK(language({"--quick", "--steps", "5"}).first.steps == 5);
+  CHECK(mixed({"--full"}).profile == Profile::full);
+}
+
+TEST_CASE("numbers have limits, and are digits to the last character") {
+  for (const char* text : {"abc", "0", "-1", "10001", "3x", "1e3", "", " 3", "99999999999999999999", "0x10", "+3"})
+    check_error<ConfigError>([&] { (void)mixed({"--epochs=" + std::string(text)}); }, {"--epochs: expected"});
+  check_error<ConfigError>([] { (void)mixed({"--epochs", "abc"}); }, {"a whole number from 1 to 10,000, got \"abc\""});
+  for (const char* text : {"nan", "inf", "0", "-1e-3", "1.5", "1e-400"}) check_refused({"--lr", text}, {"--lr"});
+  check_error<ConfigError>([] { (void)language({"--dropout", "1"}); }, {"a number from 0 to 0.99, got \"1\""});
+  check_error<ConfigError>([] { (void)language({"--tau", "0"}); }, {"--tau"});
+  check_error<ConfigError>([] { (void)language({"--sigma", "-1"}); }, {"--sigma", "\"-1\""});
+  check_refused({"--device", "cuda:x"}, {"--device", "0 to 255"});
+  check_refused({"--device", "cuda:-1"}, {"--device"});
+  check_refused({"--device", "gpu"}, {"cpu or cuda:N", "\"gpu\""});
+}
+
+TEST_CASE("a misspelt name is answered with the nearest one") {
+  check_refused({"--row", "moe"}, {"did you mean --rows?", "--help"});
+  check_refused({"--ot=x"}, {"did you mean --out?"});
+  check_refused({"moe"}, {"expected options such as --rows, got \"moe\"; "});
+  check_error<ConfigError>([] { (void)mixed({"--rows", "moe,globl"}); }, {"\"globl\"; did you mean global?"});
+  check_error<ConfigError>([] { (void)mixed({"--recipe", "papr"}); }, {"paper or clean", "did you mean paper?"});
+  check_error<ConfigError>([] { (void)language({"--rows", "smoe-similarty"}); }, {"did you mean smoe-similarity?"});
+}
+
+TEST_CASE("what cannot be meant is refused") {
+  check_refused({"--quick", "--full"}, {"--quick or --full, got both"});
+  check_refused({"--overwrite", "--resume"}, {"--resume or --overwrite, got both"});
+  check_refused({"--out", "a", "--out", "b"}, {"--out", "twice"});
+  check_refused({"--out"}, {"--out: expected a value"});
+  check_refused({"--out="}, {"--out: expected a value"});
+  check_refused({"--data", "--quick"}, {"--data: expected a value"});
+  check_refused({"--quick=yes"}, {"--quick: expected no value"});
+  check_refused({"--rows", "moe,moe"}, {"--rows", "moe twice"});
+  check_refused({"--rows", "moe,"}, {"--rows", "\"\""});
+  check_error<ConfigError>([] { (void)mixed({"--rows", "all,moe"}); }, {"moe twice"});
+  check_error<ConfigError>([] { (void)mixed({"--replicas", "2"}); }, {"--device cuda:0"});
+  check_error<ConfigError>([] { (void)language({"--precision", "bf16"}); }, {"--device cuda:0"});
+  check_error<ConfigError>([] { (void)language({"--quick", "--size", "small"}); }, {"--quick or --size"});
+  check_error<ConfigError>([] { (void)language({"--width", "16", "--heads", "3", "--rows", "moe"}); },
+                           {"--heads", "divides the width 16", "got 3"});
+  check_error<ConfigError>([] { (void)language({"--experts", "2", "--rows", "moe"}); },
+                           {"--chosen", "at most", "got 3"});
+  CHECK(language({"--experts", "2", "--rows", "smoe"}).second.experts == 2);
+  check_error<ConfigError>([] { (void)language({"--rows", "glu@all"}); }, {"no mask to lift"});
+  std::string arms = "smoe-similarity";
+  for (int i = 0; i < 20000; ++i) arms += "@all";
+  check_error<ConfigError>([&] { (void)language({"--rows", arms}); }, {"--rows"});
+}
+
+TEST_CASE("a key tells what a result depends on, and nothing else") {
+  CHECK(mixed({}).key() != mixed({"--lr", "5.0000001e-5"}).key());
+  CHECK(mixed({}).key() == mixed({"--seeds", "9", "--threads", "1", "--rows", "moe", "--device", "cuda:1"}).key());
+  for (const char* option : {"--epoch-steps", "--evaluation-rows", "--steps", "--vocabulary", "--sentences"})
+    CHECK(language({}).key() != language({option, "7"}).key());
+}
+
+TEST_CASE("help names every option with its limits") {
+  try {
+    (void)mixed({"--epochs", "2", "--help"});
+    FAIL("no help");
+  } catch (const papers::HelpWanted& help) {
+    CHECK(help.text.find("passes over the training images (1 to 10,000, default 35)") != std::string::npos);
+    CHECK(help.text.find("--overwrite") != std::string::npos);
+  }
+}
