@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <neuroinhib/backend/executor.hpp>
@@ -64,16 +65,18 @@ class Recording {
     last_ = ::new (backend_.arena().template allocate<Node>(1)) Node{last_, kept, &replay<Op>};
   }
 
-  /// Writes the gradient of a scalar into every tensor that wants one. Once a recording.
+  /// Writes the gradient of a scalar into every tensor that wants one. Throws ConfigError the second time.
   void backward(const Tensor<Scalar>& loss) {
     if (loss.size() != 1)
       fail<ShapeError>("backward", "a scalar loss", loss.shape.text(), "reduce it to one number first");
     if (!loss.wants_gradient())
       fail<ConfigError>("backward", "a loss that depends on a parameter", "one without gradient",
                         "compute it on this recording");
+    if (std::exchange(done_, true))
+      fail<ConfigError>("backward", "one backward pass a recording", "a second",
+                        "add the losses with sum() before, or record the step again");
     backend_.fill(loss.gradient_slot().data, 1, Scalar{1});
     for (const Node* node = last_; node != nullptr; node = node->before) node->run(backend_, node->op);
-    last_ = nullptr;
   }
 
   /// Throws NumericError if `loss` is not finite, naming the first operation of this step whose output is not.
@@ -132,6 +135,7 @@ class Recording {
   Mode mode_;
   const Node* last_ = nullptr;
   Output* outputs_ = nullptr;
+  bool done_ = false;
 };
 
 }  // namespace neuroinhib

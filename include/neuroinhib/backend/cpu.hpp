@@ -1,7 +1,12 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <limits>
+#include <mutex>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -11,6 +16,8 @@
 #endif
 
 #include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/backend/processors.hpp>
+#include <neuroinhib/backend/target.hpp>
 #include <neuroinhib/core/arena.hpp>
 #include <neuroinhib/core/random.hpp>
 #include <neuroinhib/core/tensor.hpp>
@@ -18,9 +25,52 @@
 namespace neuroinhib {
 
 struct CpuOptions {
-  int threads = 0;  ///< 0: as many as OpenMP offers; 1 where the program is built without OpenMP
+  int threads = 0;  ///< at most; 0: available_processors(), or OMP_NUM_THREADS; 1 in a program without OpenMP
   std::uint64_t seed = 0;
+  /// What a thread must get to do before it joins a loop, in units of namespace cost: about ten microseconds. 1 lets
+  /// threads join wherever there is more than one iteration.
+  Index least_work = Index{1} << 15;
 };
+
+namespace detail {
+
+/// The exception of the lowest iteration of a parallel loop, so that it is the same at any number of threads.
+class FirstException {
+ public:
+  /// Runs iteration i, unless an earlier one has failed.
+  template <class Iteration>
+  void guard(Index i, const Iteration& iteration) {
+    if (i > lowest_.load(std::memory_order_relaxed)) return;
+    try {
+      iteration();
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (i > lowest_) return;
+      lowest_ = i;
+      exception_ = std::current_exception();
+    }
+  }
+  void rethrow() const {
+    if (exception_) std::rethrow_exception(exception_);
+  }
+
+ private:
+  std::atomic<Index> lowest_{std::numeric_limits<Index>::max()};
+  std::mutex mutex_;
+  std::exception_ptr exception_;
+};
+
+}  // namespace detail
+
+/// What a kernel's iteration costs, in units of one multiply-add on numbers that stream by from memory.
+namespace cost {
+inline constexpr Index exponential = 8;  ///< one exp, tanh or logarithm
+inline constexpr Index random = 16;      ///< one random number
+/// Multiply-adds of a product, whose numbers stay in registers.
+[[nodiscard]] constexpr Index multiply_adds(Index count) { return count / 8; }
+}  // namespace cost
+
+inline namespace NEUROINHIB_TARGET {
 
 /// The CPU, computing in T (float or double). As an executor it is inference: nothing is recorded, random inhibition
 /// and dropout are off. Results live until the next begin_step(). One Cpu serves one calling thread.
@@ -32,11 +82,16 @@ class Cpu {
   using Backend = Cpu;
 
   explicit Cpu(const CpuOptions& options = {})
-      : threads_(options.threads > 0 ? options.threads : available_threads()), random_{options.seed, 0} {
+      : threads_(options.threads > 0 ? options.threads : default_threads()),
+        least_work_(options.least_work),
+        random_{options.seed, 0} {
     if (options.threads < 0)
       fail<ConfigError>("Cpu", "threads ≥ 0", std::to_string(options.threads), "use 0 for all processors");
+    if (options.least_work < 1)
+      fail<ConfigError>("Cpu", "least_work ≥ 1", std::to_string(options.least_work), "use 1 for threads everywhere");
   }
 
+  /// The most that take part in one operation.
   [[nodiscard]] int threads() const { return threads_; }
   /// Host memory of the step.
   [[nodiscard]] Arena<HostMemory>& arena() { return arena_; }
@@ -75,41 +130,51 @@ class Cpu {
 #endif
   }
 
-  /// Calls body(i) for i in [0, count) on all threads; iterations must not depend on one another.
+  /// Calls body(i) for i in [0, count); iterations must not depend on one another. `cost`: of one iteration, roughly,
+  /// in the units of namespace cost. As many threads take part as the work pays for. The exception of the lowest
+  /// iteration that throws one comes out; later iterations may not have run then.
+  template <class Body>
+  void parallel_for(Index count, Index cost, const Body& body) const {
+    if (const int team = team_of(count, cost); team > 1) {
+#if defined(_OPENMP)
+      detail::FirstException first;
+#pragma omp parallel for num_threads(team) schedule(static)
+      for (Index i = 0; i < count; ++i) first.guard(i, [&] { call(body, i); });
+      return first.rethrow();
+#endif
+    }
+    for (Index i = 0; i < count; ++i) call(body, i);
+  }
+  /// The same for iterations of one element each.
   template <class Body>
   void parallel_for(Index count, const Body& body) const {
-#if defined(_OPENMP)
-    if (count > 1 && threads_ > 1) {
-#pragma omp parallel for num_threads(threads_) schedule(static)
-      for (Index i = 0; i < count; ++i) call(body, i);
-      return;
-    }
-#endif
-    for (Index i = 0; i < count; ++i) call(body, i);
+    parallel_for(count, 1, body);
   }
 
   /// As parallel_for, with `elements` of scratch memory a thread, handed to body(i, scratch). Work is dealt out one
   /// iteration at a time, for uneven tasks.
   template <class Body>
-  void parallel_tasks(Index count, Index elements, const Body& body) {
+  void parallel_tasks(Index count, Index cost, Index elements, const Body& body) {
+    const int team = team_of(count, cost);
     const ArenaScope scope(arena_);
     const Index stride = (elements + kPad - 1) / kPad * kPad;
-    T* scratch = arena_.allocate<T>(stride * threads_);
+    T* scratch = arena_.allocate<T>(stride * team);
+    if (team > 1) {
 #if defined(_OPENMP)
-    if (count > 1 && threads_ > 1) {
-#pragma omp parallel for num_threads(threads_) schedule(dynamic, 1)
-      for (Index i = 0; i < count; ++i) call(body, i, scratch + stride * omp_get_thread_num());
-      return;
-    }
+      detail::FirstException first;
+#pragma omp parallel for num_threads(team) schedule(dynamic, 1)
+      for (Index i = 0; i < count; ++i) first.guard(i, [&] { call(body, i, scratch + stride * omp_get_thread_num()); });
+      return first.rethrow();
 #endif
+    }
     for (Index i = 0; i < count; ++i) call(body, i, scratch);
   }
 
-  /// Calls body(begin, end) for blocks of `grain` elements (the last may be shorter). Blocks do not depend on the
-  /// number of threads, so neither does which elements fall into a vector loop's tail.
+  /// Calls body(begin, end) for blocks of `grain` elements (the last may be shorter), `cost` being an element's. Blocks
+  /// do not depend on the number of threads, so neither does which elements fall into a vector loop's tail.
   template <class Body>
-  void parallel_blocks(Index count, Index grain, const Body& body) const {
-    parallel_for((count + grain - 1) / grain,
+  void parallel_blocks(Index count, Index cost, Index grain, const Body& body) const {
+    parallel_for((count + grain - 1) / grain, std::min(count, grain) * cost,
                  [&](Index block) { body(block * grain, std::min(count, (block + 1) * grain)); });
   }
 
@@ -173,17 +238,25 @@ class Cpu {
     body(i, scratch...);
   }
 
-  [[nodiscard]] static int available_threads() {
+  /// Threads that work of `count` iterations of that cost pays for. A thread that joins costs microseconds, and
+  /// milliseconds where another process has its processor.
+  [[nodiscard]] int team_of(Index count, Index cost) const {
+    const Index paid = count * std::max<Index>(cost, 1) / least_work_;
+    return static_cast<int>(std::clamp<Index>(std::min(paid, count), 1, threads_));
+  }
+  [[nodiscard]] static int default_threads() {
 #if defined(_OPENMP)
-    return omp_get_max_threads();
+    return std::getenv("OMP_NUM_THREADS") != nullptr ? omp_get_max_threads() : available_processors();
 #else
     return 1;
 #endif
   }
   int threads_;
+  Index least_work_;
   Arena<HostMemory> arena_;
   RandomState random_;
   std::uint32_t streams_ = 0;
 };
 
+}  // namespace NEUROINHIB_TARGET
 }  // namespace neuroinhib

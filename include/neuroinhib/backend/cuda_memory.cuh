@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <limits>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -52,6 +53,8 @@ struct CudaMemory {
   static constexpr const char* kName = "CUDA memory";
   static constexpr std::size_t kAlignment = 256;
 
+  /// No limit of ours: allocate() tells how much is free.
+  static std::size_t total() { return std::numeric_limits<std::size_t>::max(); }
   /// Throws CudaError with the bytes asked for and those that are free.
   static void* allocate(std::size_t bytes) {
     const detail::DriverLock lock(detail::driver());

@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <cstring>
 
-namespace neuroinhib::simd {
+#include <neuroinhib/backend/target.hpp>
+
+namespace neuroinhib::simd::inline NEUROINHIB_TARGET {
 
 /// The widest vector register of the target the program is compiled for, and how many there are (16, or 32).
 #if defined(__AVX512F__)
@@ -34,4 +36,4 @@ struct Vector {
   }
 };
 
-}  // namespace neuroinhib::simd
+}  // namespace neuroinhib::simd::inline NEUROINHIB_TARGET

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string>
 #include <vector>
 
+#include <neuroinhib/core/error.hpp>
 #include <neuroinhib/core/memory.hpp>
 
 namespace neuroinhib {
@@ -20,6 +22,7 @@ class Arena {
     for (const Block& block : blocks_) Memory::release(block.memory);
   }
 
+  /// Throws Error where a step asks for more memory than there is.
   [[nodiscard]] void* allocate(std::size_t bytes) {
     bytes = rounded(bytes);
     while (current_ < blocks_.size() && used_ + bytes > blocks_[current_].bytes) next_block();
@@ -69,7 +72,12 @@ class Arena {
   }
   void grow(std::size_t bytes) {
     const std::size_t last = blocks_.empty() ? kFirstBlock / 2 : blocks_.back().bytes;
-    const std::size_t size = rounded(std::max(bytes, 2 * last));
+    const std::size_t total = Memory::total(), held = filled_;
+    if (bytes > total - std::min(total, held))
+      fail<Error>("step memory", "at most the machine's " + std::to_string(total >> 20) + " MiB",
+                  std::to_string((held + bytes) >> 20) + " MiB since the last begin_step()",
+                  "call begin_step() before every step of inference, or use a smaller batch or model");
+    const std::size_t size = rounded(std::max(bytes, std::min(2 * last, total - held)));
     blocks_.push_back({Memory::allocate(size), size});
   }
 

@@ -44,11 +44,10 @@ struct RandomStream {
   std::uint64_t step = 0;
   std::uint32_t stream = 0;
 
+  /// Block i < 2^48 of a step < 2^48: the last word of the counter holds the upper 16 bits of both.
   NEUROINHIB_DEVICE [[nodiscard]] RandomWords block(Index i) const {
-    // 2^32 blocks of four a stream; the step takes the upper 64 bits of the counter.
-    return philox({{static_cast<std::uint32_t>(i), stream, static_cast<std::uint32_t>(step),
-                    static_cast<std::uint32_t>(step >> 32)}},
-                  seed);
+    const auto upper = static_cast<std::uint32_t>(step >> 32) | static_cast<std::uint32_t>(i >> 32) << 16;
+    return philox({{static_cast<std::uint32_t>(i), stream, static_cast<std::uint32_t>(step), upper}}, seed);
   }
   NEUROINHIB_DEVICE [[nodiscard]] std::uint32_t word(Index i) const { return block(i / 4)[i % 4]; }
   template <class T>

@@ -2,7 +2,12 @@
 
 #include <cstddef>
 #include <cstring>
+#include <limits>
 #include <new>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
 
 namespace neuroinhib {
 
@@ -11,6 +16,16 @@ struct HostMemory {
   static constexpr const char* kName = "host memory";
   static constexpr std::size_t kAlignment = 64;
   static void* allocate(std::size_t bytes) { return ::operator new(bytes, std::align_val_t{kAlignment}); }
+  /// Bytes that the machine has.
+  static std::size_t total() {
+#if defined(_SC_PHYS_PAGES)
+    static const auto bytes =
+        static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    return bytes;
+#else
+    return std::numeric_limits<std::size_t>::max();
+#endif
+  }
   static void release(void* memory) noexcept { ::operator delete(memory, std::align_val_t{kAlignment}); }
   static void clear(void* target, std::size_t bytes) { std::memset(target, 0, bytes); }
   static void copy(void* target, const void* source, std::size_t bytes) { std::memmove(target, source, bytes); }

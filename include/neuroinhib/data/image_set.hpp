@@ -89,7 +89,7 @@ template <Executor Ex>
   std::array<T, 256> scaled;
   for (std::size_t p = 0; p < 256; ++p) scaled[p] = static_cast<T>(scaling(static_cast<std::uint8_t>(p)));
   Batch<T> batch{ex.backend().tensor({count, set.height, set.width, 1}, false), ex.integers({count})};
-  ex.backend().parallel_for(count, [&](Index b) {
+  ex.backend().parallel_for(count, size, [&](Index b) {
     const Index number = numbers[static_cast<std::size_t>(b)];
     const auto image = set.image(number);
     for (Index i = 0; i < size; ++i) batch.images[b * size + i] = scaled[image[static_cast<std::size_t>(i)]];

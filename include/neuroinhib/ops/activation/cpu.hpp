@@ -1,20 +1,15 @@
 #pragma once
 
-#include <Eigen/Core>
 #include <cmath>
 
 #include <neuroinhib/backend/cpu.hpp>
+#include <neuroinhib/backend/eigen.hpp>
 #include <neuroinhib/ops/activation/scalar.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 /// Elements that a thread takes at a time in elementwise kernels.
 inline constexpr Index kElementBlock = 4096;
-
-template <class T>
-using ArrayMap = Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>;
-template <class T>
-using ConstArrayMap = Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>;
 
 /// f over `count` elements; x and y may be the same.
 template <class T>
@@ -49,7 +44,7 @@ void times_slope(Activation kind, const T* dy, const T* y, T* dx, Index count) {
 
 template <class T>
 void forward(Cpu<T>& cpu, const Activate<T>& op) {
-  cpu.parallel_blocks(op.x.size(), kElementBlock, [&](Index begin, Index end) {
+  cpu.parallel_blocks(op.x.size(), cost::exponential, kElementBlock, [&](Index begin, Index end) {
     apply_activation(op.kind, op.x.data + begin, op.y.data + begin, end - begin);
     if (op.other.defined())
       for (Index i = begin; i < end; ++i) op.y[i] *= op.other[i];
@@ -62,7 +57,7 @@ void backward(Cpu<T>& cpu, const Activate<T>& op) {
   const auto dother = op.other.gradient_slot();
   const auto dx = op.x.gradient_slot();
   const bool from_output = derivative_from_output(op.kind) && !op.other.defined();
-  cpu.parallel_blocks(op.x.size(), kElementBlock, [&](Index begin, Index end) {
+  cpu.parallel_blocks(op.x.size(), cost::exponential, kElementBlock, [&](Index begin, Index end) {
     if (dother) {
       T values[kElementBlock];
       apply_activation(op.kind, op.x.data + begin, values, end - begin);
@@ -76,4 +71,4 @@ void backward(Cpu<T>& cpu, const Activate<T>& op) {
   });
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -1,16 +1,15 @@
 #pragma once
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
 
+#include <neuroinhib/backend/eigen.hpp>
 #include <neuroinhib/ops/attention/op.hpp>
 #include <neuroinhib/ops/product/cpu.hpp>
 
-namespace neuroinhib::ops {
-namespace stream {
+namespace neuroinhib::ops::stream::inline NEUROINHIB_TARGET {
 
 /// A task holds so many panels of queries (or of keys, for the keys' gradients), packed once; kRows of the other side
 /// meet them at a time.
@@ -25,7 +24,7 @@ inline constexpr T kHidden = -std::numeric_limits<T>::infinity();
 template <class T>
 using Panel = Eigen::Array<T, product::kWidth<T>, 1>;
 template <class T>
-using Lanes = Eigen::Map<Panel<T>>;
+using Lanes = ArrayMap<T, product::kWidth<T>>;
 
 /// Rows of lanes, panel after panel: as it stands, the packed factor of a product over its rows.
 template <class T>
@@ -329,7 +328,9 @@ void column_pass(const Stream<T>& s, const StreamGradient<T>& g, LaneBlock<T, fa
 template <class T, class Task>
 void for_each_block(Cpu<T>& cpu, const Stream<T>& s, Index extent, const Task& task) {
   const Index blocks = product::ceil_div(extent, kLanes<T>);
-  cpu.parallel_tasks(s.sight.count * s.heads * blocks, Scratch<T>::size(s), [&](Index number, T* memory) {
+  const Index cost =
+      kLanes<T> * s.sight.keys * (cost::exponential + cost::multiply_adds(s.key_width + s.value_width));
+  cpu.parallel_tasks(s.sight.count * s.heads * blocks, cost, Scratch<T>::size(s), [&](Index number, T* memory) {
     const Index begin = number % blocks * kLanes<T>, rest = number / blocks;
     task(rest / s.heads, rest % s.heads, begin, std::min(extent, begin + kLanes<T>), Scratch<T>(s, memory));
   });
@@ -361,7 +362,7 @@ void run_backward(Cpu<T>& cpu, const Stream<T>& s, const StreamGradient<T>& g) {
 /// ⟨dy_i, y_i⟩ of every row and head.
 template <class T>
 void inner_products(Cpu<T>& cpu, const Stream<T>& s, const HeadRows<const T>& dy, T* delta) {
-  cpu.parallel_for(s.rows(), [&](Index row) {
+  cpu.parallel_for(s.rows(), s.heads * s.value_width, [&](Index row) {
     for (Index h = 0; h < s.heads; ++h) {
       const T *a = dy.at(row, h), *b = s.y.at(row, h);
       T sum = 0;
@@ -371,7 +372,9 @@ void inner_products(Cpu<T>& cpu, const Stream<T>& s, const HeadRows<const T>& dy
   });
 }
 
-}  // namespace stream
+}  // namespace neuroinhib::ops::stream::inline NEUROINHIB_TARGET
+
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>& cpu, const Attention<T>& op) {
@@ -390,4 +393,4 @@ void backward(Cpu<T>& cpu, const Attention<T>& op) {
   stream::run_backward(cpu, s, op.gradient(cpu, delta));
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -3,8 +3,7 @@
 #include <neuroinhib/ops/attention/cpu.hpp>
 #include <neuroinhib/ops/attention_inform/op.hpp>
 
-namespace neuroinhib::ops {
-namespace inform {
+namespace neuroinhib::ops::inform::inline NEUROINHIB_TARGET {
 
 /// A matrix in memory: rows `stride` apart, and what lies `step` apart within one.
 template <class T>
@@ -51,12 +50,12 @@ struct Factors {
     multiply<T>(cpu, dv, dv, features, weight(op).transposed(), weight(op), {gram, dv}, false);
     multiply<T>(cpu, keys, dv, dv, values(op), {gram, dv}, {projected, dv}, false);
     const auto q = columns_of(op.q.tensor, op.q.first, d), k = columns_of(op.k.tensor, op.k.first, d);
-    cpu.parallel_for(rows, [&](Index row) {
+    cpu.parallel_for(rows, width, [&](Index row) {
       T* to = queries + row * width;
       for (Index c = 0; c < d; ++c) to[c] = of_q * q.at(row, head)[c];
       for (Index c = d; c < width; ++c) to[c] *= of_u;
     });
-    cpu.parallel_for(keys, [&](Index row) {
+    cpu.parallel_for(keys, 2 * width, [&](Index row) {
       T *to = keys_values + row * width, length = 0;
       const T* v = values(op).row(row);
       std::copy_n(k.at(row, head), d, to);
@@ -81,7 +80,7 @@ struct Factors {
 template <class T>
 void join(Cpu<T>& cpu, const AttentionInform<T>& op, const T* parts, const T* entropies, const T* selves) {
   const Index rows = op.y.rows(), experts = op.e.cols(), heads = op.heads;
-  cpu.parallel_for(rows, [&](Index row) {
+  cpu.parallel_for(rows, heads * (experts + 2 * cost::exponential), [&](Index row) {
     T* log_sum = op.log_sum.data + row * heads;
     const T* attention = op.attention_log_sum.data + row * heads;
     T largest = log_sum[0] - attention[0], sum = 0;
@@ -102,7 +101,9 @@ void join(Cpu<T>& cpu, const AttentionInform<T>& op, const T* parts, const T* en
   });
 }
 
-}  // namespace inform
+}  // namespace neuroinhib::ops::inform::inline NEUROINHIB_TARGET
+
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>& cpu, const AttentionInform<T>& op) {
@@ -124,7 +125,9 @@ void forward(Cpu<T>& cpu, const AttentionInform<T>& op) {
   if (joined) inform::join(cpu, op, parts, entropies, selves);
 }
 
-namespace inform {
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET
+
+namespace neuroinhib::ops::inform::inline NEUROINHIB_TARGET {
 
 /// What the stream's gradients of one head mean for q, k, v, u and W_h.
 template <class T>
@@ -132,14 +135,14 @@ void pass_on(Cpu<T>& cpu, const AttentionInform<T>& op, const Factors<T>& f, T* 
              const StreamGradient<T>& slots, const GradientSlot<T>& du, const GradientSlot<T>& dw) {
   const Index width = op.width(), features = op.u.cols();
   const T of_q = 1 / std::sqrt(static_cast<T>(f.d)), of_u = op.factor / op.variance, of_v = op.factor * of_u;
-  cpu.parallel_for(f.rows, [&](Index row) {
+  cpu.parallel_for(f.rows, width, [&](Index row) {
     T* from = dqueries + row * width;
     if (slots.dq)
       for (Index c = 0; c < f.d; ++c) slots.dq.put(row, f.head, c, of_q * from[c]);
     for (Index c = f.d; c < width; ++c) from[c] *= of_u;
   });
   T* weighted = cpu.template kernel_memory<T>(f.keys * f.dv);
-  cpu.parallel_for(f.keys, [&](Index row) {
+  cpu.parallel_for(f.keys, 2 * width, [&](Index row) {
     const T *from = dkeys + row * width, *v = f.values(op).row(row), slope = of_v * dbiases[row];
     if (slots.dk)
       for (Index c = 0; c < f.d; ++c) slots.dk.put(row, f.head, c, from[c]);
@@ -158,7 +161,9 @@ void pass_on(Cpu<T>& cpu, const AttentionInform<T>& op, const Factors<T>& f, T* 
   multiply<T>(cpu, features, f.dv, f.dv, f.weight(op), {moments, f.dv}, target, true);
 }
 
-}  // namespace inform
+}  // namespace neuroinhib::ops::inform::inline NEUROINHIB_TARGET
+
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void backward(Cpu<T>& cpu, const AttentionInform<T>& op) {
@@ -197,4 +202,4 @@ void backward(Cpu<T>& cpu, const AttentionInform<T>& op) {
   }
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

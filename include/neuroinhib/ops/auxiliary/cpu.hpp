@@ -7,7 +7,7 @@
 #include <neuroinhib/ops/auxiliary/scalar.hpp>
 #include <neuroinhib/ops/softmax/cpu.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>&, const Importance<T>& op) {
@@ -124,4 +124,4 @@ void backward(Cpu<T>&, const BalanceLoss<T>& op) {
     slot.put(i, factor * scaled_share<T>(op.plan, i % op.plan.experts));
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

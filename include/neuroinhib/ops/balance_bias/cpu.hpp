@@ -3,7 +3,7 @@
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/balance_bias/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>&, const BalanceBias<T>& op) {
@@ -13,4 +13,4 @@ void forward(Cpu<T>&, const BalanceBias<T>& op) {
 template <class T>
 void backward(Cpu<T>&, const BalanceBias<T>&) {}
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

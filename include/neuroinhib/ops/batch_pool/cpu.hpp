@@ -5,17 +5,17 @@
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/batch_pool/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>& cpu, const BatchPool<T>& op) {
   const Index rows = op.x.rows(), width = op.x.cols();
   if (op.pooling == Pooling::row) {
-    cpu.parallel_for(op.y.rows(),
+    cpu.parallel_for(op.y.rows(), width,
                      [&](Index b) { std::copy_n(op.x.data + b % rows * width, width, op.y.data + b * width); });
     return;
   }
-  cpu.parallel_for(width, [&](Index c) {
+  cpu.parallel_for(width, 2 * rows, [&](Index c) {
     Ranked<T> best(op.x(0, c), 0);
     T sum = best.score;
     for (Index row = 1; row < rows; ++row) {
@@ -33,7 +33,7 @@ void backward(Cpu<T>& cpu, const BatchPool<T>& op) {
   const auto dx = op.x.gradient_slot();
   const Index rows = op.x.rows(), width = op.x.cols();
   const T* dy = op.y.gradient;
-  cpu.parallel_for(rows, [&](Index row) {
+  cpu.parallel_for(rows, 2 * width, [&](Index row) {
     for (Index c = 0; c < width; ++c) {
       T value = 0;
       switch (op.pooling) {
@@ -48,4 +48,4 @@ void backward(Cpu<T>& cpu, const BatchPool<T>& op) {
   });
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

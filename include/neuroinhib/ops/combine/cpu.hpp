@@ -5,12 +5,12 @@
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/combine/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>& cpu, const Combine<T>& op) {
   const Index width = op.y.cols(), chosen = op.plan.chosen();
-  cpu.parallel_for(op.plan.tokens(), [&](Index token) {
+  cpu.parallel_for(op.plan.tokens(), chosen * width, [&](Index token) {
     T* y = op.y.data + token * width;
     std::fill_n(y, width, T{0});
     for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot) {
@@ -25,7 +25,7 @@ void backward(Cpu<T>& cpu, const Combine<T>& op) {
   const Index width = op.y.cols(), chosen = op.plan.chosen();
   const auto doutput = op.expert_output.gradient_slot();
   const auto dgates = op.gates.gradient_slot();
-  cpu.parallel_for(op.plan.tokens(), [&](Index token) {
+  cpu.parallel_for(op.plan.tokens(), 2 * chosen * width, [&](Index token) {
     const T* dy = op.y.gradient + token * width;
     for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot) {
       const Index first = op.plan.position[slot] * width;
@@ -39,4 +39,4 @@ void backward(Cpu<T>& cpu, const Combine<T>& op) {
   });
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -9,11 +9,16 @@
 
 /// Convolution without a column matrix. Channels last, the window of an output pixel is kernel_height runs of
 /// kernel_width · in contiguous numbers: row pointers into the image are the product's left operand as they stand.
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 /// The walk over one window, from its first number in the padded image.
 [[nodiscard]] inline product::Walk window_walk(const ConvExtents& e) {
   return {e.run(), 1, e.kernel_height, e.padded_width() * e.in};
+}
+
+/// Of one image's forward pass.
+[[nodiscard]] inline Index image_cost(const ConvExtents& e) {
+  return e.result_size() * (cost::exponential + cost::multiply_adds(e.window()));
 }
 
 /// Where in the padded image the window of each output pixel begins.
@@ -44,13 +49,13 @@ void forward(Cpu<T>& cpu, const Conv2d<T>& op) {
   const Index panels = product::ceil_div(e.out, product::kWidth<T>);
   const Index panel_size = e.window() * product::kWidth<T>;
   T* packed = cpu.arena().template allocate<T>(panels * panel_size);
-  cpu.parallel_for(panels, [&](Index panel) {
+  cpu.parallel_for(panels, panel_size, [&](Index panel) {
     const Index n = panel * product::kWidth<T>;
     product::pack_columns(e.window(), std::min(product::kWidth<T>, e.out - n), op.weight.data + n * e.window(),
                           e.window(), packed + panel * panel_size);
   });
   const Index* offsets = window_offsets(cpu, e);
-  cpu.parallel_tasks(e.images, e.result_size() + e.padded_size(), [&](Index image, T* scratch) {
+  cpu.parallel_tasks(e.images, image_cost(e), e.result_size() + e.padded_size(), [&](Index image, T* scratch) {
     const T* x = padded_image(op.x.data + image * e.image_size(), e, scratch + e.result_size());
     T* pooled = op.y.data + image * e.pool.out_size();
     T* y = op.pools() ? scratch : pooled;
@@ -83,7 +88,7 @@ template <class T>
 const T* pack_for_input_gradient(Cpu<T>& cpu, const Conv2d<T>& op, const ConvExtents& e) {
   const Index panels = product::ceil_div(e.run(), product::kWidth<T>), panel_size = e.out * product::kWidth<T>;
   T* packed = cpu.arena().template allocate<T>(e.kernel_height * panels * panel_size);
-  cpu.parallel_for(e.kernel_height * panels, [&](Index i) {
+  cpu.parallel_for(e.kernel_height * panels, e.out * product::kWidth<T>, [&](Index i) {
     const Index n = i % panels * product::kWidth<T>, first = i / panels * e.run() + n;
     product::pack_rows<T>(
         e.out, std::min(product::kWidth<T>, e.run() - n),
@@ -153,7 +158,8 @@ void backward(Cpu<T>& cpu, const Conv2d<T>& op) {
   T* bias_sums = cpu.arena().template allocate<T>(groups * e.out);
   const Index panel_size = e.pixels() * product::kWidth<T>, gradient_size = 2 * e.result_size();
 
-  cpu.parallel_tasks(groups, panel_size + gradient_size + e.padded_size(), [&](Index group, T* scratch) {
+  cpu.parallel_tasks(groups, 2 * image_cost(e) * product::ceil_div(e.images, groups),
+                     panel_size + gradient_size + e.padded_size(), [&](Index group, T* scratch) {
     T* const panel = scratch;
     T* const gradient = panel + panel_size;
     T* const padded = gradient + gradient_size;
@@ -177,7 +183,7 @@ void backward(Cpu<T>& cpu, const Conv2d<T>& op) {
     return sum;
   };
   if (dw)
-    cpu.parallel_for(e.window(), [&](Index w) {
+    cpu.parallel_for(e.window(), groups * e.out, [&](Index w) {
       for (Index c = 0; c < e.out; ++c)
         dw.put(c * e.window() + w, total(weight_sums, e.out * e.window(), w * e.out + c));
     });
@@ -185,4 +191,4 @@ void backward(Cpu<T>& cpu, const Conv2d<T>& op) {
     for (Index c = 0; c < e.out; ++c) db.put(c, total(bias_sums, e.out, c));
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

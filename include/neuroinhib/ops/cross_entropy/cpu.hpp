@@ -6,7 +6,7 @@
 #include <neuroinhib/ops/cross_entropy/op.hpp>
 #include <neuroinhib/ops/softmax/cpu.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>&, const CrossEntropy<T>& op) {
@@ -29,10 +29,10 @@ void backward(Cpu<T>& cpu, const CrossEntropy<T>& op) {
   const auto dlogits = op.logits.gradient_slot();
   const Index rows = op.logits.rows(), classes = op.logits.cols();
   const T factor = op.y.gradient[0] / static_cast<T>(rows);
-  cpu.parallel_for(rows, [&](Index row) {
+  cpu.parallel_for(rows, 2 * classes, [&](Index row) {
     for (Index c = 0; c < classes; ++c)
       dlogits.put(row * classes + c, factor * (op.probabilities(row, c) - (op.labels[row] == c ? T{1} : T{0})));
   });
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

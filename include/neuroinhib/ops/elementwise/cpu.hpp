@@ -3,11 +3,11 @@
 #include <neuroinhib/ops/activation/cpu.hpp>
 #include <neuroinhib/ops/elementwise/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>& cpu, const Sum<T>& op) {
-  cpu.parallel_blocks(op.y.size(), kElementBlock, [&](Index begin, Index end) {
+  cpu.parallel_blocks(op.y.size(), op.count, kElementBlock, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) op.y[i] = op.inputs[0][i];
     for (Index t = 1; t < op.count; ++t)
       for (Index i = begin; i < end; ++i) op.y[i] += op.inputs[t][i];
@@ -18,7 +18,7 @@ void forward(Cpu<T>& cpu, const Sum<T>& op) {
 template <class T>
 void pass_gradient(Cpu<T>& cpu, const Tensor<T>& y, const GradientSlot<T>& slot, T factor) {
   if (!slot) return;
-  cpu.parallel_blocks(y.size(), kElementBlock, [&](Index begin, Index end) {
+  cpu.parallel_blocks(y.size(), 1, kElementBlock, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) slot.put(i, factor * y.gradient[i]);
   });
 }
@@ -30,7 +30,7 @@ void backward(Cpu<T>& cpu, const Sum<T>& op) {
 
 template <class T>
 void forward(Cpu<T>& cpu, const Scale<T>& op) {
-  cpu.parallel_blocks(op.y.size(), kElementBlock, [&](Index begin, Index end) {
+  cpu.parallel_blocks(op.y.size(), 1, kElementBlock, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) op.y[i] = op.factor * op.x[i];
   });
 }
@@ -40,4 +40,4 @@ void backward(Cpu<T>& cpu, const Scale<T>& op) {
   pass_gradient(cpu, op.y, op.x.gradient_slot(), op.factor);
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -6,7 +6,7 @@
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/embedding/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>& cpu, const Embedding<T>& op) {
@@ -16,7 +16,7 @@ void forward(Cpu<T>& cpu, const Embedding<T>& op) {
       fail<ConfigError>("embedding", "ids from 0 to " + std::to_string(op.table.rows() - 1),
                         std::to_string(op.ids[row]) + " in row " + std::to_string(row),
                         "check the vocabulary that the text was read with");
-  cpu.parallel_for(op.y.rows(), [&](Index row) {
+  cpu.parallel_for(op.y.rows(), 2 * width, [&](Index row) {
     const T* word = op.table.data + op.ids[row] * width;
     for (Index c = 0; c < width; ++c) op.y[row * width + c] = op.scale * word[c];
     if (!op.positions.defined()) return;
@@ -32,7 +32,7 @@ void scatter(Cpu<T>& cpu, const Tensor<T>& table, const Tensor<T>& y, T scale, c
   if (!slot) return;
   const Index width = y.cols();
   if (!slot.add) cpu.fill(slot.data, table.size(), T{0});
-  cpu.parallel_blocks(width, 16, [&](Index begin, Index end) {
+  cpu.parallel_blocks(width, y.rows(), 16, [&](Index begin, Index end) {
     for (Index row = 0; row < y.rows(); ++row)
       for (Index c = begin; c < end; ++c) slot.data[target(row) * width + c] += scale * y.gradient[row * width + c];
   });
@@ -44,4 +44,4 @@ void backward(Cpu<T>& cpu, const Embedding<T>& op) {
   scatter(cpu, op.positions, op.y, T{1}, [&](Index row) { return op.first + row % op.length; });
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

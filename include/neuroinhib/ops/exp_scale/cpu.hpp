@@ -6,7 +6,7 @@
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/exp_scale/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>& cpu, const ExpScale<T>& op) {
@@ -27,4 +27,4 @@ void backward(Cpu<T>& cpu, const ExpScale<T>& op) {
   slot.put(0, sum);
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -5,7 +5,7 @@
 #include <neuroinhib/ops/grouped_linear/op.hpp>
 #include <neuroinhib/ops/product/cpu.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 /// Zeros in the rows of slots that no expert serves.
 template <class T>
@@ -18,9 +18,11 @@ void clear_unused(Cpu<T>& cpu, const RoutingPlan& plan, T* rows, Index width) {
 /// One product an expert, of `columns` columns and at most `depth` deep, in tasks of some columns of one expert:
 /// product(expert, begin, end, scratch).
 template <class T, class Product>
-void for_each_expert(Cpu<T>& cpu, Index experts, Index columns, Index depth, const Product& product) {
-  const Index width = product::task_columns(cpu, columns, experts), tasks = product::ceil_div(columns, width);
-  cpu.parallel_tasks(experts * tasks, product::scratch_size<T>(depth), [&](Index task, T* scratch) {
+void for_each_expert(Cpu<T>& cpu, const GroupedLinear<T>& op, Index columns, Index depth, const Product& product) {
+  const Index experts = op.plan.experts, width = product::task_columns(cpu, columns, experts);
+  const Index tasks = product::ceil_div(columns, width);
+  const Index cost = cost::multiply_adds(op.plan.slots() * op.in() * op.out() / (experts * tasks));
+  cpu.parallel_tasks(experts * tasks, cost, product::scratch_size<T>(depth), [&](Index task, T* scratch) {
     const Index begin = task % tasks * width;
     product(task / tasks, begin, std::min(columns, begin + width), scratch);
   });
@@ -30,7 +32,7 @@ template <class T>
 void forward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
   const Index in = op.in(), out = op.out();
   clear_unused(cpu, op.plan, op.y.data, out);
-  for_each_expert(cpu, op.plan.experts, out, in, [&](Index e, Index begin, Index end, T* scratch) {
+  for_each_expert(cpu, op, out, in, [&](Index e, Index begin, Index end, T* scratch) {
     const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
     const T* weight = op.weight.data + e * out * in;
     if (rows == 0) return;
@@ -51,7 +53,7 @@ template <class T>
 void slot_gradients(Cpu<T>& cpu, const GroupedLinear<T>& op, T* dx, bool add) {
   const Index in = op.in(), out = op.out();
   if (!add) clear_unused(cpu, op.plan, dx, in);
-  for_each_expert(cpu, op.plan.experts, in, out, [&](Index e, Index begin, Index end, T* scratch) {
+  for_each_expert(cpu, op, in, out, [&](Index e, Index begin, Index end, T* scratch) {
     const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
     if (rows == 0) return;
     product::columns_of<T>(
@@ -74,7 +76,7 @@ void backward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
       const ArenaScope scope(cpu.arena());
       T* slots = cpu.arena().template allocate<T>(op.plan.slots() * in);
       slot_gradients(cpu, op, slots, false);
-      cpu.parallel_for(op.plan.tokens(), [&](Index token) {
+      cpu.parallel_for(op.plan.tokens(), op.plan.chosen() * in, [&](Index token) {
         T* sum = dx.data + token * in;
         if (!dx.add) std::fill_n(sum, in, T{0});
         for (Index m = 0; m < op.plan.chosen(); ++m) {
@@ -85,7 +87,7 @@ void backward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
     }
   }
   if (const auto dw = op.weight.gradient_slot())
-    for_each_expert(cpu, op.plan.experts, in, op.plan.slots(), [&](Index e, Index begin, Index end, T* scratch) {
+    for_each_expert(cpu, op, in, op.plan.slots(), [&](Index e, Index begin, Index end, T* scratch) {
       const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
       product::columns_of<T>(
           begin, end, out, rows, out, [&](Index m) { return op.y.gradient + first * out + m; },
@@ -96,7 +98,7 @@ void backward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
           [&](Index m) { return dw.data + (e * out + m) * in; }, dw.add, scratch);
     });
   if (const auto db = op.bias.gradient_slot())
-    cpu.parallel_for(op.plan.experts, [&](Index e) {
+    cpu.parallel_for(op.plan.experts, op.plan.slots() / op.plan.experts * out, [&](Index e) {
       T* sum = db.data + e * out;
       if (!db.add) std::fill_n(sum, out, T{0});
       for (Index r = op.plan.offsets[e]; r < op.plan.offsets[e + 1]; ++r)
@@ -104,4 +106,4 @@ void backward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
     });
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

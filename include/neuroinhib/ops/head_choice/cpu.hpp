@@ -5,7 +5,7 @@
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/head_choice/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>&, const MeanEntropy<T>& op) {
@@ -31,4 +31,4 @@ void forward(Cpu<T>&, const LowestHead<T>& op) {
 template <class T>
 void backward(Cpu<T>&, const LowestHead<T>&) {}
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -1,25 +1,24 @@
 #pragma once
 
-#include <Eigen/Core>
 #include <cmath>
 
 #include <neuroinhib/backend/cpu.hpp>
+#include <neuroinhib/backend/eigen.hpp>
 #include <neuroinhib/ops/layer_norm/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>& cpu, const LayerNorm<T>& op) {
-  using Row = Eigen::Array<T, 1, Eigen::Dynamic>;
   const Index width = op.x.cols();
-  cpu.parallel_for(op.x.rows(), [&](Index row) {
-    const Eigen::Map<const Row> x(op.x.data + row * width, width);
-    Eigen::Map<Row> y(op.y.data + row * width, width);
+  cpu.parallel_for(op.x.rows(), 4 * width, [&](Index row) {
+    const ConstArrayMap<T> x(op.x.data + row * width, width);
+    ArrayMap<T> y(op.y.data + row * width, width);
     const T mean = x.mean();
     const T rstd = 1 / std::sqrt((x - mean).square().mean() + op.epsilon);
     y = (x - mean) * rstd;
     if (op.weight.defined())
-      y = y * Eigen::Map<const Row>(op.weight.data, width) + Eigen::Map<const Row>(op.bias.data, width);
+      y = y * ConstArrayMap<T>(op.weight.data, width) + ConstArrayMap<T>(op.bias.data, width);
     op.mean[row] = mean;
     op.rstd[row] = rstd;
   });
@@ -27,23 +26,22 @@ void forward(Cpu<T>& cpu, const LayerNorm<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const LayerNorm<T>& op) {
-  using Row = Eigen::Array<T, 1, Eigen::Dynamic>;
   const Index width = op.x.cols(), rows = op.x.rows();
   const T* dy = op.y.gradient;
   const auto normalised = [&](Index row, Index c) { return (op.x(row, c) - op.mean[row]) * op.rstd[row]; };
   if (const auto dx = op.x.gradient_slot())
-    cpu.parallel_tasks(rows, 2 * width, [&](Index row, T* scratch) {
-      Eigen::Map<Row> hat(scratch, width), slope(scratch + width, width);
-      hat = (Eigen::Map<const Row>(op.x.data + row * width, width) - op.mean[row]) * op.rstd[row];
-      slope = Eigen::Map<const Row>(dy + row * width, width);
-      if (op.weight.defined()) slope *= Eigen::Map<const Row>(op.weight.data, width);
+    cpu.parallel_tasks(rows, 6 * width, 2 * width, [&](Index row, T* scratch) {
+      ArrayMap<T> hat(scratch, width), slope(scratch + width, width);
+      hat = (ConstArrayMap<T>(op.x.data + row * width, width) - op.mean[row]) * op.rstd[row];
+      slope = ConstArrayMap<T>(dy + row * width, width);
+      if (op.weight.defined()) slope *= ConstArrayMap<T>(op.weight.data, width);
       const T mean = slope.mean(), inner = (slope * hat).mean();
       for (Index c = 0; c < width; ++c) dx.put(row * width + c, op.rstd[row] * (slope[c] - mean - hat[c] * inner));
     });
   const auto dw = op.weight.gradient_slot();
   const auto db = op.bias.gradient_slot();
   if (!dw && !db) return;
-  cpu.parallel_for(width, [&](Index c) {
+  cpu.parallel_for(width, 4 * rows, [&](Index c) {
     T weight = 0, bias = 0;
     for (Index row = 0; row < rows; ++row) {
       weight += dy[row * width + c] * normalised(row, c);
@@ -54,4 +52,4 @@ void backward(Cpu<T>& cpu, const LayerNorm<T>& op) {
   });
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -3,12 +3,12 @@
 #include <neuroinhib/ops/linear/op.hpp>
 #include <neuroinhib/ops/product/cpu.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 /// Adds up the rows of a [rows, columns] matrix, first row first.
 template <class T>
 void sum_rows(const Cpu<T>& cpu, const T* matrix, Index rows, Index columns, const GradientSlot<T>& sum) {
-  cpu.parallel_blocks(columns, 256, [&](Index begin, Index end) {
+  cpu.parallel_blocks(columns, rows, 256, [&](Index begin, Index end) {
     if (!sum.add) std::fill(sum.data + begin, sum.data + end, T{0});
     for (Index row = 0; row < rows; ++row)
       for (Index c = begin; c < end; ++c) sum.data[c] += matrix[row * columns + c];
@@ -19,7 +19,7 @@ template <class T>
 void forward(Cpu<T>& cpu, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0];
   if (op.bias.defined())
-    cpu.parallel_for(op.x.rows(), [&](Index row) { std::copy_n(op.bias.data, out, op.y.data + row * out); });
+    cpu.parallel_for(op.x.rows(), out, [&](Index row) { std::copy_n(op.bias.data, out, op.y.data + row * out); });
   product::multiply(
       cpu, op.x.rows(), out, in, 1, [&](Index m) { return op.x.data + m * in; },
       [&](Index k0, Index k1, Index n, Index columns, T* panel) {
@@ -51,4 +51,4 @@ void backward(Cpu<T>& cpu, const Linear<T>& op) {
   if (const auto db = op.bias.gradient_slot()) sum_rows(cpu, dy, rows, out, db);
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -7,7 +7,7 @@
 #include <neuroinhib/backend/simd.hpp>
 #include <neuroinhib/ops/max_pool2d/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 /// Calls visit(first channel, lanes) for a register's worth of channels at a time; a full one as a constant.
 template <class T, class Visit>
@@ -72,7 +72,7 @@ void unpool_image(const PoolExtents& e, const T* dy, const std::uint16_t* winner
 template <class T>
 void forward(Cpu<T>& cpu, const MaxPool2d<T>& op) {
   const PoolExtents e = pool_extents(op);
-  cpu.parallel_for(op.x.shape[0], [&](Index image) {
+  cpu.parallel_for(op.x.shape[0], e.out_size() * e.kernel * e.kernel, [&](Index image) {
     pool_image(e, op.x.data + image * e.in_size(), op.y.data + image * e.out_size(), op.winner + image * e.out_size());
   });
 }
@@ -81,10 +81,10 @@ template <class T>
 void backward(Cpu<T>& cpu, const MaxPool2d<T>& op) {
   const PoolExtents e = pool_extents(op);
   const auto dx = op.x.gradient_slot();
-  cpu.parallel_for(op.x.shape[0], [&](Index image) {
+  cpu.parallel_for(op.x.shape[0], e.out_size() * e.kernel * e.kernel, [&](Index image) {
     unpool_image(e, op.y.gradient + image * e.out_size(), op.winner + image * e.out_size(),
                  dx.data + image * e.in_size(), dx.add);
   });
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

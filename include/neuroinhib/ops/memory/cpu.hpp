@@ -5,7 +5,7 @@
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/memory/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>&, const Remember<T>& op) {
@@ -31,4 +31,4 @@ void forward(Cpu<T>&, const Recall<T>& op) {
 template <class T>
 void backward(Cpu<T>&, const Recall<T>&) {}
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -3,7 +3,7 @@
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/normalise/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 [[nodiscard]] T row_sum(const View<T>& x, Index row) {
@@ -14,7 +14,7 @@ template <class T>
 
 template <class T>
 void forward(Cpu<T>& cpu, const Normalise<T>& op) {
-  cpu.parallel_for(op.x.rows(), [&](Index row) {
+  cpu.parallel_for(op.x.rows(), 2 * op.x.cols(), [&](Index row) {
     const T divisor = op.divisor(row_sum<T>(op.x, row));
     for (Index c = 0; c < op.x.cols(); ++c) op.y(row, c) = op.x(row, c) / divisor;
   });
@@ -24,7 +24,7 @@ template <class T>
 void backward(Cpu<T>& cpu, const Normalise<T>& op) {
   const auto dx = op.x.gradient_slot();
   const Index columns = op.x.cols();
-  cpu.parallel_for(op.x.rows(), [&](Index row) {
+  cpu.parallel_for(op.x.rows(), 3 * columns, [&](Index row) {
     const T* dy = op.y.gradient + row * columns;
     T inner = 0;
     for (Index c = 0; c < columns; ++c) inner += dy[c] * op.y(row, c);
@@ -33,4 +33,4 @@ void backward(Cpu<T>& cpu, const Normalise<T>& op) {
   });
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

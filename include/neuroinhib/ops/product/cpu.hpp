@@ -9,7 +9,7 @@
 /// The tiled product that linear, grouped linear and convolution share: c(m, n) (+)= Σ_k a(m, k) b(k, n).
 /// Rows of a and c are given as pointers, so that gathers and sliding windows need no copy; b is packed, one panel of
 /// kWidth columns at a time. The order of the sum over k depends on K alone: results do not change with threads.
-namespace neuroinhib::product {
+namespace neuroinhib::product::inline NEUROINHIB_TARGET {
 
 /// Rows of c computed at once, columns of a panel, panels of a task at the most, and the depth after which a longer sum
 /// is cut, so that a task's packed panels stay in the second-level cache.
@@ -152,10 +152,10 @@ template <class T, class Row, class Pack, class Out>
 void multiply(Cpu<T>& cpu, Index rows, Index columns, Index depth, Index step, const Row& row, const Pack& pack,
               const Out& out, bool add) {
   const Index width = task_columns(cpu, columns);
-  cpu.parallel_tasks(ceil_div(columns, width), scratch_size<T>(depth), [&](Index task, T* scratch) {
+  cpu.parallel_tasks(ceil_div(columns, width), cost::multiply_adds(rows * depth * width), scratch_size<T>(depth), [&](Index task, T* scratch) {
     const Index n = task * width;
     columns_of<T>(n, std::min(columns, n + width), rows, depth, step, row, pack, out, add, scratch);
   });
 }
 
-}  // namespace neuroinhib::product
+}  // namespace neuroinhib::product::inline NEUROINHIB_TARGET

@@ -6,7 +6,7 @@
 #include <neuroinhib/ops/attention/cpu.hpp>
 #include <neuroinhib/ops/projected_cross_entropy/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>& cpu, const ProjectedCrossEntropy<T>& op) {
@@ -20,7 +20,7 @@ void forward(Cpu<T>& cpu, const ProjectedCrossEntropy<T>& op) {
     counted += op.labels[row] >= 0;
   }
   stream::run_forward(cpu, op.stream());
-  cpu.parallel_for(op.x.rows(), [&](Index row) {
+  cpu.parallel_for(op.x.rows(), width, [&](Index row) {
     const Index label = op.labels[row];
     op.delta[row] = label < 0 ? T{0} : T{-1} / static_cast<T>(counted);
     op.losses[row] = 0;
@@ -42,4 +42,4 @@ void backward(Cpu<T>& cpu, const ProjectedCrossEntropy<T>& op) {
   stream::run_backward(cpu, op.stream(), op.gradient(scaled));
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

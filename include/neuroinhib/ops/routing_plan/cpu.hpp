@@ -5,11 +5,11 @@
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/routing_plan/scalar.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>& cpu, const TopM<T>& op) {
-  cpu.parallel_for(op.scores.rows(), [&](Index token) {
+  cpu.parallel_for(op.scores.rows(), 2 * op.y.cols() * op.scores.cols(), [&](Index token) {
     Ranked<T> last(T{0}, -1);
     for (Index m = 0; m < op.y.cols(); ++m) {
       last = op.next(token, last, 0, 1);
@@ -23,7 +23,7 @@ template <class T>
 void scatter_choices(Cpu<T>& cpu, const Tensor<T>& scores, const View<int>& expert, const Tensor<T>& y) {
   const auto dscores = scores.gradient_slot();
   const Index experts = scores.cols(), chosen = y.cols();
-  cpu.parallel_for(scores.rows(), [&](Index token) {
+  cpu.parallel_for(scores.rows(), experts, [&](Index token) {
     T* row = dscores.data + token * experts;
     if (!dscores.add) std::fill_n(row, experts, T{0});
     for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot)
@@ -39,7 +39,7 @@ void backward(Cpu<T>& cpu, const TopM<T>& op) {
 template <class T>
 void forward(Cpu<T>& cpu, const Nucleus<T>& op) {
   const Index chosen = op.y.cols();
-  cpu.parallel_for(op.y.rows(), [&](Index token) {
+  cpu.parallel_for(op.y.rows(), chosen, [&](Index token) {
     T before = 0;
     for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot) {
       const bool kept = before < op.p;
@@ -59,7 +59,7 @@ void backward(Cpu<T>& cpu, const Nucleus<T>& op) {
 
 template <class T>
 void forward(Cpu<T>& cpu, const ExpertChoice<T>& op) {
-  cpu.parallel_for(op.scores.rows(), [&](Index token) { choose(op, token); });
+  cpu.parallel_for(op.scores.rows(), op.scores.size(), [&](Index token) { choose(op, token); });
 }
 
 template <class T>
@@ -99,4 +99,4 @@ void forward(Cpu<T>&, const SortSlots<T>& op) {
 template <class T>
 void backward(Cpu<T>&, const SortSlots<T>&) {}
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -6,7 +6,7 @@
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/softmax/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 /// Softmax of one row; returns log Σ exp.
 template <class T>
@@ -21,15 +21,16 @@ T softmax_row(const T* x, T* y, Index columns) {
 template <class T>
 void forward(Cpu<T>& cpu, const Softmax<T>& op) {
   const Index columns = op.x.cols();
-  cpu.parallel_for(op.x.rows(),
-                   [&](Index row) { softmax_row(op.x.data + row * columns, op.y.data + row * columns, columns); });
+  cpu.parallel_for(op.x.rows(), columns * cost::exponential, [&](Index row) {
+    softmax_row(op.x.data + row * columns, op.y.data + row * columns, columns);
+  });
 }
 
 template <class T>
 void backward(Cpu<T>& cpu, const Softmax<T>& op) {
   const auto dx = op.x.gradient_slot();
   const Index columns = op.x.cols();
-  cpu.parallel_for(op.x.rows(), [&](Index row) {
+  cpu.parallel_for(op.x.rows(), 2 * columns, [&](Index row) {
     const Index first = row * columns;
     T inner = 0;
     for (Index c = 0; c < columns; ++c) inner += op.y.gradient[first + c] * op.y[first + c];
@@ -37,4 +38,4 @@ void backward(Cpu<T>& cpu, const Softmax<T>& op) {
   });
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -3,14 +3,14 @@
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/update/op.hpp>
 
-namespace neuroinhib::ops {
+namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 inline constexpr Index kUpdateBlock = 16384;
 
 template <class T, class Update>
 void update_all(const Cpu<T>& cpu, const Update& op) {
   const auto rates = op.rates(op.step);
-  cpu.parallel_blocks(op.size, kUpdateBlock, [&](Index begin, Index end) { op.apply(begin, end, rates); });
+  cpu.parallel_blocks(op.size, 4, kUpdateBlock, [&](Index begin, Index end) { op.apply(begin, end, rates); });
 }
 
 template <class T>
@@ -23,4 +23,4 @@ void forward(Cpu<T>& cpu, const SgdUpdate<T>& op) {
   update_all(cpu, op);
 }
 
-}  // namespace neuroinhib::ops
+}  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET
