@@ -80,7 +80,7 @@ TEST_CASE("softmax of the top logits equals the top probabilities divided by the
   CHECK(distance(a.data(), b.data(), static_cast<Index>(a.size())) < 1e-14);
 }
 
-TEST_CASE("TopM of all experts equals Dense; Dense equals its definition") {
+TEST_CASE("TopM of all experts equals Dense, and Dense its definition") {
   const auto a = output_of<Layer<LinearRouter, NoInhibition, TopM<kExperts>>>({});
   const auto b = output_of<Layer<LinearRouter, NoInhibition, Dense>>({});
   CHECK(distance(a.data(), b.data(), static_cast<Index>(a.size())) < 1e-14);

@@ -50,7 +50,7 @@ PosttextInhibition::Config with(PosttextEvaluation evaluation, Pooling pooling =
 
 }  // namespace
 
-TEST_CASE("in iteration 0 there is no memory; then the batch before is remembered, of whatever size") {
+TEST_CASE("in iteration 0 there is no memory, then the batch before is remembered, of whatever size") {
   Fixture f, plain(with(PosttextEvaluation::off));
   CHECK(f.train(4, 1) == plain.train(4, 1));
   CHECK(f.memory("hidden.training").shape == Shape{4, 6});

@@ -13,8 +13,8 @@ struct Linear {
   LinearUse use = LinearUse::features;
 
   Linear() = default;
-  Linear(Index in, Index out, bool with_bias = true, LinearUse use = LinearUse::features)
-      : weight({out, in}, init::fan_in_uniform(in)), use(use) {
+  Linear(Index in, Index out, bool with_bias = true, LinearUse used_for = LinearUse::features)
+      : weight({out, in}, init::fan_in_uniform(in)), use(used_for) {
     if (with_bias) bias = {{out}, init::fan_in_uniform(in)};
   }
   void visit(auto&& v) {

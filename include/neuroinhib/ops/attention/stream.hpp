@@ -25,8 +25,8 @@ struct HeadSlot : HeadRows<T> {
   bool add = false;
 
   HeadSlot() = default;
-  HeadSlot(const GradientSlot<T>& slot, Index first, Index stride, Index head = 0)
-      : HeadRows<T>{slot ? slot.data + first : nullptr, stride, head}, add(slot.add) {}
+  HeadSlot(const GradientSlot<T>& slot, Index first, Index token_stride, Index head_stride = 0)
+      : HeadRows<T>{slot ? slot.data + first : nullptr, token_stride, head_stride}, add(slot.add) {}
   NEUROINHIB_DEVICE void put(Index row, Index h, Index column, T value) const {
     T& target = this->at(row, h)[column];
     target = add ? target + value : value;

@@ -74,7 +74,7 @@ struct Resident : KernelExtents {
   /// Rows of results in shared memory begin eight banks apart.
   NEUROINHIB_DEVICE [[nodiscard]] static constexpr int result_stride(int channels) { return channels + 8; }
 
-  NEUROINHIB_DEVICE [[nodiscard]] int image_pieces(int stride) const { return in / wgmma::kPiece * stride; }
+  NEUROINHIB_DEVICE [[nodiscard]] int image_pieces(int piece_stride) const { return in / wgmma::kPiece * piece_stride; }
   NEUROINHIB_DEVICE [[nodiscard]] int frame_pieces() const { return out / wgmma::kPiece * frame_stride(); }
 
   [[nodiscard]] static std::size_t bytes(int pieces) { return sizeof(uint4) * static_cast<std::size_t>(pieces); }

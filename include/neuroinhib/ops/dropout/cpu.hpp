@@ -14,7 +14,7 @@ void for_each_kept(const Cpu<T>& cpu, const Dropout<T>& op, const Visit& visit) 
     for (Index block = begin; block < end; ++block) {
       const auto words = op.random.block(block);
       for (Index i = 4 * block; i < std::min(count, 4 * block + 4); ++i)
-        visit(i, unit_uniform<T>(words[static_cast<std::size_t>(i - 4 * block)]) < op.p ? T{0} : kept);
+        visit(i, unit_uniform<T>(words[i - 4 * block]) < op.p ? T{0} : kept);
     }
   });
 }
