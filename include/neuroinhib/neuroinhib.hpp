@@ -23,6 +23,7 @@
 #include <neuroinhib/mix/sigmoid_top_m.hpp>
 #include <neuroinhib/mix/top_m.hpp>
 #include <neuroinhib/mix/top_p.hpp>
+#include <neuroinhib/moe/generate.hpp>
 #include <neuroinhib/moe/language_model.hpp>
 #include <neuroinhib/moe/moe_layer.hpp>
 #include <neuroinhib/moe/transformer_block.hpp>

@@ -119,14 +119,12 @@ class LanguageModel {
   /// Scores [rows, vocabulary] of the words after these, which follow those in the cache: ids [sequences · new words].
   template <Executor Ex>
   [[nodiscard]] Tensor<T> decode(Ex& ex, const View<const int>& ids, Cache& cache) const {
-    if (ids.size() == 0 || ids.size() % cache.sequences != 0)
-      fail<ShapeError>("decoding", "as many words for each of " + std::to_string(cache.sequences) + " sequences",
-                       std::to_string(ids.size()), "decode all sequences of the cache together");
-    const Index rows = ids.size() / cache.sequences;
-    const Sequences sequences{.length = cache.past + rows, .past = cache.past};
-    const Tensor<T> hidden = forward(ex, ids, sequences, {.cache = &cache}).hidden;
-    cache.past += rows;
-    return logits(ex, hidden);
+    return logits(ex, extend(ex, ids, cache));
+  }
+  /// Puts words into the cache without scoring those after them.
+  template <Executor Ex>
+  void prefill(Ex& ex, const View<const int>& ids, Cache& cache) const {
+    (void)extend(ex, ids, cache);
   }
   /// Room for `tokens` words of each of `sequences` texts; Backend::space() for the backend that decodes.
   [[nodiscard]] Cache make_cache(Index sequences, Index tokens, const MemorySpace& space) const {
@@ -138,6 +136,17 @@ class LanguageModel {
   [[nodiscard]] const Config& config() const { return config_; }
 
  private:
+  template <Executor Ex>
+  [[nodiscard]] Tensor<T> extend(Ex& ex, const View<const int>& ids, Cache& cache) const {
+    if (ids.size() == 0 || ids.size() % cache.sequences != 0)
+      fail<ShapeError>("decoding", "as many words for each of " + std::to_string(cache.sequences) + " sequences",
+                       std::to_string(ids.size()), "decode all sequences of the cache together");
+    const Index rows = ids.size() / cache.sequences;
+    const Sequences sequences{.length = cache.past + rows, .past = cache.past};
+    const Tensor<T> hidden = forward(ex, ids, sequences, {.cache = &cache}).hidden;
+    cache.past += rows;
+    return hidden;
+  }
   static const Config& checked(const Config& config) {
     if (config.vocabulary < 2 || config.positions < 1 || config.blocks < 1 || config.moe_every < 0)
       fail<ConfigError>("language model", "a vocabulary ≥ 2, positions and blocks ≥ 1, moe_every ≥ 0",
