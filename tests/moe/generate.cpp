@@ -70,7 +70,7 @@ TEST_CASE("a text goes on as it would alone, whatever the lengths of the others"
     CHECK(f.go_on({kPrompts[text]}, {.tokens = 6, .temperature = 0})[0] == together[text]);
 }
 
-TEST_CASE("same seed, same words; one word to choose from is the best one") {
+TEST_CASE("same seed, same words, and one word to choose from is the best one") {
   Fixture f;
   const auto first = f.go_on(kPrompts, {.tokens = 10, .temperature = 2, .seed = 1});
   CHECK(f.go_on(kPrompts, {.tokens = 10, .temperature = 2, .seed = 1}) == first);
@@ -100,7 +100,7 @@ TEST_CASE("sampling follows the softmax of the scores, cut to the best words and
   check_error<NumericError>([&] { draws({1, std::nan(""), 2}, {}, 1); }, {"finite scores", "NaN"});
 }
 
-TEST_CASE("a word that stops ends its text alone; each new word is told as it comes") {
+TEST_CASE("a word that stops ends its text alone, and each new word is told as it comes") {
   Fixture f;
   const auto free = f.go_on(kPrompts, {.tokens = 8, .temperature = 0});
   const int stop = free[1][2];
