@@ -81,15 +81,6 @@ TEST_CASE("a checkpoint of another configuration or shape changes nothing") {
   CHECK(c.values() == kept);
 }
 
-TEST_CASE("parameters alone are saved and loaded by name") {
-  const TemporaryFolder folder;
-  Training a, b;
-  a.run(0, 3);
-  io::save_parameters(folder / "p", a.parameters);
-  io::load_parameters(folder / "p", b.parameters);
-  CHECK(a.values() == b.values());
-}
-
 TEST_CASE("a full disk while saving leaves the old checkpoint as it was") {
   const TemporaryFolder folder;
   Training a;
@@ -113,6 +104,5 @@ TEST_CASE("a full disk while saving leaves the old checkpoint as it was") {
 
 TEST_CASE("a folder that cannot be written is named") {
   Training a;
-  check_error<IoError>([&] { io::save_parameters("/proc/nothing/p", a.parameters); },
-                       {"/proc/nothing/p", "No such file"});
+  check_error<IoError>([&] { io::save_model("/proc/nothing/p", a.parameters); }, {"/proc/nothing/p", "No such file"});
 }

@@ -178,12 +178,12 @@ TEST_CASE("a model learns words that follow from the one before, to their entrop
 TEST_CASE("a checkpoint of another vocabulary is refused, and changes nothing") {
   using M = Model<LinearRouter>;
   const TemporaryFolder folder;
-  M model(config_with<M>([](auto&) {})), larger(config_with<M>([](auto&c) { c.vocabulary = kVocabulary + 1; }));
+  M model(config_with<M>([](auto&) {})), larger(config_with<M>([](auto& c) { c.vocabulary = kVocabulary + 1; }));
   const Parameters<double> parameters(model, 3);
   Parameters<double> others(larger, 4);
-  io::save_parameters(folder / "model.safetensors", parameters);
+  io::save_model(folder / "model.safetensors", parameters);
   const std::vector<double> before(others.values().begin(), others.values().end());
-  check_error<FormatError>([&] { io::load_parameters(folder / "model.safetensors", others); },
+  check_error<FormatError>([&] { io::load_model(folder / "model.safetensors", others); },
                            {"embedding.words", "[12, 8]"});
   CHECK(std::equal(before.begin(), before.end(), others.values().begin()));
 }

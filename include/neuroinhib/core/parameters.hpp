@@ -31,12 +31,36 @@ struct Parameter {
   operator const Tensor<T>&() const { return tensor; }  // NOLINT(google-explicit-constructor)
 };
 
+/// What values a state may have: what a file is held to.
+struct StateForm {
+  Shape start;  ///< of the values; an extent of 0 may become any other, and there are no values until then
+  bool starts_empty = false;  ///< no values until the first assign(), though no extent is 0
+  bool counts = false;        ///< whole numbers from 0 on
+
+  /// Without `start`, every shape will do.
+  [[nodiscard]] bool allows(const Shape& shape) const {
+    if (start == Shape{}) return true;
+    if (shape.size() == 0) return starts_empty || start.size() == 0;
+    bool fits = shape.rank() == start.rank();
+    for (int axis = 0; axis < start.rank(); ++axis) fits = fits && (start[axis] == 0 || start[axis] == shape[axis]);
+    return fits;
+  }
+  /// For people to read, as in "[any, 6]".
+  [[nodiscard]] std::string text() const {
+    std::string out;
+    for (int axis = 0; axis < start.rank(); ++axis)
+      out += (axis > 0 ? ", " : "") + (start[axis] > 0 ? std::to_string(start[axis]) : "any");
+    return "[" + out + "]";
+  }
+};
+
 /// What Parameters keeps for a Buffer.
 template <class T>
 struct ModuleState {
   std::string name;
   Storage<T> values;
   Shape shape;
+  StateForm form;
 
   [[nodiscard]] View<const T> view() const { return {values.data(), shape}; }
   void assign(const View<const T>& source) {
@@ -48,14 +72,13 @@ struct ModuleState {
 /// State of a module that is kept in checkpoints but not trained, such as the post-text memory. Like a Parameter it is
 /// a handle to memory that Parameters owns: a training step writes to it, inference only reads.
 template <class T>
-struct Buffer {
-  Shape start;  ///< the shape that Parameters gives values to; none: empty until the first assign()
+struct Buffer : StateForm {
   Initializer initializer{};
   bool stays_on_host = false;  ///< read by the module itself, between kernels
   ModuleState<T>* bound = nullptr;
 
   Buffer() = default;
-  explicit Buffer(const Shape& shape, const Initializer& init = {}) : start(shape), initializer(init) {}
+  explicit Buffer(const Shape& shape, const Initializer& init = {}) : StateForm{shape}, initializer(init) {}
   Buffer(Buffer&&) noexcept = default;
   Buffer& operator=(Buffer&&) noexcept = default;
 
@@ -78,9 +101,7 @@ struct AnyVisitor {
 };
 
 template <class M>
-concept Visitable = requires(M& module) {
-  module.visit(AnyVisitor{});
-};
+concept Visitable = requires(M& module) { module.visit(AnyVisitor{}); };
 
 /// Walks a module's tree and hands each leaf, with its dotted name, to `leaf`.
 template <class Leaf>
@@ -97,8 +118,7 @@ struct LeafVisitor {
         requires {
           child.begin();
           child[0].visit(*this);
-        } ||
-        requires { child[0].tensor; }) {
+        } || requires { child[0].tensor; }) {
       int i = 0;
       for (auto& element : child) LeafVisitor{full, leaf}(std::to_string(i++), element);
     } else {
@@ -137,7 +157,7 @@ class Parameters {
     detail::for_each_leaf(module, [&](const std::string& name, auto& leaf) {
       if constexpr (std::same_as<std::remove_cvref_t<decltype(leaf)>, Buffer<T>>) {
         buffers.push_back(&leaf);
-        states_.push_back({name, Storage<T>(leaf.stays_on_host ? kSpaceOf<HostMemory> : space), {}});
+        states_.push_back({name, Storage<T>(leaf.stays_on_host ? kSpaceOf<HostMemory> : space), {}, leaf});
       } else {
         found.push_back(&leaf);
         entries_.push_back({name, {}, size_});
@@ -227,7 +247,7 @@ class Parameters {
   }
   static void bind(Buffer<T>& buffer, ModuleState<T>& state, std::uint64_t seed) {
     buffer.bound = &state;
-    if (buffer.start.size() == 0) return;
+    if (buffer.starts_empty || buffer.start.size() == 0) return;
     const std::vector<T> start = initial(buffer.initializer, buffer.start, state.name, seed);
     state.assign({start.data(), buffer.start});
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <neuroinhib/inhibition/pretext.hpp>
@@ -47,8 +48,10 @@ struct Posttext {
         fail<ConfigError>("post-text inhibition", "max or mean pooling for an averaged signal", "row-by-row pooling",
                           "choose another evaluation or pooling");
       for (const PosttextSource& source : config.sources)
-        sources_.push_back({source.name, nn::Linear<T>(width_of(source, sizes), sizes.gated), {}, {}});
-      iterations_.stays_on_host = true;
+        sources_.push_back(Source(source.name, width_of(source, sizes), sizes.gated));
+      average_.start = {1, sizes.gated};
+      average_.starts_empty = true;
+      iterations_.stays_on_host = iterations_.counts = true;
     }
 
     void visit(auto&& v) {
@@ -87,8 +90,10 @@ struct Posttext {
     struct Source {
       std::string name;
       nn::Linear<T> layer;
-      Buffer<T> training, evaluation;
+      Buffer<T> training, evaluation;  ///< [rows of the batch, width]
 
+      Source(std::string of, Index width, Index gated)
+          : name(std::move(of)), layer(width, gated), training(Shape{0, width}), evaluation(Shape{0, width}) {}
       void visit(auto&& v) {
         v("layer", layer);
         v("training", training);
@@ -119,7 +124,7 @@ struct Posttext {
     }
 
     template <Executor Ex>
-    Tensor<T> signal(Ex& ex, Buffer<T> Source::*memory, Index tokens) const {
+    Tensor<T> signal(Ex& ex, Buffer<T> Source::* memory, Index tokens) const {
       Tensor<T> total;
       for (const Source& source : sources_) {
         const Tensor<T> before = recall(ex, source.*memory);
@@ -132,7 +137,7 @@ struct Posttext {
 
     Config config_;
     std::vector<Source> sources_;
-    Buffer<T> average_;
+    Buffer<T> average_;                  ///< [1, gated]
     Buffer<T> iterations_{Shape{1, 1}};  ///< training iterations so far, up to start_after
   };
 };

@@ -8,7 +8,7 @@
 
 #include <neuroinhib/core/parameters.hpp>
 #include <neuroinhib/core/random.hpp>
-#include <neuroinhib/io/safetensors.hpp>
+#include <neuroinhib/io/model.hpp>
 #include <neuroinhib/optim/adam.hpp>
 #include <neuroinhib/optim/sgd.hpp>
 
@@ -24,59 +24,39 @@ struct Progress {
 
 namespace detail {
 
+/// Calls f(name, moments, whether they are squares, which cannot be negative).
 template <class T, class F>
 void for_each_vector(typename Adam<T>::State& state, const F& f) {
-  f("optimizer.first_moment", state.first);
-  f("optimizer.second_moment", state.second);
+  f("optimizer.first_moment", state.first, false);
+  f("optimizer.second_moment", state.second, true);
 }
 template <class T, class F>
 void for_each_vector(typename Sgd<T>::State& state, const F& f) {
-  f("optimizer.velocity", state.velocity);
+  f("optimizer.velocity", state.velocity, false);
 }
 
 }  // namespace detail
-
-/// Writes the parameters alone, under their names.
-template <class T>
-void save_parameters(const std::filesystem::path& path, const Parameters<T>& parameters) {
-  SafetensorsWriter writer;
-  for (const auto& entry : parameters.entries())
-    writer.add(entry.name, parameters.values_of(entry), entry.tensor.shape);
-  writer.write(path);
-}
-
-/// Reads parameters by name. Throws FormatError where a name, shape or dtype is not the model's; nothing is changed
-/// then.
-template <class T>
-void load_parameters(const std::filesystem::path& path, Parameters<T>& parameters) {
-  const Safetensors file(path);
-  std::vector<std::vector<T>> values;
-  for (const auto& entry : parameters.entries()) values.push_back(file.values<T>(entry.name, entry.tensor.shape));
-  for (std::size_t i = 0; i < values.size(); ++i) parameters.set_values(parameters.entries()[i], values[i]);
-}
 
 /// Writes atomically. Throws IoError; the checkpoint before is then still there.
 template <class T, template <class> class Optimizer>
 void save_checkpoint(const std::filesystem::path& path, const Parameters<T>& parameters, Optimizer<T>& optimizer,
                      const RandomState& random, const Progress& progress) {
   SafetensorsWriter writer;
-  for (const auto& entry : parameters.entries())
-    writer.add("parameters." + entry.name, parameters.values_of(entry), entry.tensor.shape);
-  for (const auto& state : parameters.states())
-    writer.add("state." + state.name, state.values.to_host(), state.shape);
-  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, const Storage<T>& values) {
+  detail::add_model(writer, parameters);
+  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, const Storage<T>& values, bool) {
     writer.add(name, values.to_host(), {values.size()});
   });
   writer.note("configuration", progress.configuration);
   writer.note("notes", progress.notes);
-  writer.note("optimizer_steps", std::to_string(optimizer.state().steps));
+  writer.note(detail::kOptimizerSteps, std::to_string(optimizer.state().steps));
   writer.note("random_seed", std::to_string(random.seed));
   writer.note("random_step", std::to_string(random.step));
   writer.write(path);
 }
 
-/// Brings everything back and returns the notes. Throws ConfigError for a checkpoint of another configuration,
-/// FormatError for a damaged file; nothing is changed then.
+/// Brings everything back and returns the notes. Values come back as they were saved, NaN and infinity included. Throws
+/// ConfigError for a checkpoint of another configuration, FormatError for a damaged file and for one whose names,
+/// shapes, dtypes or counts are not the model's and the optimizer's; nothing is changed then.
 template <class T, template <class> class Optimizer>
 std::string load_checkpoint(const std::filesystem::path& path, Parameters<T>& parameters, Optimizer<T>& optimizer,
                             RandomState& random, const std::string& configuration) {
@@ -85,22 +65,25 @@ std::string load_checkpoint(const std::filesystem::path& path, Parameters<T>& pa
     fail<ConfigError>("checkpoint " + path.string(), "the configuration " + configuration, file.note("configuration"),
                       "resume with the options it was made with, or choose another output folder");
   // Everything is read and checked before anything is changed.
-  std::vector<std::vector<T>> values, states, moments;
-  for (const auto& entry : parameters.entries())
-    values.push_back(file.values<T>("parameters." + entry.name, entry.tensor.shape));
-  for (const auto& state : parameters.states()) states.push_back(file.values<T>("state." + state.name));
-  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, const Storage<T>& moment) {
+  const LoadOptions same{.convert = false};
+  auto tensors = detail::incoming(parameters, same);
+  auto names = detail::places_of(tensors);
+  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, const Storage<T>&, bool) { names.insert(name); });
+  detail::require_names(file, names, same.may_go_unused, "resume with the model and the optimizer it was made with");
+  for (auto& tensor : tensors) detail::read(file, tensor, same.convert);
+  std::vector<std::vector<T>> moments;
+  detail::for_each_vector<T>(optimizer.state(), [&](const char* name, const Storage<T>& moment, bool square) {
     moments.push_back(file.values<T>(name, {moment.size()}));
+    if (square && std::any_of(moments.back().begin(), moments.back().end(), [](T value) { return value < 0; }))
+      file.refuse("squares in \"" + std::string(name) + "\"", "negative numbers");
   });
-  const auto steps = static_cast<Index>(file.number("optimizer_steps"));
+  const auto steps = static_cast<Index>(file.number(detail::kOptimizerSteps, detail::kMostSteps));
   const RandomState kept{file.number("random_seed"), file.number("random_step")};
   std::string notes = file.note("notes");
 
-  for (std::size_t i = 0; i < values.size(); ++i) parameters.set_values(parameters.entries()[i], values[i]);
-  for (std::size_t i = 0; i < states.size(); ++i)
-    parameters.states()[i].assign({states[i].data(), file.shape("state." + parameters.states()[i].name)});
+  detail::assign(parameters, tensors);
   auto moment = moments.begin();
-  detail::for_each_vector<T>(optimizer.state(), [&](const char*, Storage<T>& target) {
+  detail::for_each_vector<T>(optimizer.state(), [&](const char*, Storage<T>& target, bool) {
     target.assign(moment->data(), target.size());
     ++moment;
   });

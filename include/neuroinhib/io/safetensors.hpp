@@ -109,7 +109,8 @@ class Safetensors {
     for (const auto& [name, tensor] : tensors_) all.push_back(name);
     return all;
   }
-  [[nodiscard]] bool has_note(const std::string& key) const { return notes_.contains(key); }
+  /// The metadata.
+  [[nodiscard]] const std::map<std::string, std::string>& notes() const { return notes_; }
   /// The metadata of that key. Throws FormatError where there is none.
   [[nodiscard]] const std::string& note(const std::string& key) const {
     const auto found = notes_.find(key);
@@ -128,6 +129,8 @@ class Safetensors {
   }
 
   [[nodiscard]] const Shape& shape(const std::string& name) const { return find(name).shape; }
+  /// As the format writes it, such as "F32" or "BF16".
+  [[nodiscard]] const std::string& dtype(const std::string& name) const { return find(name).dtype; }
   /// A copy of a tensor. Throws FormatError where the name or the dtype is another.
   template <class T>
   [[nodiscard]] std::vector<T> values(const std::string& name) const {

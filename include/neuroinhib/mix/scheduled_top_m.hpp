@@ -31,7 +31,7 @@ struct ScheduledTopM {
                           std::to_string(options.first) + " to " + std::to_string(last) + " in " +
                               std::to_string(options.growth_steps) + " steps",
                           "correct the schedule");
-      steps.stays_on_host = true;
+      steps.stays_on_host = steps.counts = true;
     }
     void visit(auto&& v) { v("steps", steps); }
     /// M of the next training step.

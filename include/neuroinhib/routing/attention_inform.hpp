@@ -39,7 +39,7 @@ struct AttentionInform {
   struct Module : detail::Informed<Base, T> {
     using Informed = detail::Informed<Base, T>;
     Config config;
-    Buffer<T> entropy;  ///< [1, heads] of HeadChoice::average
+    Buffer<T> entropy{Shape{1, 0}};  ///< [1, heads] of HeadChoice::average
 
     /// Throws ConfigError unless σ > 0.
     Module(const Config& options, Index features, Index experts)
@@ -80,6 +80,9 @@ struct AttentionInform {
         case HeadChoice::average: break;
       }
       Tensor<T> mean = recall(ex, entropy);
+      if (mean.defined())
+        require_width("attention-inform", trace.heads, mean.shape,
+                      "build the model with the heads it was trained with");
       if (!ex.training()) return mean.defined() ? lowest_head(ex, mean) : fixed_head(ex, 0, trace.heads);
       const Tensor<T> now = of_batch();
       remember_average(ex, now, entropy, config.average_decay);

@@ -33,9 +33,11 @@ void remember(Ex& ex, const TensorOf<Ex>& x, const Buffer<ScalarOf<Ex>>& buffer)
   ex.run(ops::Remember<ScalarOf<Ex>>{x.detached(), &buffer.state(), 0, {}});
 }
 
-/// Exponential moving average; an empty buffer takes x itself.
+/// Exponential moving average; an empty buffer takes x itself. Throws ShapeError where x has other extents than before.
 template <Executor Ex>
 void remember_average(Ex& ex, const TensorOf<Ex>& x, const Buffer<ScalarOf<Ex>>& buffer, double decay) {
+  if (const Shape& before = buffer.shape(); before.size() > 0)
+    require_shape("moving average", before, {x.rows(), x.cols()}, "average what has one shape in every step");
   ex.run(ops::Remember<ScalarOf<Ex>>{x.detached(), &buffer.state(), static_cast<ScalarOf<Ex>>(decay), {}});
 }
 
