@@ -1,4 +1,4 @@
-// Counts what a training step takes from the heap after the first: nothing, Eigen included.
+// What a training step takes from the heap after the first: nothing, Eigen included. What inference keeps: one block.
 
 #include <atomic>
 #include <cstdlib>
@@ -59,7 +59,7 @@ template <class Inhibition>
 long taken_by_steps(int steps_before) {
   Network<Inhibition> network;
   Parameters<float> parameters(network, 1);
-  Cpu<float> cpu({.threads = kThreads});
+  Cpu<float> cpu({.threads = kThreads, .least_work = 1});
   Adam<float> adam(parameters, {});
   Values<float> images({16, 8, 8, 1}, 1);
   std::vector<int> labels(16, 3);
@@ -113,4 +113,39 @@ TEST_CASE("a training step takes nothing from the heap after the first") {
   CHECK(taken_by_steps<GlobalInhibition>(2) == 0);
   CHECK(taken > before);
 #endif
+}
+
+TEST_CASE("inference needs the memory of one block, however many there are") {
+  using Model = LanguageModel<MoeLayer<SimilarityInform<LinearRouter>, PretextInhibition>>;
+  const std::vector<int> ids(96, 2);
+  const auto peak_of = [&](Index blocks, const auto& pass) {
+    Model::Config config{.vocabulary = 11,
+                         .positions = 48,
+                         .blocks = blocks,
+                         .block = {.width = 64, .heads = 4},
+                         .moe = {.width = 64, .experts = 4, .hidden = {128}}};
+    config.moe.inhibition.earlier_widths = {64};
+    Model model(config);
+    const Parameters<float> parameters(model, 1);
+    Cpu<float> cpu;
+    pass(cpu, model);
+    return cpu.arena().peak_bytes();
+  };
+  const auto infer = [&](Cpu<float>& cpu, const Model& model) {
+    (void)model.loss(cpu, {ids.data(), {96}}, {ids.data(), {96}}, {.length = 48});
+  };
+  const auto record = [&](Cpu<float>& cpu, const Model& model) {
+    Recording ex(cpu);
+    (void)model.loss(ex, {ids.data(), {96}}, {ids.data(), {96}}, {.length = 48});
+  };
+  const auto one = peak_of(1, infer);
+  CHECK(peak_of(12, infer) <= one + (one >> 8));
+  CHECK(peak_of(12, record) > 6 * one);
+
+  std::vector<Model::LayerOutput> layers;
+  const auto watch = [&](Cpu<float>& cpu, const Model& model) {
+    (void)model.loss(cpu, {ids.data(), {96}}, {ids.data(), {96}}, {.length = 48}, &layers);
+  };
+  CHECK(peak_of(12, watch) > 4 * one);
+  CHECK(layers.size() == 12);
 }
