@@ -21,7 +21,7 @@ int main() {
     const auto loss = sum(ex, {cross_entropy(ex, logits, {labels.data(), {kPoints}}), auxiliary});
     ex.require_finite(loss, "spirals");
     ex.backward(loss);
-    clip_gradient_norm(parameters, 1.0);
+    clip_gradient_norm(cpu, parameters, 1.0);
     adam.step(cpu, parameters, schedule::warmup_cosine(step, 20, 400));
     if (step % 100 == 99) std::printf("step %3td  loss %.4f\n", step + 1, loss[0]);
   }

@@ -46,7 +46,7 @@ template <template <class> class M, class B>
 std::vector<Numbers> outcome(B& backend) {
   using T = typename B::Scalar;
   M<T> model(configuration<M<T>>());
-  Parameters<T> parameters(model, 4, B::space());
+  Parameters<T> parameters(model, 4, backend.space());
   std::vector<Numbers> all;
   for (std::uint64_t step = 0; step < 2; ++step) {
     parameters.zero_gradients();

@@ -12,7 +12,7 @@ template <class L, class B>
 std::vector<Numbers> outcome(B& backend, const typename L::Config& config, const std::vector<Shape>& earlier) {
   using T = typename B::Scalar;
   L layer(config);
-  Parameters<T> parameters(layer, 11, B::space());
+  Parameters<T> parameters(layer, 11, backend.space());
   const auto kept = [](const Shape& shape, std::uint64_t seed) {
     return Kept<B>(shape, Values<double>(shape, seed).values);
   };

@@ -7,6 +7,12 @@
 /// What the tests of both backends share: the same step on either, and its results on the host in double.
 namespace testing {
 
+/// Memory of the backend's kind: of the host, or of the first GPU.
+template <class B>
+inline constexpr const MemorySpace& kFirstSpace = kSpaceOf<CudaMemory>;
+template <class T>
+inline constexpr const MemorySpace& kFirstSpace<Cpu<T>> = kSpaceOf<HostMemory>;
+
 /// Memory of a backend that lives as long as the test.
 template <class B>
 class Kept {
@@ -14,7 +20,7 @@ class Kept {
   using T = typename B::Scalar;
 
   Kept(const Shape& shape, const std::vector<double>& values)
-      : shape_(shape), values_(B::space()), gradients_(B::space()) {
+      : shape_(shape), values_(kFirstSpace<B>), gradients_(kFirstSpace<B>) {
     const std::vector<T> converted(values.begin(), values.end());
     values_.assign(converted.data(), static_cast<Index>(converted.size()));
     gradients_.assign_zeros(values_.size());

@@ -71,7 +71,7 @@ long taken_by_steps(int steps_before) {
     const auto loss = sum(ex, {cross_entropy(ex, out.y, {labels.data(), {16}}), out.auxiliary});
     ex.require_finite(loss, "step");
     ex.backward(loss);
-    clip_gradient_norm(parameters, 1.0);
+    clip_gradient_norm(cpu, parameters, 1.0);
     adam.step(cpu, parameters);
   };
   for (int i = 0; i < steps_before; ++i) step();

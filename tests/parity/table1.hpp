@@ -34,7 +34,7 @@ void check_row(std::string_view row, B& backend, double tolerance) {
                              ("table1_" + std::string(Recipe::kName) + "_" + std::string(row) + ".safetensors"));
   CAPTURE(row);
   with_network<Recipe, T>(row, kSizes, [&](auto& network) {
-    Parameters<T> parameters(network, 0, B::space());
+    Parameters<T> parameters(network, 0, backend.space());
     for (const auto& entry : parameters.entries()) {
       REQUIRE(file.shape("parameters." + entry.name) == entry.tensor.shape);
       parameters.set_values(entry, converted<T>(file, "parameters." + entry.name));

@@ -21,7 +21,8 @@ class DeviceRows {
     View<int> ids, labels, documents;
   };
 
-  explicit DeviceRows(const Rows& rows) : length_(rows.length) {
+  DeviceRows(const Rows& rows, const MemorySpace& space)
+      : length_(rows.length), ids_(space), labels_(space), documents_(space) {
     const auto size = static_cast<Index>(rows.ids.size());
     ids_.assign(rows.ids.data(), size);
     labels_.assign(rows.labels.data(), size);
@@ -47,14 +48,17 @@ class DeviceRows {
 
  private:
   Index length_;
-  Storage<int> ids_{kSpaceOf<CudaMemory>}, labels_{kSpaceOf<CudaMemory>}, documents_{kSpaceOf<CudaMemory>};
+  Storage<int> ids_, labels_, documents_;
 };
 
 /// Training and evaluation on a GPU: text, order and losses stay there, and the host launches captured steps.
 class CudaRunner {
  public:
   CudaRunner(const Settings& settings, const Row& row, Index seed, const Data& data)
-      : batch_(settings.network(row).batch), data_(data), training_(data.training), cuda_(options(settings, seed)) {
+      : batch_(settings.network(row).batch),
+        data_(data),
+        cuda_(options(settings, seed)),
+        training_(data.training, cuda_.space()) {
     loss_sum_.assign_zeros(1);
   }
 
@@ -100,7 +104,7 @@ class CudaRunner {
   [[nodiscard]] Evaluation evaluate(const M& model, const Rows& rows) {
     std::vector<typename M::LayerOutput> layers;
     Evaluator evaluator(rows, static_cast<Index>(data_.corpus->domains.size()));
-    const DeviceRows on_device(rows);
+    const DeviceRows on_device(rows, cuda_.space());
     for (Index first = 0; first < rows.count(); first += batch_) {
       cuda_.begin_step();
       const auto batch = on_device.gather(cuda_, std::min(batch_, rows.count() - first),
@@ -116,10 +120,10 @@ class CudaRunner {
 
   Index batch_;
   const Data& data_;
-  DeviceRows training_;
   Cuda<float> cuda_;
-  neuroinhib::data::CudaOrder order_;
-  Storage<double> loss_sum_{kSpaceOf<CudaMemory>};
+  DeviceRows training_;
+  neuroinhib::data::CudaOrder order_{cuda_.space()};
+  Storage<double> loss_sum_{cuda_.space()};
   CudaGraph graph_;
   Index steps_ = 0;
 };
@@ -139,7 +143,6 @@ nlohmann::json train_on_cuda(const Settings& settings, const Row& row, Index see
 
 nlohmann::json train_row_on_cuda(const Settings& settings, const Row& row, Index seed, const Data& data,
                                  const std::filesystem::path& checkpoint) {
-  require_cuda(cudaSetDevice(*settings.cuda_device), "device");
   const auto train = row.inhibition == "random"     ? train_on_cuda<RandomInhibition>
                      : row.inhibition == "glu"      ? train_on_cuda<GluInhibition>
                      : row.inhibition == "pretext"  ? train_on_cuda<PretextInhibition>

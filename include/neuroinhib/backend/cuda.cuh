@@ -4,7 +4,11 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <cstring>
+#include <map>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -14,6 +18,7 @@
 #include <neuroinhib/backend/cuda_memory.cuh>
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/core/arena.hpp>
+#include <neuroinhib/core/gradient_flag.hpp>
 #include <neuroinhib/core/memory.hpp>
 #include <neuroinhib/core/random.hpp>
 #include <neuroinhib/core/tensor.hpp>
@@ -36,36 +41,58 @@ struct CudaOptions {
   int device = 0;
   std::uint64_t seed = 0;
   Precision precision = Precision::tf32;
+  /// Of the products that routing decides by: scores, and the logits and sums of mutual-inform routing. bf16 stands for
+  /// tf32 here.
+  Precision routing = Precision::strict;
 };
 
-/// A training step, or several, captured once and launched as a whole. Made by Cuda::capture.
+template <class T>
+class Cuda;
+
+/// A training step, or several, captured once and launched as a whole. Made by Cuda::capture, for that backend. What it
+/// uses (parameters, optimizers, memories, data) must stay where it is; a replay is refused where it has not.
 class CudaGraph {
  public:
-  CudaGraph() = default;
-  CudaGraph(CudaGraph&& other) noexcept { *this = std::move(other); }
-  CudaGraph& operator=(CudaGraph&& other) noexcept {
-    std::swap(graph_, other.graph_);
-    std::swap(steps_, other.steps_);
-    std::swap(counters_, other.counters_);
-    return *this;
-  }
-  ~CudaGraph() {
-    if (graph_ != nullptr) (void)cudaGraphExecDestroy(graph_);
-  }
   [[nodiscard]] explicit operator bool() const { return graph_ != nullptr; }
 
  private:
   template <class T>
   friend class Cuda;
 
-  cudaGraphExec_t graph_ = nullptr;
+  struct Destroy {
+    void operator()(cudaGraphExec_t graph) const {
+      const detail::DriverLock lock(detail::driver());
+      (void)cudaGraphExecDestroy(graph);
+    }
+  };
+  /// Device memory that the step uses: an address, and the allocation that it lay in.
+  struct Memory {
+    std::uintptr_t address;
+    std::uint64_t allocation;
+  };
+  /// A buffer that steps leave to each other has the shape that it had.
+  struct Kept {
+    const Shape* now;
+    Shape then;
+  };
+  /// A gradient's flag, as the step finds it and as it leaves it.
+  struct Flag {
+    bool* flag;
+    bool before, after;
+  };
+
+  std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, Destroy> graph_;
+  const void* backend_ = nullptr;
   std::uint64_t steps_ = 0;
-  std::vector<Index*> counters_;  ///< of optimizers, one entry an update
+  std::vector<Memory> memory_;
+  std::vector<Kept> kept_;
+  std::vector<Flag> flags_;
 };
 
 /// An NVIDIA GPU, computing in T (float or double). As an executor it is inference, like Cpu; everything runs in the
 /// order of one stream of its own and nothing waits for it but read() and check(). Results live until the next
-/// begin_step(), and have the same bits in every run. One Cuda serves one calling thread.
+/// begin_step() or replay(), and have the same bits in every run. One Cuda serves one thread at a time, whichever it
+/// is; a thread may use several, of one device or of many: its own current device stays what it was.
 template <class T = float>
 class Cuda {
  public:
@@ -73,27 +100,30 @@ class Cuda {
   using Backend = Cuda;
 
   /// Throws CudaError where there is no such device, or none at all.
-  explicit Cuda(const CudaOptions& options = {}) : options_(options), random_{options.seed, 0} {
+  explicit Cuda(const CudaOptions& options = {})
+      : options_(options), lanes_{Lane(options.device), Lane(options.device)}, random_{options.seed, 0} {
     const detail::DriverLock lock(detail::driver());
     int devices = 0;
     require_cuda(cudaGetDeviceCount(&devices), "Cuda");
     if (options.device < 0 || options.device >= devices)
       fail<CudaError>("Cuda", "a device from 0 to " + std::to_string(devices - 1), std::to_string(options.device),
                       "choose one that nvidia-smi lists");
-    require_cuda(cudaSetDevice(options.device), "Cuda");
+    const detail::DeviceScope device(options.device);
+    device.require("Cuda");
     require_cuda(cudaGetDeviceProperties(&properties_, options.device), "Cuda");
     require_kernels();
     for (Lane& lane : lanes_) open(lane);
-    control_ = static_cast<CudaControl*>(CudaMemory::allocate(sizeof(CudaControl)));
-    CudaMemory::clear(control_, sizeof(CudaControl));
+    control_ = static_cast<CudaControl*>(space().allocate(sizeof(CudaControl)));
+    space().clear(control_, sizeof(CudaControl));
     set_control(1);
   }
   Cuda(const Cuda&) = delete;
   Cuda& operator=(const Cuda&) = delete;
   ~Cuda() {
     const detail::DriverLock lock(detail::driver());
+    const detail::DeviceScope device(options_.device);
     for (Lane& lane : lanes_) close(lane);
-    CudaMemory::release(control_);
+    space().release(control_);
   }
 
   [[nodiscard]] Arena<HostMemory>& arena() { return host_; }
@@ -102,8 +132,13 @@ class Cuda {
   /// The most that steps have had at once.
   [[nodiscard]] std::size_t peak_bytes() const { return lanes_[0].arena.peak_bytes() + lanes_[1].arena.peak_bytes(); }
   [[nodiscard]] RandomState& random() { return random_; }
-  [[nodiscard]] static const MemorySpace& space() { return kSpaceOf<CudaMemory>; }
+  /// Where parameters must live for this backend: the memory of its device.
+  [[nodiscard]] const MemorySpace& space() const { return cuda_space(options_.device); }
   [[nodiscard]] Precision precision() const { return options_.precision; }
+  /// Whether products that routing decides by are in float throughout.
+  [[nodiscard]] bool routes_exactly() const {
+    return options_.precision == Precision::strict || options_.routing == Precision::strict;
+  }
   [[nodiscard]] cudaStream_t cuda_stream() const { return lane_->stream; }
   [[nodiscard]] cublasHandle_t blas() const { return lane_->blas; }
   [[nodiscard]] CudaControl* control() const { return control_; }
@@ -130,72 +165,72 @@ class Cuda {
   void begin_training_step() {
     begin_step();
     ++random_.step;
-    if (capturing_)
+    if (capture_ != nullptr)
       launch_early(dim3(1), dim3(1), 0, detail::next_step<>, control_);
     else
       set_control(1);
     differs_ = false;
   }
 
-  /// Says that the step under way is not like the next one, so that capture() refuses it.
-  void next_step_differs() { differs_ = true; }
+  /// Says that the step under way is not like the next one, before anything is changed by it: capture() refuses such a
+  /// step. Throws ConfigError while it is captured.
+  void next_step_differs() {
+    if (capture_ != nullptr)
+      fail<ConfigError>("capture", "a step that all later ones are like", "one whose successor differs",
+                        "run steps until settled() is true, then capture");
+    differs_ = true;
+  }
   /// Whether the last training step may be captured: the next one will be like it.
   [[nodiscard]] bool settled() const { return !differs_; }
 
   /// Captures `steps` calls of step(), which must be whole training steps like one that has run before: nothing runs
-  /// now, and nothing may wait for the device or take memory. Throws CudaError where something does.
+  /// now, and nothing may wait for the device, copy from or to the host, or take memory. What the host counts in a step
+  /// (random numbers, gradients' flags) is as before afterwards, whether or not step() throws. Throws ConfigError,
+  /// CudaError.
   template <class Step>
   [[nodiscard]] CudaGraph capture(const Step& step, int steps = 1) {
+    if (steps < 1) fail<ConfigError>("capture", "at least one step", std::to_string(steps), "capture one or more");
     const detail::DriverLock lock(detail::driver());
-    const RandomState before = random_;
-    counters_.clear();
-    require_cuda(cudaStreamBeginCapture(lane_->stream, cudaStreamCaptureModeThreadLocal), "capture");
-    capturing_ = true;
-    cudaGraph_t captured = nullptr;
-    try {
-      for (int i = 0; i < steps; ++i) step();
-    } catch (...) {
-      end_capture(before);
-      (void)cudaStreamEndCapture(lane_->stream, &captured);
-      if (captured != nullptr) (void)cudaGraphDestroy(captured);
-      (void)cudaGetLastError();
-      throw;
-    }
-    const bool differs = differs_;
-    end_capture(before);
-    require_cuda(cudaStreamEndCapture(lane_->stream, &captured), "capture");
-    CudaGraph graph;
-    graph.steps_ = static_cast<std::uint64_t>(steps);
-    graph.counters_ = counters_;
-    const cudaError_t status = cudaGraphInstantiate(&graph.graph_, captured, 0);
-    (void)cudaGraphDestroy(captured);
-    require_cuda(status, "capture");
-    if (differs)
-      fail<ConfigError>("capture", "a step that all later ones are like", "one whose successor differs",
-                        "run steps until settled() is true, then capture");
-    return graph;
+    const detail::DeviceScope device(options_.device);
+    Capture capture(*this);
+    for (int i = 0; i < steps; ++i) step();
+    return capture.finish();
   }
-  /// Launches a captured step at `learning_factor` times the learning rate.
+  /// Launches a captured step at `learning_factor` times the learning rate. Throws ConfigError where that step would
+  /// not be the one that was captured: memory that it uses has been freed or has moved, a memory that steps leave to
+  /// each other has another shape, gradients wait that it would not add to, or another backend captured it.
   void replay(const CudaGraph& graph, double learning_factor = 1) {
+    refuse_in_capture("replay");
+    const detail::DriverLock lock(detail::driver());
+    require_as_captured(graph);
+    const detail::DeviceScope device(options_.device);
     set_control(learning_factor);
-    require_cuda(cudaGraphLaunch(graph.graph_, lane_->stream), "replay");
+    require_cuda(cudaGraphLaunch(graph.graph_.get(), lane_->stream), "replay");
     random_.step += graph.steps_;
-    for (Index* counter : graph.counters_) ++*counter;
+    for (const CudaGraph::Flag& flag : graph.flags_) *flag.flag = flag.after;
   }
 
   /// Waits for the device. Throws what kernels met since the last call, and CudaError.
   void check() {
     CudaControl control{};
     copy_to_host(&control, control_, sizeof control);
-    if (static_cast<CudaFault>(control.fault) == CudaFault::none) return;
-    CudaMemory::clear(&control_->fault, sizeof control.fault);
-    if (static_cast<CudaFault>(control.fault) == CudaFault::id_out_of_range)
-      fail<ConfigError>("embedding", "ids from 0 to the number of words − 1",
-                        std::to_string(control.value) + " in row " + std::to_string(control.at),
-                        "check the vocabulary that the text was read with");
-    fail<ConfigError>("cross-entropy", "labels from 0 to the number of classes − 1",
-                      std::to_string(control.value) + " in row " + std::to_string(control.at),
-                      "check the labels or the number of classes");
+    const std::string value = std::to_string(control.value), row = " in row " + std::to_string(control.at);
+    if (control.fault != 0) space().clear(&control_->fault, sizeof control.fault);
+    switch (static_cast<CudaFault>(control.fault)) {
+      case CudaFault::none: return;
+      case CudaFault::label_out_of_range:
+        fail<ConfigError>("cross-entropy", "labels from 0 to the number of classes − 1", value + row,
+                          "check the labels or the number of classes");
+      case CudaFault::id_out_of_range:
+        fail<ConfigError>("embedding", "ids from 0 to the number of words − 1", value + row,
+                          "check the vocabulary that the text was read with");
+      case CudaFault::image_out_of_range:
+        fail<ConfigError>("image set", "numbers from 0 to the number of images − 1", value + row,
+                          "check the order that batches are taken in");
+      case CudaFault::gradient_not_finite:
+        fail<NumericError>("gradient clipping", "finite gradients", "a norm that is not",
+                           "check the loss with require_finite");
+    }
   }
 
   /// Drops, when it goes out of scope, all of this step's results since then.
@@ -219,9 +254,11 @@ class Cuda {
   void fill(T* target, Index count, T value) {
     parallel_for(count, [=] __device__(Index i) { target[i] = value; });
   }
-  /// Copies from the host, in the stream's order.
+  /// Copies from the host, in the stream's order. Throws ConfigError while a step is captured.
   template <class U>
   void write(const View<U>& target, const std::type_identity_t<U>* source) {
+    refuse_in_capture("write");
+    const detail::DeviceScope device(options_.device);
     require_cuda(cudaMemcpyAsync(target.data, source, static_cast<std::size_t>(target.size()) * sizeof(U),
                                  cudaMemcpyHostToDevice, lane_->stream),
                  operation_);
@@ -256,15 +293,21 @@ class Cuda {
   void run(const Op& op) {
     detail::run_forward(*this, op);
   }
-  /// The operation under way, for errors.
-  void enter(const char* operation) { operation_ = operation; }
+  /// The operation under way, for errors; while it runs, this device is the thread's current one.
+  [[nodiscard]] detail::DeviceScope enter(const char* operation) {
+    operation_ = operation;
+    return detail::DeviceScope(options_.device);
+  }
 
   // For kernels.
-  /// An optimizer's count of updates, which the host has just raised: replays go on counting. Returns the number of
-  /// training steps so far.
-  std::uint64_t count_update(Index* counter) {
-    if (capturing_) counters_.push_back(counter);
-    return random_.step;
+  /// Notes what a captured step uses, where it does not go through launch(): device memory, and the shape of a buffer
+  /// that steps leave to each other.
+  template <class... U>
+  void uses(const U*... memory) {
+    if (capture_ != nullptr) (capture_->note(&memory, sizeof(memory)), ...);
+  }
+  void keeps(const Shape& shape) {
+    if (capture_ != nullptr) capture_->keep(shape);
   }
   template <class... Parameters, class... Arguments>
   void launch(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...), Arguments&&... arguments) {
@@ -309,8 +352,7 @@ class Cuda {
     unsigned width = detail::kWarp;
     while (width < detail::kThreads && width < columns) width *= 2;
     const dim3 block(width, detail::kThreads / width);
-    const dim3 grid(static_cast<unsigned>((columns + width - 1) / width),
-                    static_cast<unsigned>(std::min<Index>((rows + block.y - 1) / block.y, 65535)));
+    const dim3 grid(static_cast<unsigned>((columns + width - 1) / width), at_most_blocks((rows + block.y - 1) / block.y));
     launch_early(grid, block, 0, detail::grid_kernel<Body>, rows, columns, body);
   }
   /// body(image, y, x, channel), neighbouring channels in neighbouring threads.
@@ -319,9 +361,11 @@ class Cuda {
     unsigned across = 1;
     while (across < 64 && across < channels) across *= 2;
     const dim3 block(across, detail::kThreads / across);
-    const dim3 grid(static_cast<unsigned>((width + block.y - 1) / block.y), static_cast<unsigned>(height),
-                    static_cast<unsigned>(images));
-    launch_early(grid, block, 0, detail::pixel_kernel<Body>, static_cast<int>(width), static_cast<int>(channels), body);
+    const dim3 grid(static_cast<unsigned>((width + block.y - 1) / block.y), at_most_blocks(height),
+                    at_most_blocks(images));
+    if (images == 0) return;
+    launch_early(grid, block, 0, detail::pixel_kernel<Body>, static_cast<int>(images), static_cast<int>(height),
+                 static_cast<int>(width), static_cast<int>(channels), body);
   }
   /// body(i, team) for i in [0, count): each by a warp, or by a block where a row is long and rows are few.
   template <class Body>
@@ -358,10 +402,9 @@ class Cuda {
   template <class Ranges, class Value, class Store>
   void sum_ranges(Index count, Index columns, const Ranges& ranges, const Value& value, const Store& store) {
     if (columns == 0 || count == 0) return;
-    launch_early(
-        dim3(static_cast<unsigned>((columns + detail::kWarp - 1) / detail::kWarp), static_cast<unsigned>(count)),
-        dim3(detail::kWarp, detail::kThreads / detail::kWarp), 0, detail::column_kernel<T, Ranges, Value, Store>,
-        columns, ranges, value, store);
+    launch_early(dim3(static_cast<unsigned>((columns + detail::kWarp - 1) / detail::kWarp), at_most_blocks(count)),
+                 dim3(detail::kWarp, detail::kThreads / detail::kWarp), 0,
+                 detail::column_kernel<T, Ranges, Value, Store>, count, columns, ranges, value, store);
   }
 
  private:
@@ -372,6 +415,8 @@ class Cuda {
   };
   /// What kernels that may run beside others need of their own.
   struct Lane {
+    explicit Lane(int device) : arena(device) {}
+
     cudaStream_t stream = nullptr;
     cublasHandle_t blas = nullptr;
     void* workspace = nullptr;  ///< ours: captured steps allocate nothing, and sums always come in one order
@@ -379,27 +424,90 @@ class Cuda {
     Arena<CudaMemory> arena;
   };
 
-  static void open(Lane& lane) {
+  void open(Lane& lane) {
     require_cuda(cudaStreamCreateWithFlags(&lane.stream, cudaStreamNonBlocking), "Cuda");
     require_cuda(cudaEventCreateWithFlags(&lane.reached, cudaEventDisableTiming), "Cuda");
     require_cuda(cublasCreate(&lane.blas), "Cuda");
     require_cuda(cublasSetStream(lane.blas, lane.stream), "Cuda");
-    lane.workspace = CudaMemory::allocate(kWorkspace);
+    lane.workspace = space().allocate(kWorkspace);
     require_cuda(cublasSetWorkspace(lane.blas, lane.workspace, kWorkspace), "Cuda");
   }
-  static void close(Lane& lane) {
+  void close(Lane& lane) {
     (void)cudaStreamSynchronize(lane.stream);
     (void)cublasDestroy(lane.blas);
     (void)cudaEventDestroy(lane.reached);
     (void)cudaStreamDestroy(lane.stream);
-    CudaMemory::release(lane.workspace);
+    space().release(lane.workspace);
   }
+  /// A capture under way. In its end, however it comes, the host's counts are what they were.
+  class Capture {
+   public:
+    explicit Capture(Cuda& cuda) : cuda_(cuda), random_(cuda.random_), differed_(cuda.differs_) {
+      cuda_.refuse_in_capture("capture");
+      require_cuda(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "capture");
+      cuda_.capture_ = this;
+    }
+    Capture(const Capture&) = delete;
+    Capture& operator=(const Capture&) = delete;
+    ~Capture() {
+      if (cuda_.capture_ == this) {
+        cudaGraph_t captured = nullptr;
+        (void)cudaStreamEndCapture(stream(), &captured);
+        if (captured != nullptr) (void)cudaGraphDestroy(captured);
+        (void)cudaGetLastError();
+        cuda_.capture_ = nullptr;
+      }
+      cuda_.random_ = random_;
+      cuda_.differs_ = differed_;
+      cuda_.waited_ = false;
+      flags_.put_back();
+    }
+
+    [[nodiscard]] CudaGraph finish() {
+      cudaGraph_t captured = nullptr;
+      cuda_.capture_ = nullptr;
+      require_cuda(cudaStreamEndCapture(stream(), &captured), "capture");
+      CudaGraph graph;
+      cudaGraphExec_t executable = nullptr;
+      const cudaError_t status = cudaGraphInstantiate(&executable, captured, 0);
+      (void)cudaGraphDestroy(captured);
+      require_cuda(status, "capture");
+      graph.graph_.reset(executable);
+      graph.backend_ = &cuda_;
+      graph.steps_ = cuda_.random_.step - random_.step;
+      for (const auto& [allocation, address] : memory_) graph.memory_.push_back({address, allocation});
+      graph.kept_ = kept_;
+      for (const auto& [flag, before] : flags_.entries())
+        if (!cuda_.host_.holds(flag)) graph.flags_.push_back({flag, before, *flag});
+      return graph;
+    }
+    /// Looks every word of a kernel's argument up, as a conservative garbage collector does.
+    void note(const void* argument, std::size_t bytes) {
+      std::uintptr_t word = 0;
+      for (std::size_t at = 0; at + sizeof word <= bytes; at += sizeof word) {
+        std::memcpy(&word, static_cast<const std::byte*>(argument) + at, sizeof word);
+        if (const std::uint64_t allocation = detail::DeviceAllocations::all().number_at(word); allocation != 0)
+          memory_.try_emplace(allocation, word);
+      }
+    }
+    void keep(const Shape& shape) { kept_.push_back({&shape, shape}); }
+
+   private:
+    [[nodiscard]] cudaStream_t stream() const { return cuda_.lanes_[0].stream; }
+
+    Cuda& cuda_;
+    RandomState random_;
+    bool differed_;
+    detail::FlagJournal flags_;
+    std::map<std::uint64_t, std::uintptr_t> memory_;  ///< an address in each allocation
+    std::vector<CudaGraph::Kept> kept_;
+  };
   /// While it lives, kernels take memory from the second lane, and in a captured step they go there.
   class Detour {
    public:
     explicit Detour(Cuda& cuda) : cuda_(cuda), scope_(cuda.lanes_[1].arena) {
       cuda_.arena_ = &cuda_.lanes_[1].arena;
-      if (cuda_.capturing_) cuda_.lane_ = &cuda_.lanes_[1];
+      if (cuda_.capture_ != nullptr) cuda_.lane_ = &cuda_.lanes_[1];
     }
     Detour(const Detour&) = delete;
     Detour& operator=(const Detour&) = delete;
@@ -414,7 +522,7 @@ class Cuda {
   };
   /// Makes what comes next in `after` wait for all that is now in `before`.
   void order(Lane& before, Lane& after) {
-    if (!capturing_) return;
+    if (capture_ == nullptr) return;
     require_cuda(cudaEventRecord(before.reached, before.stream), operation_);
     require_cuda(cudaStreamWaitEvent(after.stream, before.reached, 0), operation_);
     waited_ = true;
@@ -435,10 +543,14 @@ class Cuda {
     config.stream = lane_->stream;
     config.attrs = &attribute;
     config.numAttrs = early ? 1 : 0;
+    if (capture_ != nullptr) (capture_->note(&arguments, sizeof(arguments)), ...);
     const detail::DriverLock lock(detail::driver());
+    const detail::DeviceScope device(options_.device);
     require_cuda(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...), operation_);
   }
 
+  /// A grid's second and third extents end here; kernels go round from there.
+  static unsigned at_most_blocks(Index count) { return static_cast<unsigned>(std::min<Index>(count, 65535)); }
   static dim3 blocks(Index count) { return dim3(static_cast<unsigned>(std::min<Index>(count, Index{1} << 20))); }
 
   /// Throws CudaError where this program holds no machine code that the device can run.
@@ -467,28 +579,49 @@ class Cuda {
   void set_control(double learning_factor) {
     launch_early(dim3(1), dim3(1), 0, detail::set_control<>, control_, random_.step, learning_factor);
   }
-  /// Takes back what the host counted while nothing ran.
-  void end_capture(const RandomState& before) {
-    capturing_ = false;
-    random_ = before;
-    for (Index* counter : counters_) --*counter;
+  void refuse_in_capture(const char* what) const {
+    if (capture_ != nullptr)
+      fail<ConfigError>(what, "a call between steps", "one within a captured step",
+                        "move it out of the step: a replay runs on the device alone");
+  }
+  /// Throws ConfigError unless a replay does to all it uses what the captured step would do now.
+  void require_as_captured(const CudaGraph& graph) const {
+    if (graph.backend_ != this)
+      fail<ConfigError>("replay", "a graph that this backend captured", graph ? "another backend's" : "an empty one",
+                        "capture the step on the backend that replays it");
+    const auto& allocations = detail::DeviceAllocations::all();
+    for (const CudaGraph::Memory& memory : graph.memory_)
+      if (allocations.number_at(memory.address) != memory.allocation)
+        fail<ConfigError>("replay", "the memory that the captured step uses", "some that was freed or has moved since",
+                          "keep parameters, data and batch size as they were, or capture again");
+    for (const CudaGraph::Kept& kept : graph.kept_)
+      if (*kept.now != kept.then)
+        fail<ConfigError>("replay", "a post-text memory of shape " + kept.then.text() + ", as it was captured",
+                          kept.now->text(), "run one step of the captured batch size first");
+    for (const CudaGraph::Flag& flag : graph.flags_)
+      if (*flag.flag != flag.before)
+        fail<ConfigError>("replay", "gradients as the captured step found them",
+                          *flag.flag ? "some that wait for an update" : "none to add to",
+                          "end the step before with the optimizer's step(), or call zero_gradients()");
   }
   void copy_to_host(void* target, const void* source, std::size_t bytes) {
+    refuse_in_capture("read");
+    const detail::DeviceScope device(options_.device);
     require_cuda(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDefault, lane_->stream), operation_);
     require_cuda(cudaStreamSynchronize(lane_->stream), operation_);
   }
 
   CudaOptions options_;
   cudaDeviceProp properties_{};
-  Lane lanes_[2];
-  Lane* lane_ = lanes_;                          ///< where kernels go now
+  std::array<Lane, 2> lanes_;
+  Lane* lane_ = &lanes_[0];                        ///< where kernels go now
   Arena<CudaMemory>* arena_ = &lanes_[0].arena;  ///< where their memory comes from
   CudaControl* control_ = nullptr;
   Arena<HostMemory> host_;
   RandomState random_;
   std::uint32_t streams_ = 0;
-  bool capturing_ = false, differs_ = false, waited_ = false, has_wgmma_ = false, takes_turns_ = false;
-  std::vector<Index*> counters_;
+  Capture* capture_ = nullptr;  ///< under way
+  bool differs_ = false, waited_ = false, has_wgmma_ = false, takes_turns_ = false;
   const char* operation_ = "no operation yet";
   Largest largest_{0, "no operation yet"};
 };

@@ -20,7 +20,14 @@ struct CudaControl {
 };
 
 /// What a kernel cannot throw, kept until the host looks.
-enum class CudaFault : int { none = 0, label_out_of_range, id_out_of_range };
+enum class CudaFault : int { none = 0, label_out_of_range, id_out_of_range, image_out_of_range, gradient_not_finite };
+
+/// Notes a fault for Cuda::check(): what a kernel met, and where.
+__device__ inline void note_fault(CudaControl* control, CudaFault fault, Index value, Index at) {
+  control->fault = static_cast<int>(fault);
+  control->value = static_cast<int>(value);
+  control->at = static_cast<int>(at);
+}
 
 namespace detail {
 
@@ -51,12 +58,13 @@ __global__ void __launch_bounds__(kThreads) grid_kernel(Index rows, Index column
     body(row, column);
 }
 template <class Body>
-__global__ void __launch_bounds__(kThreads) pixel_kernel(int width, int channels, Body body) {
+__global__ void __launch_bounds__(kThreads) pixel_kernel(int images, int height, int width, int channels, Body body) {
   take_turn();
   const int x = static_cast<int>(blockIdx.x * blockDim.y + threadIdx.y);
   if (x >= width) return;
-  for (int c = static_cast<int>(threadIdx.x); c < channels; c += static_cast<int>(blockDim.x))
-    body(static_cast<int>(blockIdx.z), static_cast<int>(blockIdx.y), x, c);
+  for (int image = static_cast<int>(blockIdx.z); image < images; image += static_cast<int>(gridDim.z))
+    for (int y = static_cast<int>(blockIdx.y); y < height; y += static_cast<int>(gridDim.y))
+      for (int c = static_cast<int>(threadIdx.x); c < channels; c += static_cast<int>(blockDim.x)) body(image, y, x, c);
 }
 
 /// Sum over the warp's lanes, the same on all and in a fixed order.
@@ -122,24 +130,29 @@ struct AllRows {
   __device__ RowRange operator()(Index) const { return {0, count}; }
 };
 
-/// Sums of value(row, column) over ranges of rows, one for each column: a block takes 32 columns, its warps the rows in
-/// turn; the order of every sum is fixed by the range alone.
+/// Sums of value(row, column) over `count` ranges of rows, one for each column: a block takes 32 columns, its warps the
+/// rows in turn; the order of every sum is fixed by the range alone.
 template <class T, class Ranges, class Value, class Store>
-__global__ void __launch_bounds__(kThreads) column_kernel(Index columns, Ranges ranges, Value value, Store store) {
+__global__ void __launch_bounds__(kThreads)
+    column_kernel(Index count, Index columns, Ranges ranges, Value value, Store store) {
   take_turn();
   constexpr int kRows = kThreads / kWarp;
   __shared__ T partial[kRows][kWarp];
   const Index column = static_cast<Index>(blockIdx.x) * kWarp + threadIdx.x;
-  const RowRange range = ranges(static_cast<Index>(blockIdx.y));
-  T sum = 0;
-  if (column < columns)
-    for (Index row = range.begin + threadIdx.y; row < range.end; row += kRows) sum += value(row, column);
-  partial[threadIdx.y][threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y != 0 || column >= columns) return;
-  T total = 0;
-  for (int i = 0; i < kRows; ++i) total += partial[i][threadIdx.x];
-  store(static_cast<Index>(blockIdx.y), column, total);
+  for (Index i = blockIdx.y; i < count; i += gridDim.y) {
+    const RowRange range = ranges(i);
+    T sum = 0;
+    if (column < columns)
+      for (Index row = range.begin + threadIdx.y; row < range.end; row += kRows) sum += value(row, column);
+    partial[threadIdx.y][threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.y == 0 && column < columns) {
+      T total = 0;
+      for (int row = 0; row < kRows; ++row) total += partial[row][threadIdx.x];
+      store(i, column, total);
+    }
+    __syncthreads();  // the sums of this range have been read
+  }
 }
 
 /// Never launched: its bound on threads tells the host what the device's machine code was compiled for.

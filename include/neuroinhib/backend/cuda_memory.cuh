@@ -4,10 +4,15 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
+#include <iterator>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <neuroinhib/core/error.hpp>
 #include <neuroinhib/core/memory.hpp>
@@ -24,11 +29,14 @@ class CudaError : public Error {
 inline void require_cuda(cudaError_t status, std::string_view where) {
   if (status == cudaSuccess) return;
   (void)cudaGetLastError();  // so that the next call does not report it again
+  const bool of_capture = status >= cudaErrorStreamCaptureUnsupported && status <= cudaErrorStreamCaptureWrongThread;
   const char* remedy = status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver
                            ? "use the CPU backend, or install a GPU and its driver"
                        : status == cudaErrorNoKernelImageForDevice
                            ? "compile for this GPU's architecture (nvcc -arch=native)"
-                           : "run under compute-sanitizer to find the cause";
+                       : of_capture ? "run steps of that kind until they take no more memory, then capture one that "
+                                      "neither waits for the device nor copies from or to the host"
+                                    : "run under compute-sanitizer to find the cause";
   fail<CudaError>(where, "success", std::string(cudaGetErrorName(status)) + ", " + cudaGetErrorString(status), remedy);
 }
 inline void require_cuda(cublasStatus_t status, std::string_view where) {
@@ -39,25 +47,85 @@ inline void require_cuda(cublasStatus_t status, std::string_view where) {
 namespace detail {
 
 /// Held by whoever calls the driver, and during a whole capture: what other threads load or free meanwhile would break
-/// the capture. Replays need it not.
+/// the capture. A replay holds it while it is launched.
 inline std::recursive_mutex& driver() {
   static std::recursive_mutex mutex;
   return mutex;
 }
 using DriverLock = std::lock_guard<std::recursive_mutex>;
 
+/// Makes a device the calling thread's current one, and the one before at the end of the scope. Streams and handles
+/// belong to a device: what is called with them fails where it could not be set.
+class DeviceScope {
+ public:
+  explicit DeviceScope(int device) noexcept : status_(cudaGetDevice(&before_)) {
+    changed_ = status_ == cudaSuccess && before_ != device;
+    if (changed_) status_ = cudaSetDevice(device);
+  }
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+  ~DeviceScope() {
+    if (changed_) (void)cudaSetDevice(before_);
+  }
+  /// Throws CudaError where the device could not be set.
+  void require(std::string_view where) const { require_cuda(status_, where); }
+
+ private:
+  int before_ = 0;
+  cudaError_t status_;
+  bool changed_ = false;
+};
+
+/// The device memory that is allocated now, so that a captured step can tell whether what it uses is still there. To be
+/// asked under the driver's lock.
+class DeviceAllocations {
+ public:
+  /// One allocation; no other has its number, also where it gets the same address.
+  struct Allocation {
+    std::size_t bytes;
+    std::uint64_t number;
+  };
+  using Map = std::map<std::uintptr_t, Allocation>;
+
+  /// Never destroyed: static objects may release their memory after everything else.
+  [[nodiscard]] static DeviceAllocations& all() {
+    static auto& allocations = *new DeviceAllocations;
+    return allocations;
+  }
+  void add(const void* memory, std::size_t bytes) { live_[address(memory)] = {bytes, ++last_}; }
+  void remove(const void* memory) { released_ += live_.erase(address(memory)); }
+  /// How many have been released so far: where that is unchanged, all is there that was.
+  [[nodiscard]] std::uint64_t released() const { return released_; }
+  /// The number of the allocation that an address lies in; 0 where it lies in none.
+  [[nodiscard]] std::uint64_t number_at(std::uintptr_t at) const {
+    const auto next = live_.upper_bound(at);
+    if (next == live_.begin()) return 0;
+    const auto& [begin, allocation] = *std::prev(next);
+    return at - begin < allocation.bytes ? allocation.number : 0;
+  }
+
+ private:
+  static std::uintptr_t address(const void* memory) { return reinterpret_cast<std::uintptr_t>(memory); }
+
+  Map live_;
+  std::uint64_t last_ = 0, released_ = 0;
+};
+
 }  // namespace detail
 
-/// Memory of the current device.
+/// Memory of a GPU.
 struct CudaMemory {
-  static constexpr const char* kName = "CUDA memory";
+  static constexpr const char* kName = "memory of GPU";
+  static constexpr int kFirstDevice = 0;
   static constexpr std::size_t kAlignment = 256;
 
   /// No limit of ours: allocate() tells how much is free.
   static std::size_t total() { return std::numeric_limits<std::size_t>::max(); }
   /// Throws CudaError with the bytes asked for and those that are free.
-  static void* allocate(std::size_t bytes) {
+  static void* allocate(int device, std::size_t bytes) {
     const detail::DriverLock lock(detail::driver());
+    const detail::DeviceScope scope(device);
+    scope.require("CUDA memory");
     void* memory = nullptr;
     const cudaError_t status = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
     if (status == cudaErrorMemoryAllocation) {
@@ -69,23 +137,40 @@ struct CudaMemory {
                       "use a smaller batch or model");
     }
     require_cuda(status, "CUDA memory");
+    detail::DeviceAllocations::all().add(memory, std::max<std::size_t>(bytes, 1));
     return memory;
   }
-  static void release(void* memory) noexcept {
+  static void release(int /*device*/, void* memory) noexcept {
     const detail::DriverLock lock(detail::driver());
+    detail::DeviceAllocations::all().remove(memory);
     (void)cudaFree(memory);
   }
-  static void clear(void* target, std::size_t bytes) {
+  static void clear(int device, void* target, std::size_t bytes) {
     const detail::DriverLock lock(detail::driver());
+    const detail::DeviceScope scope(device);
     require_cuda(cudaDeviceSynchronize(), "CUDA memory");
     require_cuda(cudaMemset(target, 0, bytes), "CUDA memory");
     require_cuda(cudaDeviceSynchronize(), "CUDA memory");
   }
-  static void copy(void* target, const void* source, std::size_t bytes) {
+  static void copy(int device, void* target, const void* source, std::size_t bytes) {
     const detail::DriverLock lock(detail::driver());
+    const detail::DeviceScope scope(device);
     require_cuda(cudaDeviceSynchronize(), "CUDA memory");
     require_cuda(cudaMemcpy(target, source, bytes, cudaMemcpyDefault), "CUDA memory");
   }
 };
+
+inline constexpr int kMostDevices = 64;  ///< that a host may have
+
+/// The memory of a GPU: where what its backends compute with must live. Throws CudaError beyond kMostDevices.
+[[nodiscard]] inline const MemorySpace& cuda_space(int device) {
+  static constexpr auto kSpaces = []<int... Device>(std::integer_sequence<int, Device...>) {
+    return std::array{&kSpaceOf<CudaMemory, Device>...};
+  }(std::make_integer_sequence<int, kMostDevices>{});
+  if (device < 0 || device >= kMostDevices)
+    fail<CudaError>("memory of a GPU", "a device from 0 to " + std::to_string(kMostDevices - 1), std::to_string(device),
+                    "choose one that nvidia-smi lists");
+  return *kSpaces[static_cast<std::size_t>(device)];
+}
 
 }  // namespace neuroinhib

@@ -39,7 +39,7 @@ inline constexpr bool kInference = std::same_as<Ex, typename Ex::Backend>;
 template <Executor Ex>
 void require_space(Ex& ex, std::string_view where, const TensorOf<Ex>& tensor) {
   if (tensor.space == nullptr || tensor.space == &ex.backend().space()) return;
-  fail<ConfigError>(where, std::string("tensors in ") + ex.backend().space().name, tensor.space->name,
+  fail<ConfigError>(where, "tensors in " + ex.backend().space().text(), tensor.space->text(),
                     "give Parameters(module, seed, backend.space()) and copy inputs with backend.write()");
 }
 /// Throws ConfigError for a weight that has no memory yet, or not the backend's.
@@ -68,16 +68,25 @@ struct AnyExecutor {
   RandomStream stream();
 };
 
+/// Tells a backend that wants to know which operation begins. What it returns lives as long as the operation runs.
+template <class B>
+[[nodiscard]] auto enter(B& backend, const char* operation) {
+  if constexpr (requires { backend.enter(operation); })
+    return backend.enter(operation);
+  else
+    return 0;
+}
+
 /// An operation's kernels are the free functions forward(backend, op) and backward(backend, op), found in the
 /// operation's own namespace. Never inlined: an operation's kernels are compiled once, however many policies use it.
 template <class B, class Op>
 [[gnu::noinline]] void run_forward(B& backend, const Op& op) {
-  if constexpr (requires { backend.enter(Op::name); }) backend.enter(Op::name);
+  [[maybe_unused]] const auto scope = enter(backend, Op::name);
   forward(backend, op);
 }
 template <class B, class Op>
 [[gnu::noinline]] void run_backward(B& backend, const Op& op) {
-  if constexpr (requires { backend.enter(Op::name); }) backend.enter(Op::name);
+  [[maybe_unused]] const auto scope = enter(backend, Op::name);
   backward(backend, op);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,11 +16,11 @@ namespace neuroinhib {
 template <class Memory = HostMemory>
 class Arena {
  public:
-  Arena() = default;
+  explicit Arena(int device = Memory::kFirstDevice) : device_(device) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   ~Arena() {
-    for (const Block& block : blocks_) Memory::release(block.memory);
+    for (const Block& block : blocks_) Memory::release(device_, block.memory);
   }
 
   /// Throws Error where a step asks for more memory than there is.
@@ -52,6 +53,15 @@ class Arena {
     filled_ = mark.filled;
   }
 
+  /// Whether an address lies in the arena's memory.
+  [[nodiscard]] bool holds(const void* address) const {
+    const auto at = reinterpret_cast<std::uintptr_t>(address);
+    return std::any_of(blocks_.begin(), blocks_.end(), [&](const Block& block) {
+      const auto begin = reinterpret_cast<std::uintptr_t>(block.memory);
+      return at >= begin && at - begin < block.bytes;
+    });
+  }
+
   /// Largest number of bytes in use at once so far, gaps at block ends included.
   [[nodiscard]] std::size_t peak_bytes() const { return peak_; }
 
@@ -78,9 +88,10 @@ class Arena {
                   std::to_string((held + bytes) >> 20) + " MiB since the last begin_step()",
                   "call begin_step() before every step of inference, or use a smaller batch or model");
     const std::size_t size = rounded(std::max(bytes, std::min(2 * last, total - held)));
-    blocks_.push_back({Memory::allocate(size), size});
+    blocks_.push_back({Memory::allocate(device_, size), size});
   }
 
+  int device_;
   std::vector<Block> blocks_;
   std::size_t current_ = 0, used_ = 0, filled_ = 0, peak_ = 0;
 };

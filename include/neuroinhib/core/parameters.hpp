@@ -191,7 +191,7 @@ class Parameters {
     for (Entry& entry : entries_) {
       if (*entry.tensor.gradient_written) continue;
       clear(entry.tensor.gradient, entry.tensor.size());
-      *entry.tensor.gradient_written = true;
+      detail::set_flag(*entry.tensor.gradient_written, true);
     }
     return {gradients_.data(), Shape{size_}};
   }
@@ -199,7 +199,9 @@ class Parameters {
     return gradients([this](T* target, Index count) { space().clear(target, bytes(count)); });
   }
   /// The next backward pass starts from zero; until then, passes add up.
-  void zero_gradients() { std::fill_n(written_.get(), entries_.size(), false); }
+  void zero_gradients() {
+    for (Entry& entry : entries_) detail::set_flag(*entry.tensor.gradient_written, false);
+  }
 
   [[nodiscard]] const MemorySpace& space() const { return values_.space(); }
   /// An entry's values on the host.

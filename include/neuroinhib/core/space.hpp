@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <string>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <unistd.h>
@@ -11,11 +12,11 @@
 
 namespace neuroinhib {
 
-/// Memory of the host, for Arena and Storage.
+/// Memory of the host, for Arena and Storage. The functions of a memory get the number of its device; the host has none.
 struct HostMemory {
   static constexpr const char* kName = "host memory";
+  static constexpr int kFirstDevice = -1;
   static constexpr std::size_t kAlignment = 64;
-  static void* allocate(std::size_t bytes) { return ::operator new(bytes, std::align_val_t{kAlignment}); }
   /// Bytes that the machine has.
   static std::size_t total() {
 #if defined(_SC_PHYS_PAGES)
@@ -26,24 +27,49 @@ struct HostMemory {
     return std::numeric_limits<std::size_t>::max();
 #endif
   }
-  static void release(void* memory) noexcept { ::operator delete(memory, std::align_val_t{kAlignment}); }
-  static void clear(void* target, std::size_t bytes) { std::memset(target, 0, bytes); }
-  static void copy(void* target, const void* source, std::size_t bytes) { std::memmove(target, source, bytes); }
+  static void* allocate(int /*device*/, std::size_t bytes) {
+    return ::operator new(bytes, std::align_val_t{kAlignment});
+  }
+  static void release(int /*device*/, void* memory) noexcept {
+    ::operator delete(memory, std::align_val_t{kAlignment});
+  }
+  static void clear(int /*device*/, void* target, std::size_t bytes) { std::memset(target, 0, bytes); }
+  static void copy(int /*device*/, void* target, const void* source, std::size_t bytes) {
+    std::memmove(target, source, bytes);
+  }
 };
 
-/// A kind of memory, by its functions, so that what is kept between steps has one type wherever it lives. Two tensors
-/// are in one space where the addresses of their spaces are equal.
+/// What can be done with a kind of memory.
+struct MemoryFunctions {
+  void* (*allocate)(int device, std::size_t bytes);
+  void (*release)(int device, void* memory) noexcept;
+  void (*clear)(int device, void* target, std::size_t bytes);
+  void (*copy)(int device, void* target, const void* source, std::size_t bytes);
+};
+
+/// A memory, by its functions and its device, so that what is kept between steps has one type wherever it lives. Two
+/// tensors are in one space where the addresses of their spaces are equal.
 /// `copy` takes host addresses and its own; it and `clear` wait for all work on that memory, and never run in a step.
 struct MemorySpace {
-  const char* name;  ///< for people, such as "host memory"
-  void* (*allocate)(std::size_t bytes);
-  void (*release)(void* memory) noexcept;
-  void (*clear)(void* target, std::size_t bytes);
-  void (*copy)(void* target, const void* source, std::size_t bytes);
+  const char* name;  ///< of its kind
+  MemoryFunctions functions;
+  int device;
+
+  [[nodiscard]] void* allocate(std::size_t bytes) const { return functions.allocate(device, bytes); }
+  void release(void* memory) const noexcept { functions.release(device, memory); }
+  void clear(void* target, std::size_t bytes) const { functions.clear(device, target, bytes); }
+  void copy(void* target, const void* source, std::size_t bytes) const {
+    functions.copy(device, target, source, bytes);
+  }
+  /// For people, such as "host memory" and "memory of GPU 1".
+  [[nodiscard]] std::string text() const {
+    return device < 0 ? std::string(name) : std::string(name) + " " + std::to_string(device);
+  }
 };
 
-template <class Memory>
-inline constexpr MemorySpace kSpaceOf{Memory::kName, &Memory::allocate, &Memory::release, &Memory::clear,
-                                      &Memory::copy};
+/// The space of a kind of memory, and, where there are several, of a device.
+template <class Memory, int Device = Memory::kFirstDevice>
+inline constexpr MemorySpace kSpaceOf{
+    Memory::kName, {&Memory::allocate, &Memory::release, &Memory::clear, &Memory::copy}, Device};
 
 }  // namespace neuroinhib

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include <neuroinhib/core/error.hpp>
+#include <neuroinhib/core/gradient_flag.hpp>
 #include <neuroinhib/core/space.hpp>
 
 #if defined(__CUDACC__)
@@ -115,7 +116,7 @@ struct Tensor : View<T> {
   [[nodiscard]] GradientSlot<T> gradient_slot() const {
     if (!wants_gradient()) return {};
     const bool add = *gradient_written;
-    *gradient_written = true;
+    detail::set_flag(*gradient_written, true);
     return {gradient, add};
   }
 

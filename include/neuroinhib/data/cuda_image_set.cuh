@@ -9,7 +9,9 @@ namespace neuroinhib::data {
 /// too. May serve several backends of one device at once.
 class CudaImageSet {
  public:
-  CudaImageSet(const ImageSet& set, const Scaling& scaling) : shape_{set.count(), set.height, set.width, 1} {
+  /// `space`: of the backends that will gather from it.
+  CudaImageSet(const ImageSet& set, const Scaling& scaling, const MemorySpace& space = kSpaceOf<CudaMemory>)
+      : shape_{set.count(), set.height, set.width, 1}, pixels_(space), labels_(space), scaled_(space) {
     pixels_.assign(set.pixels.data(), static_cast<Index>(set.pixels.size()));
     labels_.assign(set.labels.data(), set.count());
     std::array<double, 256> scaled;
@@ -17,12 +19,17 @@ class CudaImageSet {
     scaled_.assign(scaled.data(), 256);
   }
 
-  /// The images of numbers[number_of(b)] for b < count; `number_of` runs on the device.
+  /// The images of numbers[number_of(b)] for b < count; `number_of` runs on the device. Throws ConfigError for a
+  /// backend of another device. A number that no image has makes its image NaN and is told by Cuda::check.
   template <Executor Ex, class NumberOf>
   [[nodiscard]] Batch<ScalarOf<Ex>> gather(Ex& ex, const int* numbers, Index count, const NumberOf& number_of) const {
     using T = ScalarOf<Ex>;
+    if (&ex.backend().space() != &pixels_.space())
+      fail<ConfigError>("image set", "a backend with " + pixels_.space().text() + ", where the images are",
+                        "one with " + ex.backend().space().text(), "give the set the backend's space()");
     Batch<T> batch{ex.backend().tensor({count, shape_[1], shape_[2], 1}, false), ex.integers({count})};
-    const Index size = shape_[1] * shape_[2];
+    const Index size = shape_[1] * shape_[2], images_there = shape_[0];
+    CudaControl* control = ex.backend().control();
     const std::uint8_t* pixels = pixels_.data();
     const int* labels = labels_.data();
     const double* scaled = scaled_.data();
@@ -30,6 +37,14 @@ class CudaImageSet {
     int* chosen = batch.labels.data;
     ex.backend().parallel_grid(count, size, [=] __device__(Index b, Index i) {
       const Index number = numbers[number_of(b)];
+      if (number < 0 || number >= images_there) {
+        if (i == 0) {
+          note_fault(control, CudaFault::image_out_of_range, number, b);
+          chosen[b] = 0;
+        }
+        images[b * size + i] = static_cast<T>(NAN);
+        return;
+      }
       images[b * size + i] = static_cast<T>(scaled[pixels[number * size + i]]);
       if (i == 0) chosen[b] = labels[number];
     });
@@ -38,14 +53,16 @@ class CudaImageSet {
 
  private:
   Shape shape_;
-  Storage<std::uint8_t> pixels_{kSpaceOf<CudaMemory>};
-  Storage<int> labels_{kSpaceOf<CudaMemory>};
-  Storage<double> scaled_{kSpaceOf<CudaMemory>};
+  Storage<std::uint8_t> pixels_;
+  Storage<int> labels_;
+  Storage<double> scaled_;
 };
 
 /// An epoch's order on the device: training step i of the epoch takes the i-th batch of it, also when it is replayed.
 class CudaOrder {
  public:
+  explicit CudaOrder(const MemorySpace& space = kSpaceOf<CudaMemory>) : numbers_(space), first_step_(space) {}
+
   /// Starts an epoch at the backend's next training step.
   template <class T>
   void start(Cuda<T>& cuda, std::span<const Index> order) {
@@ -78,8 +95,8 @@ class CudaOrder {
 
  private:
   std::vector<int> host_;
-  Storage<int> numbers_{kSpaceOf<CudaMemory>};
-  Storage<std::uint64_t> first_step_{kSpaceOf<CudaMemory>};
+  Storage<int> numbers_;
+  Storage<std::uint64_t> first_step_;
 };
 
 }  // namespace neuroinhib::data

@@ -115,9 +115,9 @@ struct Posttext {
       T& count = *iterations_.data();
       const bool active = count >= static_cast<T>(config_.start_after);
       const Tensor<T> current = active ? signal(ex, &Source::training, tokens) : Tensor<T>{};
-      if (!active) count += 1;
       if constexpr (requires { ex.backend().next_step_differs(); })
         if (!current.defined()) ex.backend().next_step_differs();
+      if (!active) count += 1;
       if (current.defined() && config_.evaluation == PosttextEvaluation::average)
         remember_average(ex, current, average_, config_.average_decay);
       return current;

@@ -52,8 +52,8 @@ struct ScheduledTopM {
     void count(Ex& ex) const {
       T& step = *steps.data();
       if (step >= static_cast<T>(config.growth_steps)) return;
-      step += 1;
       if constexpr (requires { ex.backend().next_step_differs(); }) ex.backend().next_step_differs();
+      step += 1;
     }
   };
 };

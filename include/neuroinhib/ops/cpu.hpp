@@ -8,6 +8,7 @@
 #include <neuroinhib/ops/auxiliary/cpu.hpp>
 #include <neuroinhib/ops/balance_bias/cpu.hpp>
 #include <neuroinhib/ops/batch_pool/cpu.hpp>
+#include <neuroinhib/ops/clip_norm/cpu.hpp>
 #include <neuroinhib/ops/combine/cpu.hpp>
 #include <neuroinhib/ops/conv2d/cpu.hpp>
 #include <neuroinhib/ops/cross_entropy/cpu.hpp>

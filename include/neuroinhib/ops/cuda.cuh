@@ -8,6 +8,7 @@
 #include <neuroinhib/ops/auxiliary/cuda.cuh>
 #include <neuroinhib/ops/balance_bias/cuda.cuh>
 #include <neuroinhib/ops/batch_pool/cuda.cuh>
+#include <neuroinhib/ops/clip_norm/cuda.cuh>
 #include <neuroinhib/ops/combine/cuda.cuh>
 #include <neuroinhib/ops/conv2d/cuda.cuh>
 #include <neuroinhib/ops/cross_entropy/cuda.cuh>

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <neuroinhib/core/parameters.hpp>
-#include <neuroinhib/ops/update/op.hpp>
 #include <neuroinhib/optim/own_parameters.hpp>
+#include <neuroinhib/optim/update_count.hpp>
 
 namespace neuroinhib {
 
@@ -26,7 +25,7 @@ class Adam {
   /// What a checkpoint keeps.
   struct State {
     Storage<T> first, second;  ///< the moments, laid out as the parameters
-    Index steps = 0;
+    UpdateCount steps;
   };
 
   /// Throws ConfigError for options outside their range.
@@ -38,6 +37,7 @@ class Adam {
     state_.first = Storage<T>(parameters.space());
     state_.first.assign_zeros(parameters.size());
     state_.second = state_.first;
+    state_.steps = UpdateCount(parameters.space());
   }
 
   /// One update from the gradients, at `factor` times the learning rate; then the gradients start from zero again.
@@ -45,9 +45,8 @@ class Adam {
   template <class B>
   void step(B& backend, Parameters<T>& parameters, double factor = 1) {
     own_.require("Adam", backend, parameters);
-    ++state_.steps;
     const AdamOptions& o = options_;
-    const View<T> gradient = parameters.gradients([&](T* target, Index count) { backend.fill(target, count, T{0}); });
+    const View<T> gradient = detail::flat_gradient(backend, parameters);
     detail::run_forward(backend,
                         ops::AdamUpdate<T>{{parameters.values().data, state_.first.data(), state_.second.data()},
                                            gradient.data,
@@ -58,7 +57,7 @@ class Adam {
                                            o.epsilon,
                                            o.weight_decay,
                                            o.decoupled,
-                                           {state_.steps, factor, &state_.steps}});
+                                           {factor, state_.steps.data()}});
     parameters.zero_gradients();
   }
 

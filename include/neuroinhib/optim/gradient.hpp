@@ -1,29 +1,26 @@
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <string>
 
-#include <neuroinhib/core/parameters.hpp>
+#include <neuroinhib/ops/clip_norm/op.hpp>
+#include <neuroinhib/optim/own_parameters.hpp>
+#include <neuroinhib/optim/update_count.hpp>
 
 namespace neuroinhib {
 
-/// Scales all gradients so that their Euclidean norm is at most `largest`; returns the norm before, summed in double
-/// and in the order of the flat buffer. Throws NumericError where the norm is not finite, ConfigError unless largest >
-/// 0.
-template <class T>
-double clip_gradient_norm(Parameters<T>& parameters, double largest) {
+/// Scales all gradients so that their Euclidean norm is at most `largest`, between backward() and the optimizer's
+/// step(); part of a captured step where that is captured. Returns the norm before, [1], in the backend's memory until
+/// the next step begins: backend.read(norm)[0]. Throws ConfigError unless largest > 0. A norm that is not finite leaves
+/// the gradients as they are and throws NumericError: on a GPU, when the host next reads or calls check().
+template <class B, class T>
+View<const double> clip_gradient_norm(B& backend, Parameters<T>& parameters, double largest) {
   if (!(largest > 0))
     fail<ConfigError>("gradient clipping", "a largest norm > 0", std::to_string(largest), "leave clipping out instead");
-  double total = 0;
-  for (const T g : parameters.gradients()) total += static_cast<double>(g) * static_cast<double>(g);
-  const double norm = std::sqrt(total);
-  if (!std::isfinite(norm))
-    fail<NumericError>("gradient clipping", "finite gradients", "norm " + std::to_string(norm),
-                       "check the loss with require_finite");
-  if (norm > largest)
-    for (T& g : parameters.gradients()) g *= static_cast<T>(largest / (norm + 1e-6));
-  return norm;
+  detail::require_space("gradient clipping", backend, parameters);
+  const View<T> gradient = detail::flat_gradient(backend, parameters);
+  double* norm = backend.template kernel_memory<double>(1);
+  detail::run_forward(backend, ops::ClipNorm<T>{gradient.data, parameters.size(), largest, norm});
+  return {norm, {1}};
 }
 
 }  // namespace neuroinhib

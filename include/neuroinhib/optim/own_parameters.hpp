@@ -7,6 +7,14 @@
 
 namespace neuroinhib::detail {
 
+/// Throws ConfigError for parameters that live out of the backend's reach.
+template <class B, class T>
+void require_space(std::string_view where, const B& backend, const Parameters<T>& parameters) {
+  if (&parameters.space() != &backend.space())
+    fail<ConfigError>(where, "parameters in " + backend.space().text(), parameters.space().text(),
+                      "make Parameters(module, seed, backend.space())");
+}
+
 /// The parameters that an optimizer was made for, whose moments it keeps.
 template <class T>
 class OwnParameters {
@@ -20,9 +28,7 @@ class OwnParameters {
       fail<ConfigError>(where, "the parameters that it was made for, " + std::to_string(size_) + " numbers",
                         "others, " + std::to_string(parameters.size()) + " numbers",
                         "make one optimizer for each Parameters");
-    if (&parameters.space() != &backend.space())
-      fail<ConfigError>(where, std::string("parameters in ") + backend.space().name, parameters.space().name,
-                        "make Parameters(module, seed, backend.space())");
+    require_space(where, backend, parameters);
   }
 
  private:

@@ -2,9 +2,8 @@
 
 #include <string>
 
-#include <neuroinhib/core/parameters.hpp>
-#include <neuroinhib/ops/update/op.hpp>
 #include <neuroinhib/optim/own_parameters.hpp>
+#include <neuroinhib/optim/update_count.hpp>
 
 namespace neuroinhib {
 
@@ -21,7 +20,7 @@ class Sgd {
  public:
   struct State {
     Storage<T> velocity;
-    Index steps = 0;
+    UpdateCount steps;
   };
 
   /// Throws ConfigError for options outside their range.
@@ -31,6 +30,7 @@ class Sgd {
       fail<ConfigError>("Sgd", "rates ≥ 0 and momentum in [0, 1)", "one outside its range", "correct the options");
     state_.velocity = Storage<T>(parameters.space());
     state_.velocity.assign_zeros(parameters.size());
+    state_.steps = UpdateCount(parameters.space());
   }
 
   /// One update from the gradients, at `factor` times the learning rate; then the gradients start from zero again.
@@ -38,9 +38,8 @@ class Sgd {
   template <class B>
   void step(B& backend, Parameters<T>& parameters, double factor = 1) {
     own_.require("Sgd", backend, parameters);
-    ++state_.steps;
     const SgdOptions& o = options_;
-    const View<T> gradient = parameters.gradients([&](T* target, Index count) { backend.fill(target, count, T{0}); });
+    const View<T> gradient = detail::flat_gradient(backend, parameters);
     detail::run_forward(backend, ops::SgdUpdate<T>{{parameters.values().data, state_.velocity.data()},
                                                    gradient.data,
                                                    parameters.size(),
@@ -48,7 +47,7 @@ class Sgd {
                                                    o.momentum,
                                                    o.weight_decay,
                                                    o.nesterov,
-                                                   {state_.steps, factor, &state_.steps}});
+                                                   {factor, state_.steps.data()}});
     parameters.zero_gradients();
   }
 

@@ -91,17 +91,16 @@ class CudaRunner {
   const Settings& settings_;
   const data::CudaImageSet& images_;
   Cuda<float> cuda_;
-  data::CudaOrder order_;
-  Storage<double> loss_sum_{kSpaceOf<CudaMemory>};
-  Storage<int> list_{kSpaceOf<CudaMemory>}, flags_{kSpaceOf<CudaMemory>};
+  data::CudaOrder order_{cuda_.space()};
+  Storage<double> loss_sum_{cuda_.space()};
+  Storage<int> list_{cuda_.space()}, flags_{cuda_.space()};
   CudaGraph graph_;
   Index steps_ = 0;
 };
 
 /// The images, brought to the device by whoever comes first.
 const data::CudaImageSet& device_images(const Settings& settings, const data::ImageSet& set) {
-  require_cuda(cudaSetDevice(*settings.cuda_device), "device");
-  static const data::CudaImageSet images(set, data::Scaling(set));
+  static const data::CudaImageSet images(set, data::Scaling(set), cuda_space(*settings.cuda_device));
   return images;
 }
 

@@ -78,7 +78,7 @@ void join(Cuda<T>& cuda, const Parts<T>& parts, const LogSum& log_sum, const Put
     if (team.lane != 0) return;
     for (Index part = 0; part < parts.count; ++part) {
       const T logarithm = log_sum(part, row) - total, weight = exp(logarithm);
-      if (weight > 0) entropy += weight * (parts.entropy[part * parts.rows + row] - logarithm);
+      if (weight != 0) entropy += weight * (parts.entropy[part * parts.rows + row] - logarithm);
       self += weight * parts.self[part * parts.rows + row];
     }
     finish(row, total, entropy, self);

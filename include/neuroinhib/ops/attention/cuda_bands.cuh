@@ -36,6 +36,7 @@ void multiply_each(Cuda<T>& cuda, Index count, bool transpose_a, bool transpose_
                                                                                        : CUBLAS_COMPUTE_32F_FAST_TF32;
   const T one = 1, beta = add ? T{1} : T{0};
   const auto extent = [](Index i) { return static_cast<int>(i); };
+  cuda.uses(a.data, b.data, c.data);
   const detail::DriverLock lock(detail::driver());
   // Column-major, the library sees the transposes: Cᵀ = op(B)ᵀ op(A)ᵀ.
   require_cuda(
@@ -61,7 +62,7 @@ void for_each_band(const Stream<T>& s, const Visit& visit) {
   constexpr Index kStep = 64;
   const Visibility& sight = s.sight;
   const auto padded = [](Index keys) { return (keys + 3) / 4 * 4; };
-  Index height = std::clamp(kBand / padded(sight.keys) / kStep * kStep, kStep, sight.queries);
+  Index height = std::min(std::max(kBand / padded(sight.keys) / kStep * kStep, kStep), sight.queries);
   // Shorter bands see fewer keys.
   if (sight.mask == Mask::causal) height = std::min(height, std::max<Index>(512, sight.queries / 8 / kStep * kStep));
   for (Index q = 0; q < sight.queries; q += height) {
@@ -134,7 +135,7 @@ void soften(Cuda<T>& cuda, const Stream<T>& s, const Band& band, T* products, T*
     if (team.lane == 0) {
       sums[i] = sum;
       *s.log_sum.at(row.out, row.head) = largest + log(sum);
-      if (s.entropy) *s.entropy.at(row.out, row.head) = max(T{0}, log(sum) - moment / sum);
+      if (s.entropy) *s.entropy.at(row.out, row.head) = positive_part(log(sum) - moment / sum);
     }
   });
 }

@@ -146,6 +146,12 @@ __device__ T exponential(T x) {
     return __expf(x);
 }
 
+/// x, or 0 where it is below; NaN stays.
+template <class T>
+__device__ T positive_part(T x) {
+  return x < 0 ? T{0} : x;
+}
+
 /// Over the lanes that share a row.
 template <class Math, class T = typename Math::Scalar>
 __device__ T row_sum(T value) {
@@ -279,12 +285,13 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(Stream<T> s, Index sp
   for (int r = 0; r < Math::kRows; ++r) {
     const int row = warp_row + Math::row(r);
     const T total = row_sum<Math>(sum[r]), all = row_sum<Math>(moment[r]), on_self = row_max<Math>(self[r]);
-    const T log_sum = total > 0 ? largest[r] + log(total) : hidden;
-    factors[r] = total > 0 ? 1 / total : T{0};
+    const bool empty = total == 0;  // nothing seen in this split
+    const T log_sum = empty ? hidden : largest[r] + log(total);
+    factors[r] = empty ? T{0} : 1 / total;
     if (static_cast<int>(threadIdx.x) % Math::kRowLanes != 0 || row >= own.count) continue;
     *s.log_sum.at(out + row, own.head) = log_sum;
-    if (s.entropy) *s.entropy.at(out + row, own.head) = total > 0 ? max(T{0}, log(total) - all / total) : T{0};
-    if (s.self) *s.self.at(out + row, own.head) = on_self != hidden ? exp(on_self - log_sum) : T{0};
+    if (s.entropy) *s.entropy.at(out + row, own.head) = empty ? T{0} : positive_part(log(total) - all / total);
+    if (s.self) *s.self.at(out + row, own.head) = empty ? T{0} : exp(on_self - log_sum);
   }
   if (dv > 0) y.store(s.y, out, own.head, own.count, dv, factors);
 }

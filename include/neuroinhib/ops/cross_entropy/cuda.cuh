@@ -20,10 +20,7 @@ void forward(Cuda<T>& cuda, const CrossEntropy<T>& op) {
     const int label = op.labels[row];
     const bool valid = label >= 0 && label < classes;
     losses[row] = valid ? log_sum - logits[label] : static_cast<T>(NAN);
-    if (valid) return;
-    control->fault = static_cast<int>(CudaFault::label_out_of_range);
-    control->value = label;
-    control->at = static_cast<int>(row);
+    if (!valid) note_fault(control, CudaFault::label_out_of_range, label, row);
   });
   cuda.sum_columns(
       rows, 1, [=] __device__(Index row, Index) { return losses[row]; },

@@ -15,9 +15,7 @@ void forward(Cuda<T>& cuda, const Embedding<T>& op) {
   cuda.parallel_grid(op.y.rows(), width, [=] __device__(Index row, Index c) {
     const int id = op.ids[row];
     if (id < 0 || id >= words) {
-      control->fault = static_cast<int>(CudaFault::id_out_of_range);
-      control->value = id;
-      control->at = static_cast<int>(row);
+      note_fault(control, CudaFault::id_out_of_range, id, row);
       op.y[row * width + c] = static_cast<T>(NAN);
       return;
     }
@@ -27,7 +25,7 @@ void forward(Cuda<T>& cuda, const Embedding<T>& op) {
   });
 }
 
-/// Rows sorted by their word, those of one word in their order.
+/// Rows sorted by their word, those of one word in their order; rows without one come last, as word `words`.
 struct SortedRows {
   const int *words, *rows;
 };
@@ -35,15 +33,19 @@ template <class T>
 [[nodiscard]] SortedRows sort_rows(Cuda<T>& cuda, const View<const int>& ids, Index words) {
   const int count = static_cast<int>(ids.size());
   int* numbers = cuda.template kernel_memory<int>(count);
+  int* keys = cuda.template kernel_memory<int>(count);
   int* sorted_ids = cuda.template kernel_memory<int>(count);
   int* sorted_rows = cuda.template kernel_memory<int>(count);
-  cuda.parallel_for(count, [=] __device__(Index row) { numbers[row] = static_cast<int>(row); });
+  cuda.parallel_for(count, [=] __device__(Index row) {
+    numbers[row] = static_cast<int>(row);
+    keys[row] = ids[row] < 0 || ids[row] >= words ? static_cast<int>(words) : ids[row];
+  });
   int bits = 1;
-  while (bits < 31 && (Index{1} << bits) < words) ++bits;
+  while (bits < 31 && (Index{1} << bits) <= words) ++bits;
   std::size_t bytes = 0;
   const detail::DriverLock lock(detail::driver());
   const auto sort = [&](void* memory) {
-    require_cuda(cub::DeviceRadixSort::SortPairs(memory, bytes, ids.data, sorted_ids, numbers, sorted_rows, count, 0,
+    require_cuda(cub::DeviceRadixSort::SortPairs(memory, bytes, keys, sorted_ids, numbers, sorted_rows, count, 0,
                                                  bits, cuda.cuda_stream()),
                  "embedding, sorting rows");
   };
@@ -63,7 +65,7 @@ void backward(Cuda<T>& cuda, const Embedding<T>& op) {
     // The first row of each word adds up all of them.
     cuda.parallel_grid(rows, width, [=] __device__(Index place, Index c) {
       const int word = sorted.words[place];
-      if (place > 0 && sorted.words[place - 1] == word) return;
+      if (word == words || (place > 0 && sorted.words[place - 1] == word)) return;
       T sum = 0;
       for (Index i = place; i < rows && sorted.words[i] == word; ++i) sum += dy[sorted.rows[i] * width + c];
       slot.data[word * width + c] += op.scale * sum;

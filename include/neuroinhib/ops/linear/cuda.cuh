@@ -19,6 +19,7 @@ void blas_product(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, In
   const T one = 1, beta = add ? T{1} : T{0};
   // Column-major, the library sees the transposes: Cᵀ = op(B)ᵀ op(A)ᵀ.
   const auto lead = [](Index extent) { return static_cast<int>(extent); };
+  cuda.uses(a.data, b.data, c);
   const detail::DriverLock lock(detail::driver());
   require_cuda(
       cublasGemmEx(cuda.blas(), transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
+#include <string>
 #include <type_traits>
 
 #include <neuroinhib/backend/cuda.cuh>
@@ -191,9 +193,15 @@ __global__ void __launch_bounds__(Plan::kThreads) product_kernel(Deal deal, A a,
   return static_cast<int>(std::clamp<Index>(std::min(wanted, depth / (4 * step)), 1, 64));
 }
 
+inline constexpr Index kMostSlices = 65535;  ///< of a grid's second axis
+
 template <class Plan, class T, class A, class B, class Store>
 void run(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Store& store) {
   if (e.m == 0 || e.n == 0) return;
+  if (constexpr Index kMost = std::numeric_limits<int>::max(); std::max({e.m, e.n, e.k}) > kMost)
+    fail<ShapeError>("product on a GPU", "extents below 2³¹",
+                     std::to_string(e.m) + ", " + std::to_string(e.n) + " and " + std::to_string(e.k),
+                     "take smaller batches");
   const bool by_rows = e.kind == Groups::rows, by_depth = e.kind == Groups::depth;
   const Index blocks_m = tiles(e.m, Plan::kM) + (by_rows ? e.groups : 0), blocks_n = tiles(e.n, Plan::kN);
   const Index groups = by_depth ? e.groups : 1;
@@ -210,6 +218,9 @@ void run(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Store& s
   constexpr std::size_t kShared = Plan::template kSharedBytes<T, A, B>;
   if constexpr (kShared > 48 * 1024)
     require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared), "product");
+  if (groups * splits > kMostSlices)
+    fail<ShapeError>("product on a GPU", "at most " + std::to_string(kMostSlices) + " experts", std::to_string(groups),
+                     "use fewer experts a layer");
   cuda.launch_early(dim3(static_cast<unsigned>(blocks_m * blocks_n), static_cast<unsigned>(groups * splits)),
                     dim3(Plan::kThreads), kShared, kernel, deal, a, b, store, parts);
   if (splits == 1) return;

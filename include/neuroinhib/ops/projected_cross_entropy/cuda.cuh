@@ -22,11 +22,7 @@ void forward(Cuda<T>& cuda, const ProjectedCrossEntropy<T>& op) {
         logit += op.x[row * width + c] * op.weight[label * width + c];
     logit = team.sum(logit);
     if (team.lane != 0) return;
-    if (!valid) {
-      control->fault = static_cast<int>(CudaFault::label_out_of_range);
-      control->value = label;
-      control->at = static_cast<int>(row);
-    }
+    if (!valid) note_fault(control, CudaFault::label_out_of_range, label, row);
     if (label >= 0 && valid && op.bias.data != nullptr) logit += op.bias[label];
     op.losses[row] = !valid ? static_cast<T>(NAN) : label < 0 ? T{0} : op.log_sum[row] - logit;
   });

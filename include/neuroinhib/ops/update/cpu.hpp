@@ -9,7 +9,7 @@ inline constexpr Index kUpdateBlock = 16384;
 
 template <class T, class Update>
 void update_all(const Cpu<T>& cpu, const Update& op) {
-  const auto rates = op.rates(op.step);
+  const auto rates = op.rates(++op.step.counter->updates, op.step.factor);
   cpu.parallel_blocks(op.size, 4, kUpdateBlock, [&](Index begin, Index end) { op.apply(begin, end, rates); });
 }
 

@@ -23,31 +23,29 @@ __device__ void update_piece(const Update& op, Index piece, const typename Updat
   for (int i = 0; i < Update::kKept; ++i) reinterpret_cast<uint4*>(op.kept[i])[piece] = kept[i];
 }
 
-/// The rates are the same for all elements: one thread a block works them out. Arrays begin at multiples of 16 bytes.
+/// The rates are the same for all elements: one thread a block works them out. Arrays begin at multiples of 16 bytes. The
+/// last block to end raises the count, which all have read by then.
 template <class T, class Update>
-__global__ void __launch_bounds__(detail::kThreads)
-    update_kernel(Update op, const CudaControl* control, std::uint64_t counted) {
+__global__ void __launch_bounds__(detail::kThreads) update_kernel(Update op, const CudaControl* control) {
   detail::take_turn();
   __shared__ typename Update::Rates rates;
-  if (threadIdx.x == 0) {
-    const Index since = static_cast<Index>(control->step - counted);
-    rates = op.rates({op.step.number + since, op.step.factor * control->learning_factor, nullptr});
-  }
+  UpdateCounter& counter = *op.step.counter;
+  if (threadIdx.x == 0) rates = op.rates(counter.updates + 1, op.step.factor * control->learning_factor);
   __syncthreads();
   constexpr Index kCount = sizeof(uint4) / sizeof(T);
   const Index first = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x,
               stride = static_cast<Index>(gridDim.x) * blockDim.x, pieces = op.size / kCount;
   for (Index piece = first; piece < pieces; piece += stride) update_piece<T>(op, piece, rates);
   for (Index i = pieces * kCount + first; i < op.size; i += stride) op.apply(i, i + 1, rates);
+  if (threadIdx.x == 0 && atomicInc(&counter.blocks, gridDim.x - 1) == gridDim.x - 1) ++counter.updates;
 }
 
-/// The number of an update in a captured step follows the device's count of steps.
 template <class T, class Update>
 void update_all(Cuda<T>& cuda, const Update& op) {
   const Index blocks = std::min<Index>((op.size + detail::kThreads - 1) / detail::kThreads,
                                        8 * static_cast<Index>(cuda.multiprocessors()));
   cuda.launch_early(dim3(static_cast<unsigned>(blocks)), dim3(detail::kThreads), 0, update_kernel<T, Update>, op,
-                    cuda.control(), cuda.count_update(op.step.counter));
+                    cuda.control());
 }
 
 template <class T>

@@ -7,11 +7,16 @@
 /// The optimizers' rules over flat buffers. They write no tensor of the step and are not recorded.
 namespace neuroinhib::ops {
 
-/// What changes from step to step: the number of this update (from 1) and the factor on the learning rate.
+/// The updates that an optimizer has made, where its parameters live: an update reads their number and raises it there.
+struct UpdateCounter {
+  Index updates = 0;
+  unsigned blocks = 0;  ///< of the update under way, on a GPU: those that have ended
+};
+
+/// What changes from step to step.
 struct UpdateStep {
-  Index number;
-  double factor;
-  Index* counter;  ///< the optimizer's own count, on the host
+  double factor;  ///< on the learning rate
+  UpdateCounter* counter;
 };
 
 /// Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019) where `decoupled`. All arrays [size].
@@ -26,16 +31,15 @@ struct AdamUpdate {
   bool decoupled;
   UpdateStep step;
 
-  /// What the step's number and factor come to.
+  /// What the update's number (from 1) and factor come to.
   struct Rates {
     T size;  ///< of the step, with the first moment's bias
     T root;  ///< on the second moment's root, for its bias
     T keep;  ///< share of the value that decoupled decay leaves
   };
-  NEUROINHIB_DEVICE [[nodiscard]] Rates rates(const UpdateStep& at) const {
-    const double rate = learning_rate * at.factor, number = static_cast<double>(at.number);
-    return {static_cast<T>(rate / (1 - std::pow(beta1, number))),
-            static_cast<T>(1 / std::sqrt(1 - std::pow(beta2, number))),
+  NEUROINHIB_DEVICE [[nodiscard]] Rates rates(Index number, double factor) const {
+    const double rate = learning_rate * factor, n = static_cast<double>(number);
+    return {static_cast<T>(rate / (1 - std::pow(beta1, n))), static_cast<T>(1 / std::sqrt(1 - std::pow(beta2, n))),
             static_cast<T>(decoupled ? 1 - rate * weight_decay : 1)};
   }
   /// The rule for elements [begin, end).
@@ -70,8 +74,8 @@ struct SgdUpdate {
   struct Rates {
     T size;
   };
-  NEUROINHIB_DEVICE [[nodiscard]] Rates rates(const UpdateStep& at) const {
-    return {static_cast<T>(learning_rate * at.factor)};
+  NEUROINHIB_DEVICE [[nodiscard]] Rates rates(Index /*number*/, double factor) const {
+    return {static_cast<T>(learning_rate * factor)};
   }
   NEUROINHIB_DEVICE void apply(Index begin, Index end, const Rates& rates) const {
     const T m = static_cast<T>(momentum), decay = static_cast<T>(weight_decay);

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <neuroinhib/core/parameters.hpp>
+#include <neuroinhib/ops/update/op.hpp>
+
+namespace neuroinhib {
+
+/// How many updates an optimizer has made. It lives where the parameters do, since captured steps count there: to read
+/// it is to wait for the device.
+class UpdateCount {
+ public:
+  explicit UpdateCount(const MemorySpace& space = kSpaceOf<HostMemory>) : counter_(space) { *this = 0; }
+
+  operator Index() const { return counter_.to_host()[0].updates; }  // NOLINT(google-explicit-constructor)
+  UpdateCount& operator=(Index updates) {
+    const ops::UpdateCounter counter{updates};
+    counter_.assign(&counter, 1);
+    return *this;
+  }
+  [[nodiscard]] ops::UpdateCounter* data() { return counter_.data(); }
+
+ private:
+  Storage<ops::UpdateCounter> counter_;
+};
+
+namespace detail {
+
+/// The flat gradient, of which what no backward pass has reached is cleared by the backend, in its order.
+template <class B, class T>
+[[nodiscard]] View<T> flat_gradient(B& backend, Parameters<T>& parameters) {
+  return parameters.gradients([&](T* target, Index count) { backend.fill(target, count, T{0}); });
+}
+
+}  // namespace detail
+}  // namespace neuroinhib
