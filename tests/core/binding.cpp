@@ -55,8 +55,7 @@ struct OneState {
 };
 
 /// The host's memory under another name, as a device's would be.
-constexpr MemorySpace kElsewhere{"memory elsewhere", &HostMemory::allocate, &HostMemory::release, &HostMemory::clear,
-                                 &HostMemory::copy};
+constexpr MemorySpace kElsewhere{"memory elsewhere", kSpaceOf<HostMemory>.functions, -1};
 
 template <class M>
 concept Copyable = std::copy_constructible<M>;
@@ -124,6 +123,7 @@ TEST_CASE("parameters and inputs in memory that the backend cannot read are refu
                            {"tensors in host memory", "memory elsewhere", "backend.space()"});
   Adam<double> adam(parameters, {});
   check_error<ConfigError>([&] { adam.step(cpu, parameters); }, {"parameters in host memory", "memory elsewhere"});
+  check_error<ConfigError>([&] { clip_gradient_norm(cpu, parameters, 1); }, {"clipping", "parameters in host memory"});
 
   nn::Linear<double> here(4, 3);
   Parameters<double> near(here, 1);
