@@ -50,8 +50,7 @@ TEST_CASE("a NaN made on the device stays one in every product, in every precisi
         check_nan_rows(cuda, linear(cuda, x.constant(), w.constant(), {}, LinearUse::routing), row);
         const auto plan = every_expert(cuda, 70, 2).plan;  // slots of expert 0 first
         check_nan_rows(
-            cuda,
-            grouped_linear(cuda, x.constant(), experts.constant(), bias.constant(), plan, ExpertRows::tokens),
+            cuda, grouped_linear(cuda, x.constant(), experts.constant(), bias.constant(), plan, ExpertRows::tokens),
             [](Index i) { return i % 70 == 5; });
         const auto attended = attention<Cuda<float>>(cuda, x.constant(), x.constant(), x.constant(), {.length = 70});
         const auto later = [](Index i) { return i >= 5; };
@@ -126,7 +125,8 @@ TEST_CASE("words that are none leave the table's gradient alone and are told") {
   Cuda<double> cuda;
   // The table's gradient lies between guards.
   Kept<Cuda<double>> memory({3, kWords, kWidth}, Numbers(3 * kWords * kWidth, 1));
-  Kept<Cuda<double>> table({kWords, kWidth}, Values<double>({kWords, kWidth}, 1).values), weights({kTokens, kWidth}, dy);
+  Kept<Cuda<double>> table({kWords, kWidth}, Values<double>({kWords, kWidth}, 1).values),
+      weights({kTokens, kWidth}, dy);
   bool written = false;
   Tensor<double> variable = table.constant();
   variable.gradient = memory.constant().data + kWords * kWidth;
@@ -253,7 +253,7 @@ TEST_CASE("a backend works on whichever thread uses it, and on its own device") 
     set.pixels = {7, 9};
     set.labels = {0, 0};
     const data::CudaImageSet images(set, data::Scaling(set), first.space());
-    check_error<ConfigError>(
-        [&] { (void)images.gather(last, nullptr, 1, [] __device__(Index b) { return b; }); }, {"GPU 0", "space()"});
+    check_error<ConfigError>([&] { (void)images.gather(last, nullptr, 1, [] __device__(Index b) { return b; }); },
+                             {"GPU 0", "space()"});
   }
 }

@@ -46,9 +46,9 @@ struct Training {
     auto loss = cross_entropy(ex, y, {labels.data(), {batch}});
     if (kept.defined()) {
       const auto mean = batch_pool(ex, kept, Pooling::mean);
-      loss = sum(ex, {loss, cross_entropy(ex, gated_activation(ex, mean, batch_pool(ex, y, Pooling::mean),
-                                                               Activation::identity),
-                                          {labels.data(), {1}})});
+      loss = sum(ex, {loss, cross_entropy(
+                                ex, gated_activation(ex, mean, batch_pool(ex, y, Pooling::mean), Activation::identity),
+                                {labels.data(), {1}})});
     }
     remember(ex, y, model.before);
     ex.backward(loss);
@@ -197,8 +197,9 @@ TEST_CASE("calls that need the host are refused within a captured step by name")
     return message_of<ConfigError>([&] { (void)training.cuda.capture([&] { call(); }); });
   };
   CHECK(text_of([&] { training.cuda.check(); }).starts_with("read: expected a call between steps"));
-  CHECK(text_of([&] { training.cuda.write(View<float>{training.x.constant().data, {1}}, &number); })
-            .starts_with("write: expected a call between steps"));
+  CHECK(text_of([&] {
+          training.cuda.write(View<float>{training.x.constant().data, {1}}, &number);
+        }).starts_with("write: expected a call between steps"));
   const CudaGraph graph = training.captured();
   CHECK(text_of([&] { training.cuda.replay(graph); }).starts_with("replay: expected a call between steps"));
 }

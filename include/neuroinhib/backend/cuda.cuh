@@ -352,7 +352,8 @@ class Cuda {
     unsigned width = detail::kWarp;
     while (width < detail::kThreads && width < columns) width *= 2;
     const dim3 block(width, detail::kThreads / width);
-    const dim3 grid(static_cast<unsigned>((columns + width - 1) / width), at_most_blocks((rows + block.y - 1) / block.y));
+    const dim3 grid(static_cast<unsigned>((columns + width - 1) / width),
+                    at_most_blocks((rows + block.y - 1) / block.y));
     launch_early(grid, block, 0, detail::grid_kernel<Body>, rows, columns, body);
   }
   /// body(image, y, x, channel), neighbouring channels in neighbouring threads.
@@ -614,7 +615,7 @@ class Cuda {
   CudaOptions options_;
   cudaDeviceProp properties_{};
   std::array<Lane, 2> lanes_;
-  Lane* lane_ = &lanes_[0];                        ///< where kernels go now
+  Lane* lane_ = &lanes_[0];                      ///< where kernels go now
   Arena<CudaMemory>* arena_ = &lanes_[0].arena;  ///< where their memory comes from
   CudaControl* control_ = nullptr;
   Arena<HostMemory> host_;

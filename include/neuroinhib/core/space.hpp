@@ -12,7 +12,8 @@
 
 namespace neuroinhib {
 
-/// Memory of the host, for Arena and Storage. The functions of a memory get the number of its device; the host has none.
+/// Memory of the host, for Arena and Storage. The functions of a memory get the number of its device; the host has
+/// none.
 struct HostMemory {
   static constexpr const char* kName = "host memory";
   static constexpr int kFirstDevice = -1;

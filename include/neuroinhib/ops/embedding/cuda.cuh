@@ -45,8 +45,8 @@ template <class T>
   std::size_t bytes = 0;
   const detail::DriverLock lock(detail::driver());
   const auto sort = [&](void* memory) {
-    require_cuda(cub::DeviceRadixSort::SortPairs(memory, bytes, keys, sorted_ids, numbers, sorted_rows, count, 0,
-                                                 bits, cuda.cuda_stream()),
+    require_cuda(cub::DeviceRadixSort::SortPairs(memory, bytes, keys, sorted_ids, numbers, sorted_rows, count, 0, bits,
+                                                 cuda.cuda_stream()),
                  "embedding, sorting rows");
   };
   sort(nullptr);

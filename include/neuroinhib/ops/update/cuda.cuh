@@ -23,8 +23,8 @@ __device__ void update_piece(const Update& op, Index piece, const typename Updat
   for (int i = 0; i < Update::kKept; ++i) reinterpret_cast<uint4*>(op.kept[i])[piece] = kept[i];
 }
 
-/// The rates are the same for all elements: one thread a block works them out. Arrays begin at multiples of 16 bytes. The
-/// last block to end raises the count, which all have read by then.
+/// The rates are the same for all elements: one thread a block works them out. Arrays begin at multiples of 16 bytes.
+/// The last block to end raises the count, which all have read by then.
 template <class T, class Update>
 __global__ void __launch_bounds__(detail::kThreads) update_kernel(Update op, const CudaControl* control) {
   detail::take_turn();
