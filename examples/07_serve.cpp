@@ -24,7 +24,7 @@ int main(int count, char** arguments) try {
     threads.emplace_back([&model, &answers, number] {
       Cpu cpu({.threads = 1});
       const std::vector<std::vector<int>> prompts{{number, number + 1}, {number, number + 2, number + 4}};
-      const auto made = generate(cpu, model, std::span(prompts), {.tokens = 4, .temperature = 0});
+      const auto made = generate(cpu, model, prompts, {.tokens = 4, .temperature = 0});
       for (std::size_t text = 0; text < prompts.size(); ++text) {
         for (const int word : prompts[text]) answers[number] += std::to_string(word) + " ";
         answers[number] += "→";

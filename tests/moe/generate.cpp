@@ -105,7 +105,7 @@ TEST_CASE("a word that stops ends its text alone, and each new word is told as i
   const auto free = f.go_on(kPrompts, {.tokens = 8, .temperature = 0});
   const int stop = free[1][2];
   std::vector<std::vector<int>> told(kPrompts.size());
-  const auto made = generate(f.cpu, f.model, std::span(kPrompts), {.tokens = 8, .temperature = 0, .stop = {stop}},
+  const auto made = generate(f.cpu, f.model, kPrompts, {.tokens = 8, .temperature = 0, .stop = {stop}},
                              [&](Index text, int word) { told[static_cast<std::size_t>(text)].push_back(word); });
   CHECK(told == made);
   for (std::size_t text = 0; text < kPrompts.size(); ++text) {

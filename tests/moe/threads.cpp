@@ -75,7 +75,7 @@ TEST_CASE("a language model's loss and its answers, from four threads") {
   const std::vector<std::vector<int>> prompts{{1, 2, 3}, {4}};
   check_threads([&](Cpu<float>& cpu) {
     std::vector<float> all;
-    for (const auto& text : generate(cpu, model, std::span(prompts), {.tokens = 8, .temperature = 1.5, .seed = 3}))
+    for (const auto& text : generate(cpu, model, prompts, {.tokens = 8, .temperature = 1.5, .seed = 3}))
       all.insert(all.end(), text.begin(), text.end());
     return all;
   });

@@ -25,7 +25,7 @@ struct GenerateOptions {
 namespace detail {
 
 /// Throws ConfigError for options outside their range, and for prompts that leave no room.
-inline void check_generate(const GenerateOptions& options, std::span<const std::vector<int>> prompts, Index positions) {
+inline void check_generate(const GenerateOptions& options, const std::vector<std::vector<int>>& prompts, Index positions) {
   const auto require = [](bool holds, const std::string& expected, const std::string& actual) {
     if (!holds) fail<ConfigError>("generate", expected, actual, "change that option");
   };
@@ -89,7 +89,7 @@ struct IgnoreTokens {
 /// Safe from many threads on one model, each with a backend of its own. Throws ConfigError, NumericError.
 template <class Layer, class B, class OnToken = detail::IgnoreTokens>
 [[nodiscard]] std::vector<std::vector<int>> generate(B& backend, const LanguageModel<Layer>& model,
-                                                     std::span<const std::vector<int>> prompts,
+                                                     const std::vector<std::vector<int>>& prompts,
                                                      const GenerateOptions& options, OnToken&& on_token = {}) {
   using T = typename B::Scalar;
   detail::check_generate(options, prompts, model.config().positions);
