@@ -30,6 +30,22 @@ View<int> whole_numbers(Ex& ex, const std::vector<int>& values) {
   return target;
 }
 
+/// A tensor of zeros in the step's memory.
+template <class Ex>
+TensorOf<Ex> zeros(Ex& ex, const Shape& shape) {
+  const auto target = ex.tensor(shape, false);
+  ex.backend().fill(target.data, target.size(), 0);
+  return target;
+}
+
+/// The handle to a module's state that is nobody else's.
+template <class T>
+Buffer<T> bound_to(ModuleState<T>& state) {
+  Buffer<T> buffer;
+  buffer.bound = &state;
+  return buffer;
+}
+
 /// Makes the inputs of a case.
 template <class T>
 std::vector<Values<T>> draw(const std::vector<Drawn>& drawn, std::uint64_t seed) {
@@ -242,6 +258,49 @@ void for_each_operation(const Visit& visit) {
     return sum(ex, {cv_squared(ex, importance(ex, top.value, plan)), balance_loss(ex, probabilities, plan),
                     z_loss(ex, in[0])});
   });
+  visit("top P, whose slots may have no expert", inputs({{{7, 5}}, {{7, 4}}, {{5, 3, 4}}}), [](auto& ex, const auto& in) {
+    const auto kept = nucleus(ex, top_m(ex, softmax(ex, in[0]), 4), 5, .7);
+    const RoutingPlan plan = routing_plan(ex, kept.expert, 5, true);
+    return combine(ex, grouped_linear(ex, in[1], in[2], {}, plan, ExpertRows::tokens), kept.value, plan);
+  });
+  visit("expert choice", inputs({{{8, 3}}}),
+        [](auto& ex, const auto& in) { return expert_choice(ex, softmax(ex, in[0]), 2, 4, 2).value; });
+  visit("all experts", inputs({{{4, 3}}, {{2, 5, 3}}}), [](auto& ex, const auto& in) {
+    const auto all = every_expert(ex, 4, 2);
+    return combine(ex, grouped_linear(ex, in[0], in[1], {}, all.plan, ExpertRows::tokens), all.gates, all.plan);
+  });
+  visit("a trained factor", inputs({{{4, 6}}, {{1}}}),
+        [](auto& ex, const auto& in) { return exp_scale(ex, in[0], in[1], 2.5); });
+  visit("scores by hash", inputs({{{3, 5}}}), [](auto& ex, const auto& in) {
+    return linear(ex, hash_scores(ex, whole_numbers(ex, {4, 0, 4, 1}), 5, 2, 7), in[0]);
+  });
+  visit("append to a cache", inputs({{{3, 5}}}), []<class Ex>(Ex& ex, const auto& in) {
+    const auto rows = hash_scores(ex, whole_numbers(ex, {4, 0, 4, 1}), 5, 2, 7), cache = zeros(ex, {2 * 6, 5});
+    ex.run(ops::Append<ScalarOf<Ex>>{rows, cache, /*capacity=*/6, /*past=*/3, /*rows=*/2, {}});
+    return linear(ex, cache, in[0]);
+  });
+  visit("a bias that balances", inputs({{{7, 4}}, {{5, 4}}}), []<class Ex>(Ex& ex, const auto& in) {
+    const auto bias = zeros(ex, {5});
+    const auto top = top_m(ex, linear(ex, in[0], in[1]), 2);
+    ex.run(ops::BalanceBias<ScalarOf<Ex>>{routing_plan(ex, top.expert, 5), bias.data, ScalarOf<Ex>(.1), {}});
+    return linear(ex, in[0], in[1], bias);
+  });
+  visit("remember and recall, and their average", inputs({{{3, 5}}}), []<class Ex>(Ex& ex, const auto& in) {
+    ModuleState<ScalarOf<Ex>> state;
+    state.values = Storage<ScalarOf<Ex>>(ex.backend().space());
+    const Buffer<ScalarOf<Ex>> buffer = bound_to(state);
+    remember(ex, hash_scores(ex, whole_numbers(ex, {4, 0}), 5, 2, 7), buffer);
+    remember_average(ex, hash_scores(ex, whole_numbers(ex, {1, 2}), 5, 2, 7), buffer, .75);
+    return linear(ex, recall(ex, buffer), in[0]);
+  });
+  for (const bool documents : {false, true})
+    visit(documents ? "the head of the lowest entropy, padding left out" : "the head of the lowest entropy",
+          inputs({{{3, 3}}}), [=](auto& ex, const auto& in) {
+            const auto entropy = hash_scores(ex, whole_numbers(ex, {0, 1, 2, 3, 4, 5}), 3, 2, 7);
+            const auto mean = mean_entropy(
+                ex, entropy, documents ? View<const int>(whole_numbers(ex, {0, 0, -1, 0, 1, 1})) : View<const int>{});
+            return cross_entropy(ex, linear(ex, mean, in[0]), lowest_head(ex, mean));
+          });
   visit("load loss", inputs({{{7, 5}}, {{7, 5}}, {{7, 5}, 0.3}}),
         [](auto& ex, const auto& in) { return cv_squared(ex, smooth_load(ex, in[0], in[1], in[2], 2)); });
 }

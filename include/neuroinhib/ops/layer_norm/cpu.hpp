@@ -14,7 +14,8 @@ void forward(Cpu<T>& cpu, const LayerNorm<T>& op) {
   cpu.parallel_for(op.x.rows(), 4 * width, [&](Index row) {
     const ConstArrayMap<T> x(op.x.data + row * width, width);
     ArrayMap<T> y(op.y.data + row * width, width);
-    const T mean = x.mean();
+    // Of x · 1, since Eigen adds up an array itself in an order that its address decides.
+    const T mean = (x * T{1}).mean();
     const T rstd = 1 / std::sqrt((x - mean).square().mean() + op.epsilon);
     y = (x - mean) * rstd;
     if (op.weight.defined())
