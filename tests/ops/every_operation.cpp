@@ -19,7 +19,7 @@ class NotingCpu : public Cpu<float> {
   std::set<std::string> names;
 
   [[nodiscard]] NotingCpu& backend() { return *this; }
-  void enter(const char* name) { names.insert(name); }
+  [[nodiscard]] auto enter(const char* name) { return names.insert(name); }
 };
 
 /// The names that the contracts, ops/*/op.hpp, give.
@@ -68,6 +68,7 @@ TEST_CASE("every operation has a case, or is an optimizer's") {
       [&](const std::string&, const std::vector<Drawn>& inputs, const auto& f) { (void)bits_of(cpu, inputs, f); });
   nn::Linear<float> layer(3, 2);
   Parameters<float> parameters(layer, 1);
+  (void)clip_gradient_norm(cpu, parameters, 1.0);
   Adam<float>(parameters, {}).step(cpu, parameters);
   Sgd<float>(parameters, {}).step(cpu, parameters);
   const auto all = names_of_all();
