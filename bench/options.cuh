@@ -6,10 +6,11 @@
 #include <map>
 #include <string>
 
-/// --precision tf32|bf16|strict.
-inline void add_precision(CLI::App& app, neuroinhib::Precision& precision) {
+/// --precision tf32|bf16|strict, or another option of that kind.
+inline void add_precision(CLI::App& app, neuroinhib::Precision& precision, const char* name = "--precision",
+                          const char* description = "of products (default: tf32)") {
   using neuroinhib::Precision;
-  app.add_option("--precision", precision, "of products (default: tf32)")
+  app.add_option(name, precision, description)
       ->transform(CLI::CheckedTransformer(std::map<std::string, Precision>{
           {"tf32", Precision::tf32}, {"bf16", Precision::bf16}, {"strict", Precision::strict}}));
 }

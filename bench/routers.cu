@@ -1,6 +1,6 @@
 // Routers at growing lengths, forward, causal: the linear router, similarity-inform, and attention-inform, the last
 // with and without the attention whose entropies it needs. To be set against bench/peers/routers_torch.py.
-//   routers [--precision tf32|bf16|strict]
+//   routers [--precision tf32|bf16|strict] [--routing strict|tf32]
 
 #include <cstdio>
 
@@ -33,12 +33,12 @@ struct Numbers {
   }
 };
 
-void measure(const Extents& e, Precision precision) {
+void measure(const Extents& e, const CudaOptions& options) {
   const Index rows = e.sequences * e.length;
   const Sequences sequences{.length = e.length};
   Storage<float> entropy(kSpaceOf<CudaMemory>);  // of the attention before the layer
   {
-    Cuda<float> cuda({.precision = precision});
+    Cuda<float> cuda(options);
     const Numbers qkv(cuda, {rows, 3 * e.width}, 3, 1);
     const Columns<float> q(qkv.tensor, 0, e.width), k(qkv.tensor, e.width, e.width),
         v(qkv.tensor, 2 * e.width, e.width);
@@ -47,7 +47,7 @@ void measure(const Extents& e, Precision precision) {
   }
   // Each in a backend of its own, so that peak memory is its own.
   const auto report = [&](const char* name, const auto& route) {
-    Cuda<float> cuda({.precision = precision});
+    Cuda<float> cuda(options);
     const Numbers u(cuda, {rows, e.width}, 1, 1),
         w(cuda, {e.experts, e.width}, 2, 1 / std::sqrt(static_cast<float>(e.width)));
     const Numbers qkv(cuda, {rows, 3 * e.width}, 3, 1), output(cuda, {e.width, e.width}, 4, .02f);
@@ -78,7 +78,7 @@ void measure(const Extents& e, Precision precision) {
   };
   report("baseline", [](auto&, const auto&, const auto& experts, const auto&, const auto&) { return experts(); });
   report("similarity", [=](auto& cuda, const auto& u, const auto& experts, const auto&, const auto&) {
-    return attention<Cuda<float>>(cuda, u, u, experts(), sequences, 1, 1).y;
+    return attention<Cuda<float>>(cuda, u, u, experts(), sequences, 1, 1, 0, LinearUse::routing).y;
   });
   const auto informed = [=](auto& cuda, const auto& experts, const auto& trace, const auto& entropy) {
     const auto head = lowest_head(cuda, mean_entropy(cuda, entropy, {}));
@@ -99,9 +99,10 @@ void measure(const Extents& e, Precision precision) {
 
 int main(int argc, char** argv) {
   CLI::App app("Routers at growing lengths");
-  Precision precision = Precision::tf32;
-  add_precision(app, precision);
+  CudaOptions options;
+  add_precision(app, options.precision);
+  add_precision(app, options.routing, "--routing", "of the products that routing decides by (default: strict)");
   CLI11_PARSE(app, argc, argv);
-  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>({.precision = precision}).describe().c_str());
-  for (const Extents& e : kExtents) measure(e, precision);
+  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>(options).describe().c_str());
+  for (const Extents& e : kExtents) measure(e, options);
 }

@@ -38,6 +38,7 @@
 #include <neuroinhib/optim/gradient.hpp>
 #include <neuroinhib/optim/schedule.hpp>
 #include <neuroinhib/optim/sgd.hpp>
+#include <neuroinhib/routing/analysis.hpp>
 #include <neuroinhib/routing/attention_inform.hpp>
 #include <neuroinhib/routing/hash_router.hpp>
 #include <neuroinhib/routing/linear_router.hpp>

@@ -181,6 +181,47 @@ TEST_CASE("a token that only sees itself keeps its own expert probabilities") {
   CHECK(out.router.entropy[5] == doctest::Approx(0));
 }
 
+TEST_CASE("at an infinite temperature a token takes over the mean of all that it sees") {
+  constexpr Index kRows = 7;
+  Similarity::Module<double> router({.temperature = INFINITY}, kWidth, kExperts);
+  const Parameters<double> parameters(router, 3);
+  Cpu<double> cpu;
+  Values<double> x({kRows, kWidth}, 1);
+  TokenContext<double> context;
+  context.sequences.length = kRows;
+  const auto p = router.scores(cpu, x.constant(), x.constant(), context);
+  for (Index k = 0; k < kExperts; ++k) {
+    double sum = 0;
+    for (Index i = 0; i < kRows; ++i) {
+      sum += p.own(i, k);
+      CHECK(p.scores(i, k) == doctest::Approx(sum / static_cast<double>(i + 1)).epsilon(1e-12));
+      CHECK(p.entropy[i] == doctest::Approx(std::log(static_cast<double>(i + 1))).epsilon(1e-12));
+    }
+  }
+  CHECK_FALSE(analyse(cpu, inform_means(cpu, p)).degenerate());
+}
+
+TEST_CASE("routing in which each token listens to itself alone is told") {
+  constexpr Index kRows = 40;
+  for (const auto& [temperature, alone] : {std::pair{.05, true}, std::pair{20., false}}) {
+    Similarity::Module<double> router({.temperature = temperature}, kWidth, kExperts);
+    const Parameters<double> parameters(router, 3);
+    Cpu<double> cpu;
+    Values<double> x({kRows, kWidth}, 1, 2);
+    TokenContext<double> context;
+    context.sequences.length = kRows;
+    const InformAnalysis analysis =
+        analyse(cpu, inform_means(cpu, router.scores(cpu, x.constant(), x.constant(), context)));
+    CHECK(analysis.degenerate() == alone);
+    CHECK((analysis.text().find("raise the temperature") != std::string::npos) == alone);
+    CHECK(analysis.neighbours >= 1);
+    CHECK(analysis.self_weight <= 1);
+  }
+  Cpu<double> cpu;
+  check_error<ConfigError>([&] { (void)inform_means(cpu, RouterScores<double>{}); }, {"SimilarityInform"});
+  CHECK(InformAnalysis{NAN, NAN}.degenerate());
+}
+
 TEST_CASE("what mutual-inform routing cannot work with is said") {
   check_error<ConfigError>(
       [] { Informed<Similarity> layer(config_with<Informed<Similarity>>([](auto& c) { c.router.temperature = 0; })); },

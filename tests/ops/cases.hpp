@@ -151,7 +151,7 @@ void for_each_partial_attention(const Visit& visit) {
     visit("attention, sequences' keys " + std::to_string(apart) + " rows apart",
           inputs({{{6, 8}}, {{11, 8}}, {{11, 4}}}), [=]<class Ex>(Ex& ex, const auto& in) {
             using C = Columns<ScalarOf<Ex>>;
-            return attention(ex, C(in[0]), C(in[1]), C(in[2]), {.length = 3}, 2, 0, apart).y;
+            return attention(ex, C(in[0]), C(in[1]), C(in[2]), {.length = 3}, 2, {}, apart).y;
           });
   for (const bool all : {false, true})
     visit(std::string("attention-inform on a projection's part, keys apart") + (all ? ", all heads" : ""),
@@ -165,7 +165,7 @@ void for_each_partial_attention(const Visit& visit) {
             trace.heads = 2;
             trace.key_rows = 5;
             const Sequences s{3};
-            trace.log_sum = attention(ex, trace.q, trace.k, trace.v, s, 2, 0, 5).log_sum;
+            trace.log_sum = attention(ex, trace.q, trace.k, trace.v, s, 2, {}, 5).log_sum;
             const View<const int> head = all ? View<const int>{} : View<const int>(whole_numbers(ex, {1}));
             return attention_inform(ex, trace, softmax(ex, in[4]), s, head, 2, 1.4).y;
           });

@@ -570,12 +570,9 @@ class Cuda {
   }
   [[nodiscard]] std::string describe_precision() const {
     if (sizeof(T) == 8) return "double";
-    switch (options_.precision) {
-      case Precision::tf32: return "float, products in tf32";
-      case Precision::bf16: return "float, products in bf16";
-      case Precision::strict: break;
-    }
-    return "float";
+    if (options_.precision == Precision::strict) return "float";
+    return std::string("float, products in ") + (options_.precision == Precision::tf32 ? "tf32" : "bf16") +
+           (routes_exactly() ? ", routing in float" : ", routing in tf32");
   }
   void set_control(double learning_factor) {
     launch_early(dim3(1), dim3(1), 0, detail::set_control<>, control_, random_.step, learning_factor);

@@ -51,7 +51,7 @@ struct Attention {
       trace.v = cache->values.tensor();
       trace.key_rows = cache->keys.capacity;
     }
-    const auto attended = attention(ex, trace.q, trace.k, trace.v, sequences, heads, 0, trace.key_rows);
+    const auto attended = attention(ex, trace.q, trace.k, trace.v, sequences, heads, {}, trace.key_rows);
     trace.log_sum = attended.log_sum;
     trace.entropy = attended.entropy;
     trace.output_weight = output.weight.tensor;

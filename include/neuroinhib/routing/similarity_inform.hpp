@@ -58,7 +58,7 @@ struct SimilarityInform {
       const Tensor<T> u = compared(ex, x, context);
       const Tensor<T> compared_with = config.learned ? metric(ex, u) : u;  // W_s u_j
       const auto [keys, values, key_rows] = this->remembered(ex, compared_with, own.scores, context);
-      const auto s = attention<Ex>(ex, u, keys, values, context.sequences, 1, 1 / config.temperature, key_rows);
+      const auto s = attention<Ex>(ex, u, keys, values, context.sequences, 1, 1 / config.temperature, key_rows, LinearUse::routing);
       return {s.y, own.hidden, own.scores, s.entropy, s.self};
     }
 

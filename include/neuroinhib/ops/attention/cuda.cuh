@@ -29,7 +29,7 @@ void with_plan(Cuda<T>& cuda, const Stream<T>& s, int vector, const Use& use) {
     use.template operator()<Plan<Math, Vector, 1, 1>>();
   };
   if constexpr (std::is_same_v<T, float>)
-    if (cuda.precision() != Precision::strict) {
+    if (!is_exact(cuda, s)) {
       using Math = product::Tf32<kWarpRows, kTile>;
       if (vector == 4) return widths.template operator()<Math, 4>();
       if (vector == 2) return widths.template operator()<Math, 2>();

@@ -11,6 +11,12 @@ namespace neuroinhib::ops::stream {
 
 inline constexpr Index kBand = Index{1} << 24;
 
+/// Whether a stream's products are in float throughout: in strict precision, and where routing decides by them.
+template <class T>
+[[nodiscard]] bool is_exact(const Cuda<T>& cuda, const Stream<T>& s) {
+  return cuda.precision() == Precision::strict || (s.routing && cuda.routes_exactly());
+}
+
 template <class T>
 [[nodiscard]] bool is_wide(const Stream<T>& s) {
   return std::max(s.key_width, s.value_width) > kWidest;
@@ -109,7 +115,7 @@ struct BandRow {
 template <class T>
 void multiply_band(Cuda<T>& cuda, const Stream<T>& s, const Band& band, T* products) {
   multiply_each<T>(cuda, band.count, false, true, band.queries(), band.keys, s.key_width, queries_of(s, band, s.q),
-                   keys_of(s, band, s.k), {products, band.stride, band.queries() * band.stride}, false);
+                   keys_of(s, band, s.k), {products, band.stride, band.queries() * band.stride}, false, is_exact(cuda, s));
 }
 
 /// Products into exp(S − largest), with what the rows are summed up in.
@@ -150,7 +156,7 @@ void forward_bands(Cuda<T>& cuda, const Stream<T>& s) {
     if (s.value_width > 0)
       multiply_each<T>(cuda, band.count, false, false, band.queries(), s.value_width, band.keys,
                        {products, band.stride, band.queries() * band.stride}, keys_of(s, band, s.v),
-                       queries_of(s, band, s.y), false);
+                       queries_of(s, band, s.y), false, is_exact(cuda, s));
     const Index width = s.value_width;
     cuda.parallel_grid(band.rows(), width + 1, [=] __device__(Index i, Index c) {
       const BandRow<T> row(s, band, i, products);

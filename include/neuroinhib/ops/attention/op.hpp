@@ -2,10 +2,12 @@
 
 #include <array>
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/ops/attention/stream.hpp>
+#include <neuroinhib/ops/linear/op.hpp>
 
 namespace neuroinhib {
 
@@ -42,6 +44,7 @@ struct Attention {
   Index key_rows;  ///< from sequence to sequence
   Index heads;
   T scale;
+  LinearUse use;
 
   [[nodiscard]] bool reached() const { return y.has_gradient() || log_sum.has_gradient(); }
   [[nodiscard]] Stream<T> stream() const {
@@ -58,7 +61,8 @@ struct Attention {
             {y.data, y.cols(), dv},
             {log_sum.data, heads, 1},
             {entropy.data, heads, 1},
-            {self.data, heads, 1}};
+            {self.data, heads, 1},
+            use == LinearUse::routing};
   }
   /// The gradient's rows, given ⟨dy, y⟩ − dlog_sum. Claims the slots: the same columns once for each use, different
   /// columns of one tensor together.
@@ -114,13 +118,15 @@ struct AttentionResult {
   Tensor<T> self;     ///< [rows, heads] the weight of a token on itself; no gradient
 };
 
-/// Softmax attention with memory linear in the sequence's length. `scale` 0 stands for 1/√d. Keys and values of other
+/// Softmax attention with memory linear in the sequence's length. No `scale` stands for 1/√d; with 0, all tokens that one
+/// sees weigh the same. Keys and values of other
 /// rows than the queries (a cache) are `key_rows` apart from sequence to sequence. Throws ShapeError, ConfigError.
 template <Executor Ex>
 [[nodiscard]] AttentionResult<ScalarOf<Ex>> attention(Ex& ex, const Columns<ScalarOf<Ex>>& q,
                                                       const Columns<ScalarOf<Ex>>& k, const Columns<ScalarOf<Ex>>& v,
-                                                      const Sequences& sequences, Index heads = 1, double scale = 0,
-                                                      Index key_rows = 0) {
+                                                      const Sequences& sequences, Index heads = 1,
+                                                      std::optional<double> scale = {}, Index key_rows = 0,
+                                                      LinearUse use = LinearUse::features) {
   using T = ScalarOf<Ex>;
   const Index rows = q.tensor.rows();
   require_sequences("attention", sequences, rows);
@@ -149,10 +155,9 @@ template <Executor Ex>
   result.entropy = ex.tensor({rows, heads}, false);
   result.self = ex.tensor({rows, heads}, false);
   result.y = ex.tensor({rows, v.width}, wants);
-  const Index head_width = q.width / heads;
-  const double used = scale == 0 ? 1 / std::sqrt(static_cast<double>(head_width)) : scale;
+  const double used = scale.value_or(1 / std::sqrt(static_cast<double>(q.width / heads)));
   ex.run(ops::Attention<T>{q, k, v, result.y, result.log_sum, result.entropy, result.self, sequences, key_rows, heads,
-                           static_cast<T>(used)});
+                           static_cast<T>(used), use});
   return result;
 }
 

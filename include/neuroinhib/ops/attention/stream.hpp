@@ -75,6 +75,7 @@ struct Stream {
   HeadRows<const T> q{}, k{}, v{}, bias{};
   HeadRows<T> y{}, log_sum{};     ///< log_sum [queries, heads]: log Σ_j exp of row i
   HeadRows<T> entropy{}, self{};  ///< optional: H(P_i) in nats, and P_ii
+  bool routing = false;           ///< its results decide between experts
 
   [[nodiscard]] Index rows() const { return sight.count * sight.queries; }
 };

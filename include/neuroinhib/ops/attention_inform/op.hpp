@@ -37,6 +37,7 @@ struct AttentionInform {
     s.v = {e.data, e.cols(), 0};
     s.bias = {biases, 1, 0};
     s.log_sum = {log_sum.data + at, counted(), 0};
+    s.routing = true;
     return s;
   }
   /// What the stream of the head at place `at` needs of the backward pass, and where its gradients go: memory of the
@@ -107,7 +108,8 @@ template <Executor Ex>
   const Index counted = head.data != nullptr ? 1 : trace.heads;
   Tensor<T> log_sum = trace.log_sum;
   if (counted > 1 && trace.mask != sequences.mask)  // what a head's weights add up to depends on what it sees
-    log_sum = attention(ex, trace.q, trace.k, trace.v, sequences, trace.heads, 0, trace.key_rows).log_sum;
+    log_sum = attention(ex, trace.q, trace.k, trace.v, sequences, trace.heads, {}, trace.key_rows, LinearUse::routing)
+                  .log_sum;
   const InformResult<T> result{ex.tensor({rows, e.cols()}, wants), ex.tensor({rows}, false), ex.tensor({rows}, false)};
   ex.run(ops::AttentionInform<T>{trace.q, trace.k, trace.v, log_sum, trace.output_weight, trace.output, e, result.y,
                                  ex.tensor({rows, counted}, false), result.entropy, result.self, head, sequences,

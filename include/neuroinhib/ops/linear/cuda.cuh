@@ -6,16 +6,17 @@
 
 namespace neuroinhib::ops {
 
-/// C [m, n] (+)= op(A) op(B), all row-major, through cuBLAS: a transposed factor is stored [k, m], or [n, k].
+/// C [m, n] (+)= op(A) op(B), all row-major, through cuBLAS: a transposed factor is stored [k, m], or [n, k]. `exact`: in
+/// float throughout, whatever the backend's precision.
 template <class T, class Factor>
 void blas_product(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, Index n, Index k,
-                  const product::Rows<Factor>& a, const product::Rows<Factor>& b, T* c, bool add) {
+                  const product::Rows<Factor>& a, const product::Rows<Factor>& b, T* c, bool add, bool exact = false) {
   constexpr bool kDouble = std::is_same_v<T, double>, kRounded = !std::is_same_v<T, Factor>;
   constexpr cudaDataType kType = kDouble ? CUDA_R_64F : CUDA_R_32F, kFactor = kRounded ? CUDA_R_16BF : kType;
-  const cublasComputeType_t compute = kDouble                                 ? CUBLAS_COMPUTE_64F
-                                      : kRounded                              ? CUBLAS_COMPUTE_32F
-                                      : cuda.precision() == Precision::strict ? CUBLAS_COMPUTE_32F_PEDANTIC
-                                                                              : CUBLAS_COMPUTE_32F_FAST_TF32;
+  const cublasComputeType_t compute = kDouble                                          ? CUBLAS_COMPUTE_64F
+                                      : kRounded                                       ? CUBLAS_COMPUTE_32F
+                                      : exact || cuda.precision() == Precision::strict ? CUBLAS_COMPUTE_32F_PEDANTIC
+                                                                                       : CUBLAS_COMPUTE_32F_FAST_TF32;
   const T one = 1, beta = add ? T{1} : T{0};
   // Column-major, the library sees the transposes: Cᵀ = op(B)ᵀ op(A)ᵀ.
   const auto lead = [](Index extent) { return static_cast<int>(extent); };
@@ -48,10 +49,10 @@ void sum_rows(Cuda<T>& cuda, Index rows, Index columns, const T* dy, const Gradi
 template <class T>
 void forward(Cuda<T>& cuda, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0], rows = op.x.rows();
-  const bool biased = op.bias.defined();
+  const bool biased = op.bias.defined(), exact = op.use == LinearUse::routing && cuda.routes_exactly();
   if (biased) cuda.parallel_grid(rows, out, [=] __device__(Index row, Index c) { op.y[row * out + c] = op.bias[c]; });
   const auto multiply = [&](const auto& x, const auto& w) {
-    blas_product(cuda, false, true, rows, out, in, x, w, op.y.data, biased);
+    blas_product(cuda, false, true, rows, out, in, x, w, op.y.data, biased, exact);
   };
   with_layer_factors(cuda, op, multiply, product::plain_rows<T>(op.x.data, rows, in),
                      product::plain_rows<T>(op.weight.data, out, in));

@@ -4,10 +4,10 @@
 
 namespace neuroinhib {
 
-/// What a linear layer's results are for.
+/// What the results of a linear layer, or of an attention, are for.
 enum class LinearUse {
   features,
-  routing  ///< decides between experts: products keep at least tf32's bits, so that near ties fall the same way
+  routing  ///< decides between experts: products keep all of their scalar's bits, unless a backend is told otherwise
 };
 
 namespace ops {

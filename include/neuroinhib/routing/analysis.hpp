@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cmath>
+#include <string>
+
+#include <neuroinhib/ops/batch_pool/op.hpp>
+#include <neuroinhib/routing/router.hpp>
+
+/// Whether mutual-inform routing does anything: with raw features, or a small τ or σ, each token may listen to itself alone,
+/// and the router is its base.
+namespace neuroinhib {
+
+/// Means over the tokens of a batch, [1, 1] each, on the backend until the next step begins.
+template <class T>
+struct InformMeans {
+  Tensor<T> self;     ///< weight of a token on itself
+  Tensor<T> entropy;  ///< H of a token's weights, in nats
+};
+
+/// What MoeOutput::router says of mutual-inform routing; no step waits for it, and it may be captured. Throws ConfigError
+/// for another router's scores.
+template <Executor Ex>
+[[nodiscard]] InformMeans<ScalarOf<Ex>> inform_means(Ex& ex, const RouterScores<ScalarOf<Ex>>& scores) {
+  if (!scores.self.defined())
+    fail<ConfigError>("inform means", "scores of SimilarityInform or AttentionInform", "those of another router",
+                      "ask where tokens inform one another");
+  const auto mean = [&](const TensorOf<Ex>& numbers) {
+    return batch_pool(ex, numbers.reshaped({numbers.size(), 1}), Pooling::mean);
+  };
+  return {mean(scores.self), mean(scores.entropy)};
+}
+
+struct InformAnalysis {
+  double self_weight;  ///< mean weight of a token on itself
+  double neighbours;   ///< tokens that inform one on the (geometric) mean, itself included: exp H
+
+  /// Whether tokens take over next to nothing from one another. NaN counts as such.
+  [[nodiscard]] bool degenerate() const { return !(self_weight < .99 && neighbours > 1.05); }
+  /// For people.
+  [[nodiscard]] std::string text() const {
+    return "weight on itself " + std::to_string(self_weight) + ", " + std::to_string(neighbours) + " tokens inform one" +
+           (degenerate() ? ": routing is the base router's; raise the temperature or the deviation, or normalise" : "");
+  }
+};
+
+/// The means on the host: waits for the device, where the backend is one.
+template <class B, class T>
+[[nodiscard]] InformAnalysis analyse(B& backend, const InformMeans<T>& means) {
+  return {static_cast<double>(backend.value(means.self.data)),
+          std::exp(static_cast<double>(backend.value(means.entropy.data)))};
+}
+
+}  // namespace neuroinhib
