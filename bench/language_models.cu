@@ -1,7 +1,7 @@
 // Language models on a GPU: milliseconds per training step of the first paper's network, one by one and captured; time
 // and memory of whole forward passes of the second paper's, each router against the one it decorates (Mutual-Inform
 // SMoE, table 7). To be set against bench/peers/language_model_torch.py.
-//   language_models_cuda [--precision tf32|bf16|strict] [--only steps|passes]
+//   language_models_cuda [--precision tf32|bf16|strict] [--routing strict|tf32] [--only steps|passes]
 
 #include <cstdio>
 
@@ -31,10 +31,10 @@ struct DeviceText {
 };
 
 template <class M>
-void time_steps(const char* name, const DeviceText& text, const typename M::Config& config, Precision precision) {
+void time_steps(const char* name, const DeviceText& text, const typename M::Config& config, const CudaOptions& options) {
   constexpr int kSteps = 10;
   M model(config);
-  Cuda<float> cuda({.precision = precision});
+  Cuda<float> cuda(options);
   Parameters<float> parameters(model, 0, cuda.space());
   Adam<float> adam(parameters, {.learning_rate = 1e-3});
   const auto step = [&] {
@@ -60,10 +60,10 @@ struct Pass {
 };
 
 template <class M>
-Pass time_pass(const char* name, const DeviceText& text, const typename M::Config& config, Precision precision,
+Pass time_pass(const char* name, const DeviceText& text, const typename M::Config& config, const CudaOptions& options,
                const Pass* against) {
   M model(config);
-  Cuda<float> cuda({.precision = precision});
+  Cuda<float> cuda(options);
   const Parameters<float> parameters(model, 0, cuda.space());
   const auto pass = [&] {
     cuda.begin_step();
@@ -83,10 +83,10 @@ Pass time_pass(const char* name, const DeviceText& text, const typename M::Confi
 }
 
 template <class Base>
-void time_passes(const std::string& name, const DeviceText& text, Index blocks, Index width, Precision precision) {
+void time_passes(const std::string& name, const DeviceText& text, Index blocks, Index width, const CudaOptions& options) {
   const auto pass = [&]<class Router>(const std::string& kind, const Pass* against) {
     using M = Model<Router, NoInhibition, 2>;
-    return time_pass<M>((name + kind).c_str(), text, second_paper<M>(text.text, blocks, width), precision, against);
+    return time_pass<M>((name + kind).c_str(), text, second_paper<M>(text.text, blocks, width), options, against);
   };
   const Pass own = pass.template operator()<Base>("", nullptr);
   (void)pass.template operator()<SimilarityInform<Base>>(", similarity", &own);
@@ -97,23 +97,23 @@ void time_passes(const std::string& name, const DeviceText& text, Index blocks, 
 
 int main(int argc, char** argv) {
   CLI::App app("Language models on a GPU");
-  Precision precision = Precision::tf32;
+  CudaOptions options;
   std::string only;
-  add_precision(app, precision);
+  add_precisions(app, options);
   app.add_option("--only", only, "steps or passes (default: both)")->check(CLI::IsMember({"steps", "passes"}));
   CLI11_PARSE(app, argc, argv);
-  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>({.precision = precision}).describe().c_str());
+  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>(options).describe().c_str());
   if (only != "passes") {
     const Text text(256, 32, 8500);
     const DeviceText device(text);
     for_each_of_first_paper(text, [&]<class M>(const char* name, const typename M::Config& config) {
-      time_steps<M>(name, device, config, precision);
+      time_steps<M>(name, device, config, options);
     });
   }
   if (only != "steps") {
     const Text text(48, 512, 30000);
     const DeviceText device(text);
-    time_passes<LinearRouter>("SMoE medium", device, 6, 352, precision);
-    time_passes<XMoeRouter>("X-MoE medium", device, 6, 352, precision);
+    time_passes<LinearRouter>("SMoE medium", device, 6, 352, options);
+    time_passes<XMoeRouter>("X-MoE medium", device, 6, 352, options);
   }
 }

@@ -1,6 +1,6 @@
 // One MoE layer with SwiGLU experts at the shapes of known models: forward, and forward with backward, in TFLOP/s and
 // memory beside the parameters. To be set against bench/peers/moe_layer_torch.py.
-//   moe_layer [--shapes a,b] [--precision tf32|bf16|strict]
+//   moe_layer [--shapes a,b] [--precision tf32|bf16|strict] [--routing strict|tf32]
 
 #include <algorithm>
 #include <cstdio>
@@ -24,13 +24,13 @@ constexpr Shapes kShapes[] = {{"mixtral", 8192, 4096, 14336, 8, 2},
                               {"mi-medium", 12288, 352, 1408, 16, 2}};
 
 template <Index M>
-void measure(const Shapes& s, Precision precision) {
+void measure(const Shapes& s, const CudaOptions& options) {
   using Layer = MoeLayer<LinearRouter, NoInhibition, SoftmaxOfTopM<M>, SwiGlu>;
   Layer layer({.width = s.width, .experts = s.experts, .hidden = {s.hidden}});
   detail::for_each_leaf(layer, [](const std::string&, auto& leaf) {
     if constexpr (requires { leaf.initializer; }) leaf.initializer = init::zeros();
   });
-  Cuda<float> cuda({.precision = precision});
+  Cuda<float> cuda(options);
   Parameters<float> parameters(layer, 1, cuda.space());
   fill_randomly(cuda, parameters.values(), 1, .02f);
   Storage<float> x(cuda.space()), dx(cuda.space());
@@ -65,16 +65,16 @@ void measure(const Shapes& s, Precision precision) {
 int main(int argc, char** argv) {
   CLI::App app("MoE layers at the shapes of known models");
   std::vector<std::string> names;
-  Precision precision = Precision::tf32;
+  CudaOptions options;
   app.add_option("--shapes", names, "default: all")->delimiter(',');
-  add_precision(app, precision);
+  add_precisions(app, options);
   CLI11_PARSE(app, argc, argv);
-  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>({.precision = precision}).describe().c_str());
+  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>(options).describe().c_str());
   for (const Shapes& s : kShapes) {
     if (!names.empty() && std::find(names.begin(), names.end(), s.name) == names.end()) continue;
     if (s.chosen == 2)
-      measure<2>(s, precision);
+      measure<2>(s, options);
     else
-      measure<8>(s, precision);
+      measure<8>(s, options);
   }
 }

@@ -100,8 +100,7 @@ void measure(const Extents& e, const CudaOptions& options) {
 int main(int argc, char** argv) {
   CLI::App app("Routers at growing lengths");
   CudaOptions options;
-  add_precision(app, options.precision);
-  add_precision(app, options.routing, "--routing", "of the products that routing decides by (default: strict)");
+  add_precisions(app, options);
   CLI11_PARSE(app, argc, argv);
   std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>(options).describe().c_str());
   for (const Extents& e : kExtents) measure(e, options);

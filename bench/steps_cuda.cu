@@ -1,6 +1,6 @@
 // Milliseconds per training step of Table 1's rows (batch 128) on a GPU, one by one and captured, to be set against
 // PyTorch by bench/gpu_all.
-//   steps_cuda [--rows a,b] [--recipe paper|clean] [--precision tf32|bf16|strict] [--once]
+//   steps_cuda [--rows a,b] [--recipe paper|clean] [--precision tf32|bf16|strict] [--routing strict|tf32] [--once]
 
 #include <algorithm>
 #include <chrono>
@@ -19,7 +19,7 @@ constexpr Index kBatch = 128, kImage = Sizes{}.image;
 constexpr int kStepsPerGraph = 10, kLooks = 15;
 
 struct Options {
-  Precision precision = Precision::tf32;
+  CudaOptions cuda;
   bool once = false;  ///< a few steps, for a profiler
 };
 
@@ -45,7 +45,7 @@ double median_step(Cuda<float>& cuda, int calls, int steps, const Call& call) {
 
 template <class Network>
 Timing time_steps(Network& network, const Options& options) {
-  Cuda<float> cuda({.precision = options.precision});
+  Cuda<float> cuda(options.cuda);
   Parameters<float> parameters(network, 0, cuda.space());
   Adam<float> adam(parameters, {.learning_rate = 5e-5});
   std::vector<float> pixels(static_cast<std::size_t>(kBatch * kImage * kImage));
@@ -83,14 +83,14 @@ int main(int argc, char** argv) {
   Options options;
   app.add_option("--rows", rows, "rows (default: all)")->delimiter(',');
   app.add_option("--recipe", recipe)->check(CLI::IsMember({"paper", "clean"}));
-  add_precision(app, options.precision);
+  add_precisions(app, options.cuda);
   app.add_flag("--once", options.once, "a few steps and no times, for a profiler");
   CLI11_PARSE(app, argc, argv);
   if (rows.empty())
     for (const Row& row : kRows) rows.emplace_back(row.name);
 
   std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION,
-              Cuda<float>({.precision = options.precision}).describe().c_str());
+              Cuda<float>(options.cuda).describe().c_str());
   for (const std::string& row : rows) {
     const auto use = [&](auto& network) { return time_steps(network, options); };
     const Timing t = recipe == "paper" ? with_network<PaperRecipe, float>(row, Sizes{}, use)

@@ -222,6 +222,24 @@ TEST_CASE("an image that a set does not have is told") {
   CHECK(cuda.read(batch.labels)[0] == 2);
 }
 
+TEST_CASE("parameters and tensors in memory that a backend cannot read are refused by name") {
+  Cuda<float> cuda;
+  Cpu<float> cpu;
+  nn::Linear<float> on_host(4, 3), on_device(4, 3);
+  Parameters<float> host(on_host, 1), device(on_device, 1, cuda.space());
+  auto x = numbers_of({2, 4}, 1);
+  Values<float> y({2, 4}, 1);
+  const std::string gpu = "memory of GPU 0";
+  check_error<ConfigError>([&] { (void)on_host(cuda, x.constant()); }, {"linear", "tensors in " + gpu, "host memory"});
+  check_error<ConfigError>([&] { (void)on_device(cuda, y.constant()); }, {"linear", "tensors in " + gpu, "host memory"});
+  check_error<ConfigError>([&] { (void)on_device(cpu, y.constant()); }, {"linear", "tensors in host memory", gpu});
+  Adam<float> adam_of_host(host, {}), adam_of_device(device, {});
+  check_error<ConfigError>([&] { adam_of_host.step(cuda, host); }, {"Adam", "parameters in " + gpu, "host memory"});
+  check_error<ConfigError>([&] { adam_of_device.step(cpu, device); }, {"Adam", "parameters in host memory", gpu});
+  check_error<ConfigError>([&] { clip_gradient_norm(cuda, host, 1); }, {"clipping", gpu, "host memory"});
+  cuda.check();
+}
+
 TEST_CASE("a backend works on whichever thread uses it, and on its own device") {
   int devices = 0, current = -1;
   require_cuda(cudaGetDeviceCount(&devices), "test");
