@@ -145,7 +145,9 @@ std::vector<std::string> WordReader::words(std::string_view line) {
   const std::string text = simplified(line);
   std::vector<std::string> all;
   for (std::size_t i = 0; i < text.size();) {
-    const auto at = [&](std::size_t k) { return k < text.size() ? static_cast<unsigned char>(text[k]) : '\0'; };
+    const auto at = [&](std::size_t k) -> unsigned char {
+      return k < text.size() ? static_cast<unsigned char>(text[k]) : 0;
+    };
     const std::size_t begin = i;
     if (is_digit(at(i))) {
       while (is_digit(at(i)) || ((at(i) == '.' || at(i) == ',') && is_digit(at(i + 1)))) ++i;
