@@ -63,7 +63,7 @@ TEST_CASE("two writers of one file each publish what they wrote, and the last on
 TEST_CASE("a reader never sees a mixture of what several threads write") {
   const TemporaryFolder folder;
   const auto content = [](int writer) {
-    return std::string(static_cast<std::size_t>(1000 * writer + 1), 'a' + writer);
+    return std::string(static_cast<std::size_t>(1000 * writer + 1), static_cast<char>('a' + writer));
   };
   io::write_file(folder / "f", content(0));
   std::vector<std::thread> writers;
