@@ -258,11 +258,12 @@ void for_each_operation(const Visit& visit) {
     return sum(ex, {cv_squared(ex, importance(ex, top.value, plan)), balance_loss(ex, probabilities, plan),
                     z_loss(ex, in[0])});
   });
-  visit("top P, whose slots may have no expert", inputs({{{7, 5}}, {{7, 4}}, {{5, 3, 4}}}), [](auto& ex, const auto& in) {
-    const auto kept = nucleus(ex, top_m(ex, softmax(ex, in[0]), 4), 5, .7);
-    const RoutingPlan plan = routing_plan(ex, kept.expert, 5, true);
-    return combine(ex, grouped_linear(ex, in[1], in[2], {}, plan, ExpertRows::tokens), kept.value, plan);
-  });
+  visit("top P, whose slots may have no expert", inputs({{{7, 5}}, {{7, 4}}, {{5, 3, 4}}}),
+        [](auto& ex, const auto& in) {
+          const auto kept = nucleus(ex, top_m(ex, softmax(ex, in[0]), 4), 5, .7);
+          const RoutingPlan plan = routing_plan(ex, kept.expert, 5, true);
+          return combine(ex, grouped_linear(ex, in[1], in[2], {}, plan, ExpertRows::tokens), kept.value, plan);
+        });
   visit("expert choice", inputs({{{8, 3}}}),
         [](auto& ex, const auto& in) { return expert_choice(ex, softmax(ex, in[0]), 2, 4, 2).value; });
   visit("all experts", inputs({{{4, 3}}, {{2, 5, 3}}}), [](auto& ex, const auto& in) {
@@ -301,6 +302,13 @@ void for_each_operation(const Visit& visit) {
                 ex, entropy, documents ? View<const int>(whole_numbers(ex, {0, 0, -1, 0, 1, 1})) : View<const int>{});
             return cross_entropy(ex, linear(ex, mean, in[0]), lowest_head(ex, mean));
           });
+  visit("arithmetic with a row and a column", inputs({{{4, 5}}, {{1, 5}, .5}, {{4, 1}}}), [](auto& ex, const auto& in) {
+    return divide(ex, subtract(ex, multiply(ex, in[0], in[2]), in[1]), add(ex, in[1], multiply(ex, in[2], in[2])));
+  });
+  visit("sums, means, largest and smallest", inputs({{{4, 5}}, {{6, 5}}}), [](auto& ex, const auto& in) {
+    const auto rows = multiply(ex, row_means(ex, in[0]), row_maxima(ex, in[0]));
+    return add(ex, rows, multiply(ex, column_sums(ex, in[1]), reduce_columns(ex, Minimum{}, in[1])));
+  });
   visit("load loss", inputs({{{7, 5}}, {{7, 5}}, {{7, 5}, 0.3}}),
         [](auto& ex, const auto& in) { return cv_squared(ex, smooth_load(ex, in[0], in[1], in[2], 2)); });
 }

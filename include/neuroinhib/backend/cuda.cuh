@@ -300,11 +300,11 @@ class Cuda {
   }
 
   // For kernels.
-  /// Notes what a captured step uses, where it does not go through launch(): device memory, and the shape of a buffer
-  /// that steps leave to each other.
+  /// Notes what a captured step uses, where it does not go through launch(): pointers to device memory or structs of
+  /// them, and the shape of a buffer that steps leave to each other.
   template <class... U>
-  void uses(const U*... memory) {
-    if (capture_ != nullptr) (capture_->note(&memory, sizeof(memory)), ...);
+  void uses(const U&... arguments) {
+    if (capture_ != nullptr) (capture_->note(&arguments, sizeof(arguments)), ...);
   }
   void keeps(const Shape& shape) {
     if (capture_ != nullptr) capture_->keep(shape);

@@ -23,10 +23,12 @@
 #include <neuroinhib/ops/l2_normalise/cpu.hpp>
 #include <neuroinhib/ops/layer_norm/cpu.hpp>
 #include <neuroinhib/ops/linear/cpu.hpp>
+#include <neuroinhib/ops/map/cpu.hpp>
 #include <neuroinhib/ops/max_pool2d/cpu.hpp>
 #include <neuroinhib/ops/memory/cpu.hpp>
 #include <neuroinhib/ops/normalise/cpu.hpp>
 #include <neuroinhib/ops/projected_cross_entropy/cpu.hpp>
+#include <neuroinhib/ops/reduce/cpu.hpp>
 #include <neuroinhib/ops/routing_plan/cpu.hpp>
 #include <neuroinhib/ops/softmax/cpu.hpp>
 #include <neuroinhib/ops/update/cpu.hpp>

@@ -23,10 +23,12 @@
 #include <neuroinhib/ops/l2_normalise/cuda.cuh>
 #include <neuroinhib/ops/layer_norm/cuda.cuh>
 #include <neuroinhib/ops/linear/cuda.cuh>
+#include <neuroinhib/ops/map/cuda.cuh>
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>
 #include <neuroinhib/ops/memory/cuda.cuh>
 #include <neuroinhib/ops/normalise/cuda.cuh>
 #include <neuroinhib/ops/projected_cross_entropy/cuda.cuh>
+#include <neuroinhib/ops/reduce/cuda.cuh>
 #include <neuroinhib/ops/routing_plan/cuda.cuh>
 #include <neuroinhib/ops/softmax/cuda.cuh>
 #include <neuroinhib/ops/update/cuda.cuh>
