@@ -97,9 +97,9 @@ TEST_CASE("a layer refuses configurations and inputs that cannot work") {
   check_error<ConfigError>([] { L layer({.width = 4, .experts = 4, .hidden = {0}}); }, {"positive widths"});
   Cpu<float> cpu;
   Values<float> x({5, 4}, 1), wide({5, 6}, 1), empty({0, 4}, 1);
-  L few({.width = 4, .experts = 2, .hidden = {3}}), layer({.width = 4, .experts = 4, .hidden = {3}});
-  const Parameters<float> p(few, 1), q(layer, 1);
-  check_error<ConfigError>([&] { (void)few.forward(cpu, x.constant()); }, {"M ≤ K = 2", "M = 3"});
+  check_error<ConfigError>([] { L few({.width = 4, .experts = 2, .hidden = {3}}); }, {"M ≤ K = 2", "M = 3"});
+  L layer({.width = 4, .experts = 4, .hidden = {3}});
+  const Parameters<float> parameters(layer, 1);
   check_error<ShapeError>([&] { (void)layer.forward(cpu, wide.constant()); }, {"MoE layer", "width 4", "[5, 6]"});
   check_error<ShapeError>([&] { (void)layer.forward(cpu, empty.constant()); }, {"empty batch"});
   const std::vector<Tensor<float>> earlier{Values<float>({3, 2}, 1).constant()};
@@ -126,7 +126,7 @@ TEST_CASE("a layer without memory for its parameters says so") {
   MoeLayer<LinearRouter> layer({.width = 4, .experts = 4, .hidden = {3}});
   Cpu<float> cpu;
   Values<float> x({5, 4}, 1);
-  check_error<ConfigError>([&] { (void)layer.forward(cpu, x.constant()); }, {"Parameters", "linear"});
+  check_error<ConfigError>([&] { (void)layer.forward(cpu, x.constant()); }, {"Parameters", "[4, 4]"});
 }
 
 TEST_CASE("NaN is found where it begins") {

@@ -283,7 +283,8 @@ void for_each_operation(const Visit& visit) {
   visit("a bias that balances", inputs({{{7, 4}}, {{5, 4}}}), []<class Ex>(Ex& ex, const auto& in) {
     const auto bias = zeros(ex, {5});
     const auto top = top_m(ex, linear(ex, in[0], in[1]), 2);
-    ex.run(ops::BalanceBias<ScalarOf<Ex>>{routing_plan(ex, top.expert, 5), bias.data, ScalarOf<Ex>(.1), {}});
+    ex.run(ops::BalanceBias<ScalarOf<Ex>>{
+        expert_load(ex, routing_plan(ex, top.expert, 5)), bias.data, ScalarOf<Ex>(.1), {}});
     return linear(ex, in[0], in[1], bias);
   });
   visit("remember and recall, and their average", inputs({{{3, 5}}}), []<class Ex>(Ex& ex, const auto& in) {
@@ -298,8 +299,9 @@ void for_each_operation(const Visit& visit) {
     visit(documents ? "the head of the lowest entropy, padding left out" : "the head of the lowest entropy",
           inputs({{{3, 3}}}), [=](auto& ex, const auto& in) {
             const auto entropy = hash_scores(ex, whole_numbers(ex, {0, 1, 2, 3, 4, 5}), 3, 2, 7);
-            const auto mean = mean_entropy(
-                ex, entropy, documents ? View<const int>(whole_numbers(ex, {0, 0, -1, 0, 1, 1})) : View<const int>{});
+            const View<const int> document =
+                documents ? View<const int>(whole_numbers(ex, {0, 0, -1, 0, 1, 1})) : View<const int>{};
+            const auto mean = mean_entropy(ex, entropy, count_tokens(ex, 6, document));
             return cross_entropy(ex, linear(ex, mean, in[0]), lowest_head(ex, mean));
           });
   visit("arithmetic with a row and a column", inputs({{{4, 5}}, {{1, 5}, .5}, {{4, 1}}}), [](auto& ex, const auto& in) {
@@ -309,6 +311,24 @@ void for_each_operation(const Visit& visit) {
     const auto rows = multiply(ex, row_means(ex, in[0]), row_maxima(ex, in[0]));
     return add(ex, rows, multiply(ex, column_sums(ex, in[1]), reduce_columns(ex, Minimum{}, in[1])));
   });
+  visit("importance, balance and z-loss, padding left out", inputs({{{7, 5}}}), [](auto& ex, const auto& in) {
+    const auto counted =
+        count_tokens(ex, 7, whole_numbers(ex, {0, -1, 0, 1, 1, 0, -2}), whole_numbers(ex, {0, 0, 0, -1, 0, 0, 0}));
+    const auto probabilities = softmax(ex, in[0]);
+    const auto top = top_m(ex, probabilities, 2);
+    const auto plan = routing_plan(ex, top.expert, 5);
+    return sum(ex, {cv_squared(ex, importance(ex, top.value, plan, counted)),
+                    balance_loss(ex, probabilities, plan, counted), z_loss(ex, in[0], counted)});
+  });
+  visit("load loss, padding left out", inputs({{{4, 5}}, {{4, 5}}, {{4, 5}, 0.3}}), [](auto& ex, const auto& in) {
+    const auto counted = count_tokens(ex, 4, whole_numbers(ex, {0, -1, 0, 0}));
+    return cv_squared(ex, smooth_load(ex, in[0], in[1], in[2], 2, counted));
+  });
+  for (const Pooling pooling : {Pooling::max, Pooling::mean, Pooling::row})
+    visit("batch pool " + std::to_string(static_cast<int>(pooling)) + ", padding left out", inputs({{{5, 3}}}),
+          [=](auto& ex, const auto& in) {
+            return batch_pool(ex, in[0], pooling, 7, count_tokens(ex, 5, whole_numbers(ex, {-1, 0, 3, -1, 0})));
+          });
   visit("load loss", inputs({{{7, 5}}, {{7, 5}}, {{7, 5}, 0.3}}),
         [](auto& ex, const auto& in) { return cv_squared(ex, smooth_load(ex, in[0], in[1], in[2], 2)); });
 }

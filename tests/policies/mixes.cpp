@@ -187,3 +187,97 @@ TEST_CASE("a word's hash is defined for every id") {
     }
   }
 }
+
+TEST_CASE("mixes and inhibitions refuse options that cannot work when they are made") {
+  const auto made = []<class Mix>(const typename Mix::Config& config) {
+    typename Mix::template Module<float> mix(config, {.hidden = 1, .experts = 3});
+  };
+  const std::vector<std::string> too_many{"K = 3 experts", "got M = 4", "choose fewer"};
+  check_error<ConfigError>([&] { made.template operator()<TopM<4>>({}); }, too_many);
+  check_error<ConfigError>([&] { made.template operator()<SoftmaxOfTopM<4>>({}); }, too_many);
+  check_error<ConfigError>([&] { made.template operator()<SoftmaxOfTopProbabilities<4>>({}); }, too_many);
+  check_error<ConfigError>([&] { made.template operator()<SigmoidTopM<4>>({}); }, too_many);
+  check_error<ConfigError>([&] { made.template operator()<BalancedTopM<4>>({}); }, too_many);
+  check_error<ConfigError>([&] { made.template operator()<NoisyTopK<4>>({}); }, too_many);
+  check_error<ConfigError>([&] { made.template operator()<TopP<4>>({}); }, too_many);
+  check_error<ConfigError>([&] { made.template operator()<ExpertChoice<4>>({}); }, too_many);
+  check_error<ConfigError>([&] { made.template operator()<ScheduledTopM>({.first = 1, .last = 4}); }, {"≤ 3"});
+  made.template operator()<TopM<3>>({});
+  made.template operator()<Dense>({});
+  check_error<ConfigError>([&] { made.template operator()<NoisyTopK<3>>({.load_weight = 1}); }, {"M < K = 3"});
+  for (const double wrong : {-1.0, double{NAN}, double{INFINITY}}) {
+    check_error<ConfigError>([&] { made.template operator()<NoisyTopK<2>>({.load_weight = wrong}); }, {"load_weight"});
+    check_error<ConfigError>([&] { made.template operator()<BalancedTopM<2>>({.rate = wrong}); }, {"rate ≥ 0"});
+    check_error<ConfigError>([&] { made.template operator()<TopP<2>>({.p = wrong}); }, {"(0, 1]"});
+    check_error<ConfigError>([&] { made.template operator()<ExpertChoice<2>>({.capacity = wrong}); }, {"capacity > 0"});
+    check_error<ConfigError>([&] { RandomInhibition::Module<float>({wrong}, {}); }, {"[0, 1)"});
+    using L = MoeLayer<LinearRouter>;
+    check_error<ConfigError>([&] { L({.width = 4, .experts = 3, .auxiliary = {.importance = wrong}}); },
+                             {"auxiliary.importance weight ≥ 0", "0 turns a loss off"});
+    check_error<ConfigError>([&] { L({.width = 4, .experts = 3, .auxiliary = {.balance = wrong}}); }, {".balance"});
+    check_error<ConfigError>([&] { L({.width = 4, .experts = 3, .auxiliary = {.z = wrong}}); }, {".z"});
+  }
+  check_error<ConfigError>([] { HashRouter::Module<float>({.choices = 4}, 5, 3); }, {"1 to 3 choices", "got 4"});
+  check_error<ConfigError>([] { MoeLayer<HashRouter>({.width = 4, .experts = 3, .auxiliary = {.z = 1}}); },
+                           {"gives probabilities", "auxiliary.z to 0"});
+}
+
+TEST_CASE("experts that choose tokens cannot decode, whose texts they would mix") {
+  using Model = LanguageModel<MoeLayer<LinearRouter, NoInhibition, ExpertChoice<2>, Mlp<Relu>, Cpu<float>>>;
+  Model model({.vocabulary = 9,
+               .positions = 4,
+               .blocks = 1,
+               .block = {.width = 6, .heads = 2},
+               .moe = {.width = 6, .experts = 3}});
+  Parameters<float> parameters(model, 3);
+  Cpu<float> cpu;
+  auto cache = model.make_cache(2, 4, cpu.space());
+  const std::vector<int> ids{1, 2};
+  check_error<ConfigError>([&] { (void)model.decode(cpu, {ids.data(), {2}}, cache); }, {"whole texts", "TopM"});
+}
+
+namespace {
+
+/// Two gate terms that say no name.
+template <int Number>
+struct Unnamed {
+  struct Config {};
+  template <class T>
+  struct Module {
+    Parameter<T> weight;
+
+    Module(const Config&, const InhibitionSizes& sizes) : weight({1, sizes.gated}, init::normal(1)) {}
+    void visit(auto&& v) { v("weight", weight); }
+    template <Executor Ex>
+    [[nodiscard]] Tensor<T> term(Ex&, const InhibitionInputs<T>&) const {
+      return weight;
+    }
+  };
+};
+
+}  // namespace
+
+TEST_CASE("gate terms without a name of their own are numbered") {
+  MoeLayer<LinearRouter, Gated<Unnamed<0>, Glu, Unnamed<1>>> layer({.width = 4, .experts = 3});
+  Parameters<float> parameters(layer, 3);
+  const Tensor<float>&first = parameters["inhibition.term.weight"], &second = parameters["inhibition.term2.weight"];
+  CHECK(first[0] != second[0]);
+  CHECK(parameters["inhibition.glu.gate.weight"].size() == 16);
+}
+
+TEST_CASE("a part that has no memory yet is an error, not left out") {
+  Cpu<float> cpu;
+  Values<float> x({2, 4}, 1), weight({4, 4}, 2);
+  nn::LayerNorm<float> norm(4);
+  check_error<ConfigError>([&] { (void)norm(cpu, x.constant()); }, {"parameter [4]", "make Parameters(module, seed)"});
+  nn::Linear<float> biased(4, 4);
+  biased.weight.tensor = weight.constant();
+  check_error<ConfigError>([&] { (void)biased(cpu, x.constant()); }, {"parameter [4]"});
+  nn::Embedding<float> placed(4, 4, 8);
+  placed.words.tensor = weight.constant();
+  const std::vector<int> ids{1, 2};
+  check_error<ConfigError>([&] { (void)placed(cpu, {ids.data(), {2}}, 2); }, {"parameter [8, 4]"});
+  nn::Linear<float> plain(4, 4, false);
+  plain.weight.tensor = weight.constant();
+  CHECK(plain(cpu, x.constant()).cols() == 4);  // a part that the module does not have
+}

@@ -122,15 +122,35 @@ TEST_CASE("evaluation: frozen, off, previous batch, average") {
     f.train(4, 1);
     f.train(4, 2);
     const auto a = f.evaluate(3, 5);
-    CHECK(f.memory("average").shape == Shape{1, 6});
+    CHECK(f.memory("signal").shape == Shape{1, 6});
     f.train(4, 3);
     CHECK(f.evaluate(3, 5) != a);
+  }
+}
+
+TEST_CASE("frozen evaluation reads the signal that training pooled last, and no trained layer") {
+  for (const Pooling pooling : {Pooling::max, Pooling::mean, Pooling::row}) {
+    Fixture f(with(PosttextEvaluation::frozen, pooling));
+    CHECK(f.evaluate(3, 5) == Fixture(with(PosttextEvaluation::off)).evaluate(3, 5));
+    f.train(4, 1);
+    const auto last = f.train(4, 2);
+    CHECK(f.evaluate(4, 2) == last);
+    const auto before = f.evaluate(3, 5);
+    for (const auto& entry : f.parameters.entries())
+      if (entry.name.starts_with("inhibition.posttext"))
+        f.parameters.set_values(entry, std::vector<double>(static_cast<std::size_t>(entry.tensor.size()), NAN));
+    CHECK(f.evaluate(3, 5) == before);
+    Fixture loaded(with(PosttextEvaluation::frozen, pooling));  // another program, after loading the states
+    for (std::size_t i = 0; i < f.parameters.states().size(); ++i)
+      loaded.parameters.states()[i].assign(f.parameters.states()[i].view());
+    CHECK(loaded.evaluate(3, 5) == before);
   }
 }
 
 TEST_CASE("row by row, row b is conditioned by row b, and a longer batch begins again") {
   Fixture f(with(PosttextEvaluation::frozen, Pooling::row));
   f.train(2, 1);
+  f.train(2, 2);
   Values<double> same({4, 5}, 9);
   for (std::size_t i = 5; i < 20; ++i) same.values[i] = same.values[i % 5];
   f.cpu.begin_step();
@@ -166,6 +186,8 @@ TEST_CASE("sources: tapped by name, of a stated width, or an error that says so"
   check_error<ShapeError>([&] { f.layer.tap(ex, "logits", wrong.constant()); }, {"logits", "width 3", "[4, 2]"});
   config.sources = {{"loss"}};
   check_error<ConfigError>([&] { Fixture g(config); }, {"loss", "a width"});
+  config.sources = {{std::string(tap::hidden)}, {std::string(tap::hidden)}};
+  check_error<ConfigError>([&] { Fixture g(config); }, {"\"hidden\"", "each source once"});
   config.sources = {};
   check_error<ConfigError>([&] { Fixture g(config); }, {"at least one source"});
   check_error<ConfigError>([&] { Fixture g(with(PosttextEvaluation::average, Pooling::row)); }, {"row-by-row"});

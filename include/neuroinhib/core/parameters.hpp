@@ -28,7 +28,13 @@ struct Parameter {
   Parameter(const Shape& shape, const Initializer& init) : initializer(init) { tensor.shape = shape; }
   Parameter(Parameter&&) noexcept = default;
   Parameter& operator=(Parameter&&) noexcept = default;
-  operator const Tensor<T>&() const { return tensor; }  // NOLINT(google-explicit-constructor)
+  /// Undefined for a parameter that the module does not have. Throws ConfigError for one that has no memory yet.
+  operator const Tensor<T>&() const {  // NOLINT(google-explicit-constructor)
+    if (tensor.size() > 0 && !tensor.defined())
+      fail<ConfigError>("parameter " + tensor.shape.text(), "a module with memory", "one without",
+                        "make Parameters(module, seed) first");
+    return tensor;
+  }
 };
 
 /// What values a state may have: what a file is held to.

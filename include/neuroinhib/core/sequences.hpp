@@ -30,7 +30,7 @@ inline void require_sequences(std::string_view where, const Sequences& sequences
     fail<ConfigError>(
         where, "sequences of at least one token",
         "length " + std::to_string(sequences.length) + " with " + std::to_string(sequences.past) + " in the cache",
-        "say in Sequences how many tokens a sequence has");
+        "say in Sequences::length how many tokens a sequence has, and in past how many of them are in a cache");
   if (rows % sequences.rows() != 0)
     fail<ShapeError>(where, "whole sequences of " + std::to_string(sequences.rows()) + " tokens",
                      std::to_string(rows) + " rows", "fill the last sequence up, with documents below zero");

@@ -39,8 +39,11 @@ class AllToAll {
   template <Executor Ex>
   class Pass {
    public:
-    Pass(Ex& ex, const AllToAll& all)
-        : ex_(ex), all_(all), gated_(ex.backend().arena().template allocate<Tensor<T>>(static_cast<Index>(all.size()))) {}
+    Pass(Ex& ex, const AllToAll& all, const CountedTokens<T>& counted)
+        : ex_(ex),
+          all_(all),
+          counted_(counted),
+          gated_(ex.backend().arena().template allocate<Tensor<T>>(static_cast<Index>(all.size()))) {}
 
     /// z_i* of the next layer, for its pre-activation z [tokens, width]. Throws ConfigError beyond the last layer.
     [[nodiscard]] Tensor<T> inhibit(const Tensor<T>& z) {
@@ -48,7 +51,7 @@ class AllToAll {
         fail<ConfigError>("all-to-all inhibition", "at most " + std::to_string(all_.size()) + " layers in one pass",
                           "one more", "begin a pass for each iteration");
       const Layer& layer = all_.layers_[next_];
-      const InhibitionInputs<T> inputs{.features = {}, .gated = z, .earlier = {gated_, next_}};
+      const InhibitionInputs<T> inputs{.features = {}, .gated = z, .earlier = {gated_, next_}, .counted = counted_};
       std::array<GateTerm<T>, 2> terms;
       if (layer.before) terms[0].value = layer.before->term(ex_, inputs);
       if (layer.after) terms[1].value = layer.after->term(ex_, inputs);
@@ -60,14 +63,15 @@ class AllToAll {
    private:
     Ex& ex_;
     const AllToAll& all_;
+    CountedTokens<T> counted_;
     Tensor<T>* gated_;  ///< this iteration's z*, so far
     std::size_t next_ = 0;
   };
 
-  /// Begins an iteration.
+  /// Begins an iteration on a batch of which `counted` is not padding.
   template <Executor Ex>
-  [[nodiscard]] Pass<Ex> begin(Ex& ex) const {
-    return {ex, *this};
+  [[nodiscard]] Pass<Ex> begin(Ex& ex, const CountedTokens<T>& counted = {}) const {
+    return {ex, *this, counted};
   }
   [[nodiscard]] std::size_t size() const { return layers_.size(); }
 

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -10,8 +13,8 @@
 namespace neuroinhib {
 
 template <class P>
-concept TermHasModule = std::constructible_from < typename P::template Module<float>,
-const typename P::Config&, const InhibitionSizes& > ;
+concept TermHasModule =
+    std::constructible_from<typename P::template Module<float>, const typename P::Config&, const InhibitionSizes&>;
 
 template <class P>
 concept TermHasTerm = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
@@ -53,7 +56,7 @@ struct Gated {
     }
 
     void visit(auto&& v) {
-      each(terms_, [&](auto& term, std::size_t i) { v(kNames[i], term); });
+      each(terms_, [&](auto& term, std::size_t i) { v(name_of(i), term); });
     }
 
     template <Executor Ex>
@@ -84,13 +87,17 @@ struct Gated {
       return "term";
     }
     static constexpr std::array<std::string_view, sizeof...(Terms)> kNames{term_name<Terms>()...};
+    /// In files; terms of one name are numbered from the second on.
+    static std::string name_of(std::size_t term) {
+      const auto number = 1 + std::count(kNames.begin(), kNames.begin() + term, kNames[term]);
+      return std::string(kNames[term]) + (number > 1 ? std::to_string(number) : "");
+    }
 
     template <class Modules, class F>
     static void each(Modules& terms, const F& f) {
       [&]<std::size_t... I>(std::index_sequence<I...>) {
         (f(std::get<I>(terms), I), ...);
-      }
-      (std::index_sequence_for<Terms...>{});
+      }(std::index_sequence_for<Terms...>{});
     }
 
     std::tuple<typename Terms::template Module<T>...> terms_;

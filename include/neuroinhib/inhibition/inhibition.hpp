@@ -6,6 +6,7 @@
 
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/core/tensor.hpp>
+#include <neuroinhib/ops/count_tokens/op.hpp>
 
 /// What inhibition policies have in common. An inhibition acts on z, the vector before the router's scores.
 namespace neuroinhib {
@@ -24,6 +25,7 @@ struct InhibitionInputs {
   Tensor<T> features;                  ///< x [tokens, features]
   Tensor<T> gated;                     ///< z [tokens, gated]
   std::span<const Tensor<T>> earlier;  ///< activations before this layer, each [tokens, …]
+  CountedTokens<T> counted{};          ///< tokens that are not padding
 };
 
 template <class T>
@@ -40,8 +42,8 @@ inline constexpr std::string_view output = "output";  ///< the MoE layer's outpu
 }  // namespace tap
 
 template <class P>
-concept InhibitionHasModule = std::constructible_from < typename P::template Module<float>,
-const typename P::Config&, const InhibitionSizes& > ;
+concept InhibitionHasModule =
+    std::constructible_from<typename P::template Module<float>, const typename P::Config&, const InhibitionSizes&>;
 
 template <class P>
 concept InhibitionInhibits = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,8 +13,8 @@ namespace neuroinhib {
 
 /// What a post-text term looks at when the model is not training.
 enum class PosttextEvaluation {
-  frozen,          ///< the last training batch (default: an output depends on nothing but its own input)
-  average,         ///< an exponential moving average of the pooled signal over training
+  frozen,          ///< the last training iteration's pooled signal (default: an output depends on its own input alone)
+  average,         ///< an exponential moving average of that signal over training
   previous_batch,  ///< the evaluation batch before this one
   off              ///< nothing: the term is zero
 };
@@ -25,7 +26,8 @@ struct PosttextSource {
 };
 
 /// Σ_j pool(Po_j(x_j^(k−1))): later activations of the iteration before, without gradient, through trained layers
-/// (Neural Inhibition, eq. 3). In iteration 0 there is none and the term is zero. Batches may differ in size.
+/// (Neural Inhibition, eq. 3). In iteration 0 there is none and the term is zero. Batches may differ in size; padding
+/// is not pooled.
 struct Posttext {
   static constexpr std::string_view kName = "posttext";
   struct Config {
@@ -40,33 +42,51 @@ struct Posttext {
   template <class T>
   class Module {
    public:
-    /// Throws ConfigError for a source of unknown width, and for an average of row-by-row signals.
+    /// Throws ConfigError for a source of unknown width or named twice, an average of row-by-row signals, and a decay
+    /// outside [0, 1).
     Module(const Config& config, const InhibitionSizes& sizes) : config_(config) {
       if (config.sources.empty())
         fail<ConfigError>("post-text inhibition", "at least one source", "none", "name one, or leave the term out");
       if (config.pooling == Pooling::row && config.evaluation == PosttextEvaluation::average)
         fail<ConfigError>("post-text inhibition", "max or mean pooling for an averaged signal", "row-by-row pooling",
                           "choose another evaluation or pooling");
-      for (const PosttextSource& source : config.sources)
+      if (!(config.average_decay >= 0 && config.average_decay < 1))
+        fail<ConfigError>("post-text inhibition", "an average_decay in [0, 1)", std::to_string(config.average_decay),
+                          "0.99 averages over about a hundred iterations");
+      if (config.start_after < 0)
+        fail<ConfigError>("post-text inhibition", "start_after ≥ 0", std::to_string(config.start_after),
+                          "0 lets the term act as soon as there is a memory");
+      for (const PosttextSource& source : config.sources) {
+        if (std::any_of(sources_.begin(), sources_.end(), [&](const Source& s) { return s.name == source.name; }))
+          fail<ConfigError>("post-text source \"" + source.name + "\"", "each source once", "it a second time",
+                            "name different activations differently");
         sources_.push_back(Source(source.name, width_of(source, sizes), sizes.gated));
-      average_.start = {1, sizes.gated};
-      average_.starts_empty = true;
+      }
+      signal_.start = {config.pooling == Pooling::row ? 0 : 1, sizes.gated};
+      signal_.starts_empty = true;
+      counted_.counts = evaluation_counted_.counts = true;
       iterations_.stays_on_host = iterations_.counts = true;
     }
 
     void visit(auto&& v) {
       for (Source& source : sources_) v(source.name, source);
-      v("average", average_);
+      v("signal", signal_);
       v("iterations", iterations_);
+      v("counted", counted_);
+      v("evaluation_counted", evaluation_counted_);
     }
 
     template <Executor Ex>
     [[nodiscard]] Tensor<T> term(Ex& ex, const InhibitionInputs<T>& inputs) const {
-      if (ex.training()) return train(ex, inputs.gated.rows());
+      if (ex.training()) return train(ex, inputs);
       switch (config_.evaluation) {
-        case PosttextEvaluation::frozen: return signal(ex, &Source::training, inputs.gated.rows());
-        case PosttextEvaluation::previous_batch: return signal(ex, &Source::evaluation, inputs.gated.rows());
-        case PosttextEvaluation::average: return recall(ex, average_);
+        case PosttextEvaluation::frozen:
+        case PosttextEvaluation::average: return kept_signal(ex, inputs.gated.rows());
+        case PosttextEvaluation::previous_batch: {
+          const Tensor<T> before = signal(ex, &Source::evaluation, evaluation_counted_, inputs.gated.rows());
+          remember_counted(ex, inputs, evaluation_counted_);
+          return before;
+        }
         case PosttextEvaluation::off: break;
       }
       return {};
@@ -111,34 +131,59 @@ struct Posttext {
     }
 
     template <Executor Ex>
-    Tensor<T> train(Ex& ex, Index tokens) const {
+    Tensor<T> train(Ex& ex, const InhibitionInputs<T>& inputs) const {
       T& count = *iterations_.data();
       const bool active = count >= static_cast<T>(config_.start_after);
-      const Tensor<T> current = active ? signal(ex, &Source::training, tokens) : Tensor<T>{};
+      const Tensor<T> current = active ? signal(ex, &Source::training, counted_, inputs.gated.rows()) : Tensor<T>{};
       if constexpr (requires { ex.backend().next_step_differs(); })
         if (!current.defined()) ex.backend().next_step_differs();
       if (!active) count += 1;
-      if (current.defined() && config_.evaluation == PosttextEvaluation::average)
-        remember_average(ex, current, average_, config_.average_decay);
+      remember_counted(ex, inputs, counted_);
+      if (!current.defined()) return {};
+      if (config_.evaluation == PosttextEvaluation::frozen) remember(ex, current, signal_);
+      if (config_.evaluation == PosttextEvaluation::average)
+        remember_average(ex, current, signal_, config_.average_decay);
       return current;
     }
 
+    /// Σ_j pool(Po_j) over the memory, whose counted rows are in `marks`.
     template <Executor Ex>
-    Tensor<T> signal(Ex& ex, Buffer<T> Source::* memory, Index tokens) const {
+    Tensor<T> signal(Ex& ex, Buffer<T> Source::* memory, const Buffer<T>& marks, Index tokens) const {
+      const CountedTokens<T> counted{recall(ex, marks)};
       Tensor<T> total;
       for (const Source& source : sources_) {
         const Tensor<T> before = recall(ex, source.*memory);
         if (!before.defined()) continue;
-        const Tensor<T> one = batch_pool(ex, source.layer(ex, before), config_.pooling, tokens);
+        const bool of_tokens = counted.marks.size() == before.rows() + 1;  // a loss has one row
+        const Tensor<T> one =
+            batch_pool(ex, source.layer(ex, before), config_.pooling, tokens, of_tokens ? counted : CountedTokens<T>{});
         total = total.defined() ? sum<Ex>(ex, {total, one}) : one;
       }
       return total;
     }
+    /// What evaluation keeps of training.
+    template <Executor Ex>
+    Tensor<T> kept_signal(Ex& ex, Index tokens) const {
+      const Tensor<T> kept = recall(ex, signal_);
+      return kept.defined() && config_.pooling == Pooling::row ? batch_pool(ex, kept, Pooling::row, tokens) : kept;
+    }
+    /// Which rows of this batch the next iteration pools.
+    template <Executor Ex>
+    static void remember_counted(Ex& ex, const InhibitionInputs<T>& inputs, const Buffer<T>& marks) {
+      if (inputs.counted.defined()) return remember(ex, inputs.counted.marks, marks);
+      if (marks.shape().size() == 0) return;
+      const Index tokens = inputs.gated.rows();
+      const Tensor<T> all = ex.tensor({tokens + 1}, false);
+      ex.backend().fill(all.data, tokens, T{1});
+      ex.backend().fill(all.data + tokens, 1, static_cast<T>(tokens));
+      remember(ex, all, marks);
+    }
 
     Config config_;
     std::vector<Source> sources_;
-    Buffer<T> average_;                  ///< [1, gated]
+    Buffer<T> signal_;                   ///< what frozen or averaged evaluation reads: [1, gated], or [rows, gated]
     Buffer<T> iterations_{Shape{1, 1}};  ///< training iterations so far, up to start_after
+    Buffer<T> counted_{Shape{0, 1}}, evaluation_counted_{Shape{0, 1}};  ///< marks of the rows in the memories
   };
 };
 

@@ -13,7 +13,8 @@ struct RandomInhibition {
 
   template <class T>
   struct Module {
-    Module(const Config& config, const InhibitionSizes&) : p(config.p) {}
+    /// Throws ConfigError unless 0 ≤ p < 1.
+    Module(const Config& config, const InhibitionSizes&) : p(config.p) { require_dropout("random inhibition", p); }
     void visit(auto&&) {}
     template <Executor Ex>
     [[nodiscard]] Inhibited<T> inhibit(Ex& ex, const Tensor<T>& z, const InhibitionInputs<T>&) const {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cmath>
+#include <string>
+
 #include <neuroinhib/mix/sigmoid_top_m.hpp>
 #include <neuroinhib/ops/balance_bias/op.hpp>
 
@@ -21,15 +24,21 @@ struct BalancedTopM {
     Config config;
     Buffer<T> bias;  ///< [experts]
 
-    Module(const Config& options, const MixSizes& sizes) : config(options), bias(Shape{sizes.experts}) {}
+    /// Throws ConfigError unless the rate is a number ≥ 0 and there are experts enough.
+    Module(const Config& options, const MixSizes& sizes) : config(options), bias(Shape{sizes.experts}) {
+      require_experts("balanced top M", M, sizes);
+      if (!(std::isfinite(options.rate) && options.rate >= 0))
+        fail<ConfigError>("balanced top M", "a rate ≥ 0", std::to_string(options.rate), "the paper's is 0.001");
+    }
     void visit(auto&& v) { v("bias", bias); }
     template <Executor Ex>
-    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) const {
+    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind,
+                                   const TokenContext<T>& context = {}) const {
       const auto probabilities = config.sigmoid ? Tensor<T>{} : detail::to_probabilities(ex, router.scores, kind);
       const auto top = top_m(ex, router.scores, M,
                              {.by = affinities(ex, router.scores, probabilities, kind), .bias = bias.state().view()});
       const RoutingPlan plan = routing_plan(ex, top.expert, router.scores.cols());
-      if (ex.training()) balance_bias(ex, plan, bias, config.rate);
+      if (ex.training()) balance_bias(ex, plan, bias, config.rate, context.counted);
       return {plan, gates(ex, top.value, kind), probabilities, {}};
     }
 

@@ -11,7 +11,8 @@ namespace neuroinhib {
 /// Every expert takes the c·N/K tokens of a sequence that score best with it; a token keeps `Most` of its takers at the
 /// most, gates are the probabilities (Zhou et al. 2022). Loads are even by construction. **Not causal**: whether a
 /// token is taken depends on all others of its sequence, later ones too; a language model so routed sees the future
-/// while it trains and cannot be decoded. Without sequences in the TokenContext the whole batch is one.
+/// while it trains, and decoding is refused. Padding (a document below zero) is not taken. Without sequences in the
+/// TokenContext the whole batch is one.
 template <Index Most>
 struct ExpertChoice {
   static_assert(Most >= 1, "ExpertChoice<Most> keeps at least one expert a token: Most >= 1");
@@ -24,23 +25,29 @@ struct ExpertChoice {
   struct Module {
     Config config;
 
-    /// Throws ConfigError unless the capacity is positive and Most experts exist.
+    /// Throws ConfigError unless the capacity is a positive number and Most experts exist.
     Module(const Config& options, const MixSizes& sizes) : config(options) {
-      if (!(options.capacity > 0) || Most > sizes.experts)
-        fail<ConfigError>("expert choice",
-                          "a capacity > 0 and at most " + std::to_string(sizes.experts) + " experts a token",
-                          std::to_string(options.capacity) + " and " + std::to_string(Most), "correct the mix");
+      require_experts("expert choice", Most, sizes);
+      if (!(std::isfinite(options.capacity) && options.capacity > 0))
+        fail<ConfigError>("expert choice", "a capacity > 0", std::to_string(options.capacity),
+                          "it is the number of experts a token has on average");
     }
     void visit(auto&&) {}
+    /// Throws ConfigError while decoding.
     template <Executor Ex>
     [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind,
-                                   const Sequences& sequences = {}) const {
+                                   const TokenContext<T>& context = {}) const {
+      const Sequences& sequences = context.sequences;
+      if (context.cache != nullptr || sequences.past > 0)
+        fail<ConfigError>("expert choice", "whole texts", "tokens to decode",
+                          "decode with a mix whose choices depend on the token alone, such as TopM");
       const auto probabilities = detail::to_probabilities(ex, router.scores, kind);
       const Index tokens = probabilities.rows(), experts = probabilities.cols();
       const Index length = sequences.length > 0 ? sequences.length : tokens;
       const double share = config.capacity * static_cast<double>(length) / static_cast<double>(experts);
       const Index capacity = std::clamp<Index>(static_cast<Index>(std::ceil(share)), 1, length);
-      const auto top = expert_choice(ex, probabilities, Most, length, capacity);
+      const auto top =
+          expert_choice(ex, probabilities, Most, length, capacity, count_tokens(ex, tokens, sequences.document));
       return {routing_plan(ex, top.expert, experts, true), top.value, probabilities, {}};
     }
   };

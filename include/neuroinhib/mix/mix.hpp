@@ -1,6 +1,8 @@
 #pragma once
 
 #include <concepts>
+#include <string>
+#include <string_view>
 
 #include <neuroinhib/ops/routing_plan/op.hpp>
 #include <neuroinhib/routing/router.hpp>
@@ -21,9 +23,16 @@ struct MixSizes {
   Index experts = 0;  ///< K
 };
 
+/// Throws ConfigError unless there are as many experts as a mix chooses.
+inline void require_experts(std::string_view mix, Index chosen, const MixSizes& sizes) {
+  if (chosen > sizes.experts)
+    fail<ConfigError>(mix, "M ≤ K = " + std::to_string(sizes.experts) + " experts", "M = " + std::to_string(chosen),
+                      "choose fewer a token, or give the layer more experts");
+}
+
 template <class P>
-concept MixHasModule = std::constructible_from < typename P::template Module<float>,
-const typename P::Config&, const MixSizes& > ;
+concept MixHasModule =
+    std::constructible_from<typename P::template Module<float>, const typename P::Config&, const MixSizes&>;
 
 template <class P>
 concept MixHasRoute = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
@@ -36,7 +45,8 @@ template <class P>
 concept MixTakesProbabilities = P::kTakesProbabilities;
 
 /// A policy struct with kTakesProbabilities, a Config and a template Module<T>(Config, MixSizes) that has
-/// route(executor, RouterScores<T>, ScoreKind) → Routing<T> and visit(visitor).
+/// route(executor, RouterScores<T>, ScoreKind) const → Routing<T> and visit(visitor). A mix that looks at sequences or
+/// leaves padding out takes a TokenContext<T> as a fourth argument, with a default.
 template <class P>
 concept MixPolicy = HasConfig<P> && MixHasModule<P> && MixHasRoute<P>;
 

@@ -18,6 +18,7 @@ template <Executor Ex>
 /// The M largest of σ(r_k), divided by their sum: experts do not compete before they are chosen (DeepSeek-V3).
 template <Index M>
 struct SigmoidTopM : detail::PlainMix<SigmoidTopM<M>, true> {
+  static constexpr Index kChosen = M;
   static_assert(M >= 1, "SigmoidTopM<M> chooses at least one expert: M >= 1");
   template <Executor Ex>
   static detail::Weighed<ScalarOf<Ex>> weigh(Ex& ex, const TensorOf<Ex>& scores, ScoreKind kind) {

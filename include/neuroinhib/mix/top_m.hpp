@@ -14,8 +14,8 @@ template <Executor Ex>
   return kind == ScoreKind::logits ? softmax(ex, scores) : scores;
 }
 
-/// The shape that every rule without parameters has: choose, weigh, plan. `Rule` gives
-/// weigh(executor, scores, kind) → {TopScores, gates, probabilities}.
+/// The shape that every rule without parameters has: choose, weigh, plan. `Rule` gives kChosen, the experts it needs,
+/// and weigh(executor, scores, kind) → {TopScores, gates, probabilities}.
 template <class Rule, bool TakesProbabilities>
 struct PlainMix {
   static constexpr bool kTakesProbabilities = TakesProbabilities;
@@ -23,7 +23,8 @@ struct PlainMix {
 
   template <class T>
   struct Module {
-    Module(const Config&, const MixSizes&) {}
+    /// Throws ConfigError unless there are experts enough.
+    Module(const Config&, const MixSizes& sizes) { require_experts("mix", Rule::kChosen, sizes); }
     void visit(auto&&) {}
     template <Executor Ex>
     [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) const {
@@ -44,6 +45,7 @@ struct Weighed {
 /// The M largest probabilities, divided by their sum (Mutual-Inform SMoE, eq. 24).
 template <Index M>
 struct TopM : detail::PlainMix<TopM<M>, true> {
+  static constexpr Index kChosen = M;
   static_assert(M >= 1, "TopM<M> chooses at least one expert: M >= 1");
   template <Executor Ex>
   static detail::Weighed<ScalarOf<Ex>> weigh(Ex& ex, const TensorOf<Ex>& scores, ScoreKind kind) {
@@ -56,6 +58,7 @@ struct TopM : detail::PlainMix<TopM<M>, true> {
 /// Softmax over the M largest logits (Mutual-Inform SMoE, eq. 2). Equal to TopM, without forming all probabilities.
 template <Index M>
 struct SoftmaxOfTopM : detail::PlainMix<SoftmaxOfTopM<M>, false> {
+  static constexpr Index kChosen = M;
   static_assert(M >= 1, "SoftmaxOfTopM<M> chooses at least one expert: M >= 1");
   template <Executor Ex>
   static detail::Weighed<ScalarOf<Ex>> weigh(Ex& ex, const TensorOf<Ex>& scores, ScoreKind) {
@@ -68,6 +71,7 @@ struct SoftmaxOfTopM : detail::PlainMix<SoftmaxOfTopM<M>, false> {
 /// every weight lies between .21 and .58. Kept for replication.
 template <Index M>
 struct SoftmaxOfTopProbabilities : detail::PlainMix<SoftmaxOfTopProbabilities<M>, true> {
+  static constexpr Index kChosen = M;
   static_assert(M >= 1, "SoftmaxOfTopProbabilities<M> chooses at least one expert: M >= 1");
   template <Executor Ex>
   static detail::Weighed<ScalarOf<Ex>> weigh(Ex& ex, const TensorOf<Ex>& scores, ScoreKind kind) {
@@ -80,6 +84,7 @@ struct SoftmaxOfTopProbabilities : detail::PlainMix<SoftmaxOfTopProbabilities<M>
 /// The best expert, weighted by its probability (Fedus et al. 2022): dividing by the sum would make the gate 1 and cut
 /// the router off from the task's gradient.
 struct Switch : detail::PlainMix<Switch, true> {
+  static constexpr Index kChosen = 1;
   template <Executor Ex>
   static detail::Weighed<ScalarOf<Ex>> weigh(Ex& ex, const TensorOf<Ex>& scores, ScoreKind kind) {
     const auto probabilities = detail::to_probabilities(ex, scores, kind);
@@ -90,6 +95,7 @@ struct Switch : detail::PlainMix<Switch, true> {
 
 /// All experts, weighted by their probabilities: o_i = Σ_k e_i[k] g_k(u_i).
 struct Dense : detail::PlainMix<Dense, true> {
+  static constexpr Index kChosen = 1;
   template <Executor Ex>
   static detail::Weighed<ScalarOf<Ex>> weigh(Ex& ex, const TensorOf<Ex>& scores, ScoreKind kind) {
     const auto probabilities = detail::to_probabilities(ex, scores, kind);

@@ -19,7 +19,13 @@ struct TopP {
   struct Module {
     Config config;
 
-    Module(const Config& options, const MixSizes&) : config(options) {}
+    /// Throws ConfigError unless 0 < p ≤ 1 and there are experts enough.
+    Module(const Config& options, const MixSizes& sizes) : config(options) {
+      require_experts("top P", Most, sizes);
+      if (!(options.p > 0 && options.p <= 1))
+        fail<ConfigError>("top P", "a probability p in (0, 1]", std::to_string(options.p),
+                          "p is the mass that is kept");
+    }
     void visit(auto&&) {}
     template <Executor Ex>
     [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) const {

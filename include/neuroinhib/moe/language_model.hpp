@@ -40,6 +40,7 @@ class LanguageModel {
     /// Takes the output of every block with experts, valid as long as the step. Without it, inference drops a block's
     /// activations before the next block begins.
     std::vector<LayerOutput>* layers = nullptr;
+    CountedTokens<T> counted{};  ///< of losses, loads and pools; none: all but documents below zero
   };
 
   struct Output {
@@ -77,6 +78,9 @@ class LanguageModel {
   template <Executor Ex>
   [[nodiscard]] Output forward(Ex& ex, const View<const int>& ids, const Sequences& sequences,
                                const Pass& pass = {}) const {
+    require_sequences("language model", sequences, ids.size());
+    if (pass.cache != nullptr) require_cache(*pass.cache);
+    const auto counted = pass.counted.defined() ? pass.counted : count_tokens(ex, ids.size(), sequences.document);
     Tensor<T> x = embedding_(ex, ids, sequences.rows(), sequences.past);
     const std::array<Tensor<T>, 1> earlier{x};
     x = dropout(ex, x, config_.block.dropout);
@@ -85,7 +89,7 @@ class LanguageModel {
     if (pass.layers != nullptr) pass.layers->clear();
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
       BlockCache<T>* cache = pass.cache != nullptr ? &pass.cache->blocks[b] : nullptr;
-      const auto run = [&] { return blocks_[b].forward(ex, x, sequences, ids, shown(earlier), cache); };
+      const auto run = [&] { return blocks_[b].forward(ex, x, sequences, ids, shown(earlier), cache, counted); };
       if constexpr (kInference<Ex>) {
         if (kept.defined()) {
           auxiliary = alone(ex, run, kept, auxiliary);
@@ -101,11 +105,13 @@ class LanguageModel {
     return {config_.block.norm == NormPlace::before ? last_norm_(ex, x) : x, auxiliary};
   }
 
-  /// Next-word cross-entropy; a label below zero does not count. `layers` as in Pass. Throws ShapeError, ConfigError.
+  /// Next-word cross-entropy; a label below zero does not count, neither here nor in auxiliary losses, loads and pools.
+  /// `layers` as in Pass. Throws ShapeError, ConfigError.
   template <Executor Ex>
   [[nodiscard]] Loss loss(Ex& ex, const View<const int>& ids, const View<const int>& labels, const Sequences& sequences,
                           std::vector<LayerOutput>* layers = nullptr) const {
-    const Output out = forward(ex, ids, sequences, {.layers = layers});
+    const auto counted = count_tokens(ex, ids.size(), sequences.document, labels);
+    const Output out = forward(ex, ids, sequences, {.layers = layers, .counted = counted});
     const auto next = projected_cross_entropy<Ex>(ex, out.hidden, output_.weight, output_.bias, labels);
     return {sum(ex, {next.mean, out.auxiliary}), next.mean, next.losses};
   }
@@ -136,8 +142,18 @@ class LanguageModel {
   [[nodiscard]] const Config& config() const { return config_; }
 
  private:
+  /// Throws ConfigError for a cache that make_cache() did not make for this model.
+  void require_cache(const Cache& cache) const {
+    if (cache.sequences < 1 || cache.blocks.size() != blocks_.size())
+      fail<ConfigError>(
+          "decoding", "a cache of this model, for at least one text and " + std::to_string(blocks_.size()) + " blocks",
+          "one for " + std::to_string(cache.sequences) + " texts and " + std::to_string(cache.blocks.size()) +
+              " blocks",
+          "make it with make_cache(texts, tokens, space)");
+  }
   template <Executor Ex>
   [[nodiscard]] Tensor<T> extend(Ex& ex, const View<const int>& ids, Cache& cache) const {
+    require_cache(cache);
     if (ids.size() == 0 || ids.size() % cache.sequences != 0)
       fail<ShapeError>("decoding", "as many words for each of " + std::to_string(cache.sequences) + " sequences",
                        std::to_string(ids.size()), "decode all sequences of the cache together");

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <concepts>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <neuroinhib/backend/cpu.hpp>
@@ -24,7 +26,8 @@ enum class ExpertInput {
   inhibited  ///< z*, where it has the features' width: inhibition then acts on router and experts alike
 };
 
-/// Weights of the losses that any router and mix can have; zero, as in the papers, turns one off.
+/// Weights of the losses that any router and mix can have; zero, as in the papers, turns one off. Padding does not
+/// count in them.
 struct AuxiliaryWeights {
   double importance = 0;  ///< CV(Σ gates)², Shazeer et al. 2017, eq. 6–7
   double balance = 0;     ///< K Σ f_k P_k, Fedus et al. 2022, eq. 4; needs a mix that forms all probabilities
@@ -49,8 +52,9 @@ class MoeLayer {
   static_assert(RouterHasKind<Router>, "a router needs kScores, logits or probabilities; see docs/write-a-policy.md");
   static_assert(RouterHasModule<Router>,
                 "a router needs a template Module<T>(Config, features, experts); see docs/write-a-policy.md");
-  static_assert(RouterHasGated<Router>,
-                "a router's Module<T> needs gated(executor, x) const and gated_width() const; see docs/write-a-policy.md");
+  static_assert(
+      RouterHasGated<Router>,
+      "a router's Module<T> needs gated(executor, x) const and gated_width() const; see docs/write-a-policy.md");
   static_assert(RouterHasScores<Router>,
                 "a router's Module<T> needs scores(executor, z) const returning RouterScores<T>; "
                 "see docs/write-a-policy.md");
@@ -119,7 +123,7 @@ class MoeLayer {
   /// memory yet or M > K.
   template <Executor Ex>
   [[nodiscard]] MoeOutput<Scalar> forward(Ex& ex, const Tensor<Scalar>& x, std::span<const Tensor<Scalar>> earlier = {},
-                                          const TokenContext<Scalar>& context = {}) const {
+                                          TokenContext<Scalar> context = {}) const {
     static_assert(std::same_as<ScalarOf<Ex>, Scalar>, "the executor's scalar is not the layer's: match their backends");
     require_width("MoE layer", config_.width, x.shape, "the layer's width is that of its tokens");
     for (const auto& activation : earlier)
@@ -128,13 +132,14 @@ class MoeLayer {
                          "pass one row a token");
     MoeOutput<Scalar> out;
     const Tensor<Scalar> z = router_.gated(ex, x);
-    out.inhibited = inhibition_.inhibit(ex, z, {x, z, earlier});
+    if (!context.counted.defined()) context.counted = count_tokens(ex, x.rows(), context.sequences.document);
+    out.inhibited = inhibition_.inhibit(ex, z, {x, z, earlier, context.counted});
     out.router = detail::router_scores(ex, router_, out.inhibited.z, x, context);
     out.routing = route(ex, out.router, context);
     const Tensor<Scalar>& seen = config_.expert_input == ExpertInput::features ? x : out.inhibited.z;
     out.y = combine(ex, experts_.forward(ex, seen, out.routing.plan), out.routing.gates, out.routing.plan);
     if (shared_) out.y = sum(ex, {out.y, of_shared(ex, seen)});
-    out.auxiliary = auxiliary(ex, out);
+    out.auxiliary = auxiliary(ex, out, context.counted);
     if (out.inhibited.mask.defined()) tap(ex, neuroinhib::tap::mask, out.inhibited.mask);
     tap(ex, neuroinhib::tap::hidden, out.router.hidden);
     tap(ex, neuroinhib::tap::output, out.y);
@@ -168,6 +173,16 @@ class MoeLayer {
                         "set the number of experts");
     if (config.shared < 0)
       fail<ConfigError>("MoE layer", "shared experts ≥ 0", std::to_string(config.shared), "set how many serve all");
+    const AuxiliaryWeights& weights = config.auxiliary;
+    const std::pair<const char*, double> named[]{
+        {"importance", weights.importance}, {"balance", weights.balance}, {"z", weights.z}};
+    for (const auto& [name, weight] : named)
+      if (!(std::isfinite(weight) && weight >= 0))
+        fail<ConfigError>("MoE layer", std::string("an auxiliary.") + name + " weight ≥ 0", std::to_string(weight),
+                          "0 turns a loss off");
+    if (weights.z > 0 && Router::kScores != ScoreKind::logits)
+      fail<ConfigError>("MoE layer", "a router that gives logits for the z-loss", "one that gives probabilities",
+                        "set auxiliary.z to 0");
     if (config.output < 0 || std::any_of(config.hidden.begin(), config.hidden.end(), [](Index w) { return w < 1; }))
       fail<ConfigError>("MoE layer", "positive widths", "a width below 1", "correct hidden and output");
     return config;
@@ -181,8 +196,8 @@ class MoeLayer {
 
   template <Executor Ex>
   Routing<Scalar> route(Ex& ex, const RouterScores<Scalar>& scores, const TokenContext<Scalar>& context) const {
-    if constexpr (requires { mix_.route(ex, scores, Router::kScores, context.sequences); })
-      return mix_.route(ex, scores, Router::kScores, context.sequences);
+    if constexpr (requires { mix_.route(ex, scores, Router::kScores, context); })
+      return mix_.route(ex, scores, Router::kScores, context);
     else
       return mix_.route(ex, scores, Router::kScores);
   }
@@ -194,7 +209,7 @@ class MoeLayer {
   }
 
   template <Executor Ex>
-  Tensor<Scalar> auxiliary(Ex& ex, const MoeOutput<Scalar>& out) const {
+  Tensor<Scalar> auxiliary(Ex& ex, const MoeOutput<Scalar>& out, const CountedTokens<Scalar>& counted) const {
     const AuxiliaryWeights& weights = config_.auxiliary;
     const auto weighted = [&](double weight, auto loss) {
       return weight > 0 ? scale(ex, loss(), weight) : Tensor<Scalar>{};
@@ -202,15 +217,13 @@ class MoeLayer {
     if (weights.balance > 0 && !out.routing.probabilities.defined())
       fail<ConfigError>("MoE layer", "a mix that forms all probabilities for the balance loss", "one that does not",
                         "use TopM, or the importance loss");
-    if (weights.z > 0 && Router::kScores != ScoreKind::logits)
-      fail<ConfigError>("MoE layer", "a router that gives logits for the z-loss", "probabilities",
-                        "set its weight to 0");
     return sum<Ex>(
         ex, {out.routing.auxiliary,
              weighted(weights.importance,
-                      [&] { return cv_squared(ex, importance(ex, out.routing.gates, out.routing.plan)); }),
-             weighted(weights.balance, [&] { return balance_loss(ex, out.routing.probabilities, out.routing.plan); }),
-             weighted(weights.z, [&] { return z_loss(ex, out.router.scores); })});
+                      [&] { return cv_squared(ex, importance(ex, out.routing.gates, out.routing.plan, counted)); }),
+             weighted(weights.balance,
+                      [&] { return balance_loss(ex, out.routing.probabilities, out.routing.plan, counted); }),
+             weighted(weights.z, [&] { return z_loss(ex, out.router.scores, counted); })});
   }
 
   Config config_;

@@ -22,7 +22,8 @@ struct TransformerOptions {
   NormPlace norm = NormPlace::before;
   double dropout = 0;  ///< on what attention and experts add to the residual
   bool attention_bias = false;
-  Mask routing_mask = Mask::causal;  ///< of routers that look around; none: the papers' literal reading
+  /// Of routers that look around; empty: the attention's. Mask::none is the papers' literal reading.
+  std::optional<Mask> routing_mask{};
 };
 
 /// What a block keeps of earlier tokens, while decoding.
@@ -66,14 +67,16 @@ class TransformerBlock {
     Tensor<T> y;
     MoeOutput<T> moe;  ///< of the MoE layer; its y is undefined in a block without one
   };
-  /// x [rows, width]; ids [rows] for routers that hash words; `earlier` for pre-text inhibition.
+  /// x [rows, width]; ids [rows] for routers that hash words; `earlier` for pre-text inhibition; `counted`: tokens that
+  /// losses, loads and pools count, or none for all but documents below zero.
   template <Executor Ex>
   [[nodiscard]] Output forward(Ex& ex, const Tensor<T>& x, const Sequences& sequences, const View<const int>& ids = {},
-                               std::span<const Tensor<T>> earlier = {}, BlockCache<T>* cache = nullptr) const {
+                               std::span<const Tensor<T>> earlier = {}, BlockCache<T>* cache = nullptr,
+                               const CountedTokens<T>& counted = {}) const {
     const bool before = options_.norm == NormPlace::before;
-    TokenContext<T> context{.sequences = sequences, .ids = ids};
+    TokenContext<T> context{.sequences = sequences, .ids = ids, .counted = counted};
     context.attention = attention_(ex, before ? norm1_(ex, x) : x, sequences, cache ? &cache->attention : nullptr);
-    context.sequences.mask = options_.routing_mask;
+    context.sequences.mask = options_.routing_mask.value_or(sequences.mask);
     context.raw = sum(ex, {x, dropout(ex, context.attention.output, options_.dropout)});
     if (cache != nullptr) context.cache = &cache->inform;
     const Tensor<T> tokens = before ? norm2_(ex, context.raw) : norm1_(ex, context.raw);

@@ -37,6 +37,7 @@ struct Attention {
   template <Executor Ex>
   [[nodiscard]] AttentionTrace<T> operator()(Ex& ex, const Tensor<T>& x, const Sequences& sequences,
                                              AttentionCache<T>* cache = nullptr) const {
+    require_sequences("attention", sequences, x.rows());
     const Index width = x.cols();
     const Tensor<T> all = qkv(ex, x);
     AttentionTrace<T> trace;

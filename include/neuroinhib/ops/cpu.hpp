@@ -11,11 +11,13 @@
 #include <neuroinhib/ops/clip_norm/cpu.hpp>
 #include <neuroinhib/ops/combine/cpu.hpp>
 #include <neuroinhib/ops/conv2d/cpu.hpp>
+#include <neuroinhib/ops/count_tokens/cpu.hpp>
 #include <neuroinhib/ops/cross_entropy/cpu.hpp>
 #include <neuroinhib/ops/dropout/cpu.hpp>
 #include <neuroinhib/ops/elementwise/cpu.hpp>
 #include <neuroinhib/ops/embedding/cpu.hpp>
 #include <neuroinhib/ops/exp_scale/cpu.hpp>
+#include <neuroinhib/ops/expert_load/cpu.hpp>
 #include <neuroinhib/ops/gate/cpu.hpp>
 #include <neuroinhib/ops/grouped_linear/cpu.hpp>
 #include <neuroinhib/ops/hash_scores/cpu.hpp>

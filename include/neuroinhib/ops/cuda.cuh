@@ -11,11 +11,13 @@
 #include <neuroinhib/ops/clip_norm/cuda.cuh>
 #include <neuroinhib/ops/combine/cuda.cuh>
 #include <neuroinhib/ops/conv2d/cuda.cuh>
+#include <neuroinhib/ops/count_tokens/cuda.cuh>
 #include <neuroinhib/ops/cross_entropy/cuda.cuh>
 #include <neuroinhib/ops/dropout/cuda.cuh>
 #include <neuroinhib/ops/elementwise/cuda.cuh>
 #include <neuroinhib/ops/embedding/cuda.cuh>
 #include <neuroinhib/ops/exp_scale/cuda.cuh>
+#include <neuroinhib/ops/expert_load/cuda.cuh>
 #include <neuroinhib/ops/gate/cuda.cuh>
 #include <neuroinhib/ops/grouped_linear/cuda.cuh>
 #include <neuroinhib/ops/hash_scores/cuda.cuh>

@@ -72,7 +72,7 @@ struct AttentionInform {
    private:
     template <Executor Ex>
     View<const int> head(Ex& ex, const AttentionTrace<T>& trace, const TokenContext<T>& context) const {
-      const auto of_batch = [&] { return mean_entropy(ex, trace.entropy, context.sequences.document); };
+      const auto of_batch = [&] { return mean_entropy(ex, trace.entropy, context.counted); };
       switch (config.choice) {
         case HeadChoice::all: return {};
         case HeadChoice::batch: return lowest_head(ex, of_batch());

@@ -21,7 +21,10 @@ struct HashRouter {
     Config config;
     Index features, experts;
 
-    Module(const Config& options, Index width, Index count) : config(options), features(width), experts(count) {}
+    /// Throws ConfigError unless 1 ≤ choices ≤ experts.
+    Module(const Config& options, Index width, Index count) : config(options), features(width), experts(count) {
+      require_choices(options.choices, count);
+    }
     void visit(auto&&) {}
     [[nodiscard]] Index gated_width() const { return features; }
     template <Executor Ex>

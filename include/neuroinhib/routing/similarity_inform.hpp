@@ -24,7 +24,7 @@ struct SimilarityInform {
   static constexpr bool kKeepsKeys = true;  ///< u_j of earlier tokens, while decoding
   struct Config {
     typename Base::Config base{};
-    double temperature = 1;  ///< τ
+    double temperature = 1;  ///< τ; infinity: all tokens that are seen weigh alike
     bool learned = false;    ///< whether W_s is trained, from the identity; else it is the identity (the paper's runs)
     SimilarityOf compare = SimilarityOf::features;
     bool through_weights = true;  ///< whether a gradient flows through S

@@ -2,6 +2,7 @@
 
 #include <neuroinhib/ops/append/op.hpp>
 #include <neuroinhib/ops/attention_inform/op.hpp>
+#include <neuroinhib/ops/count_tokens/op.hpp>
 
 namespace neuroinhib {
 
@@ -20,6 +21,7 @@ struct TokenContext {
   AttentionTrace<T> attention{};    ///< of the attention before the layer
   View<const int> ids{};            ///< [tokens] word numbers, for hash routing
   InformCache<T>* cache = nullptr;  ///< while decoding
+  CountedTokens<T> counted{};       ///< of losses, loads and pools; none: all but documents below zero
 };
 
 }  // namespace neuroinhib

@@ -44,6 +44,7 @@ struct TokenCache {
 /// Puts the new rows of every sequence behind those in the cache. Throws ConfigError where it is full.
 template <Executor Ex>
 void append(Ex& ex, const Columns<ScalarOf<Ex>>& x, TokenCache<ScalarOf<Ex>>& cache, const Sequences& sequences) {
+  require_sequences("token cache", sequences, x.tensor.rows());
   if (sequences.length > cache.capacity)
     fail<ConfigError>("token cache", "at most " + std::to_string(cache.capacity) + " tokens a sequence",
                       std::to_string(sequences.length), "make a larger cache, or start anew");

@@ -118,9 +118,9 @@ struct AttentionResult {
   Tensor<T> self;     ///< [rows, heads] the weight of a token on itself; no gradient
 };
 
-/// Softmax attention with memory linear in the sequence's length. No `scale` stands for 1/√d; with 0, all tokens that one
-/// sees weigh the same. Keys and values of other
-/// rows than the queries (a cache) are `key_rows` apart from sequence to sequence. Throws ShapeError, ConfigError.
+/// Softmax attention with memory linear in the sequence's length. Without a `scale` it is 1/√d; 0 weighs all alike.
+/// Keys and values of other rows than the queries (a cache) are `key_rows` apart from sequence to sequence. Throws
+/// ShapeError, ConfigError.
 template <Executor Ex>
 [[nodiscard]] AttentionResult<ScalarOf<Ex>> attention(Ex& ex, const Columns<ScalarOf<Ex>>& q,
                                                       const Columns<ScalarOf<Ex>>& k, const Columns<ScalarOf<Ex>>& v,
@@ -156,6 +156,8 @@ template <Executor Ex>
   result.self = ex.tensor({rows, heads}, false);
   result.y = ex.tensor({rows, v.width}, wants);
   const double used = scale.value_or(1 / std::sqrt(static_cast<double>(q.width / heads)));
+  if (!std::isfinite(used))
+    fail<ConfigError>("attention", "a finite scale", std::to_string(used), "scale by 1/√d, or by 1/τ with τ > 0");
   ex.run(ops::Attention<T>{q, k, v, result.y, result.log_sum, result.entropy, result.self, sequences, key_rows, heads,
                            static_cast<T>(used), use});
   return result;

@@ -13,16 +13,14 @@ template <class T>
 void forward(Cpu<T>&, const Importance<T>& op) {
   std::fill(op.y.begin(), op.y.end(), T{0});
   for (Index slot = 0; slot < op.plan.slots(); ++slot)
-    if (op.plan.expert[slot] < op.plan.experts) op.y[op.plan.expert[slot]] += op.gates[slot];
+    if (op.counts(slot)) op.y[op.plan.expert[slot]] += op.gates[slot];
 }
 
 template <class T>
 void backward(Cpu<T>& cpu, const Importance<T>& op) {
   const auto dgates = op.gates.gradient_slot();
-  cpu.parallel_for(op.plan.slots(), [&](Index slot) {
-    const Index expert = op.plan.expert[slot];
-    dgates.put(slot, expert < op.plan.experts ? op.y.gradient[expert] : T{0});
-  });
+  cpu.parallel_for(op.plan.slots(),
+                   [&](Index slot) { dgates.put(slot, op.counts(slot) ? op.y.gradient[op.plan.expert[slot]] : T{0}); });
 }
 
 /// Calls visit(i, threshold index, standardised distance) for every token and expert, tokens in order.
@@ -42,7 +40,9 @@ void for_each_load(const SmoothLoad<T>& op, const Visit& visit) {
 template <class T>
 void forward(Cpu<T>&, const SmoothLoad<T>& op) {
   std::fill(op.y.begin(), op.y.end(), T{0});
-  for_each_load(op, [&](Index i, Index, T distance) { op.y[i % op.clean.cols()] += normal_cdf(distance); });
+  for_each_load(op, [&](Index i, Index, T distance) {
+    if (op.counts(i)) op.y[i % op.clean.cols()] += normal_cdf(distance);
+  });
 }
 
 template <class T>
@@ -52,9 +52,10 @@ void backward(Cpu<T>& cpu, const SmoothLoad<T>& op) {
   std::fill_n(thresholds, op.clean.size(), T{0});
   const auto dclean = op.clean.gradient_slot(), dscale = op.scale.gradient_slot();
   for_each_load(op, [&](Index i, Index at, T distance) {
-    const T slope = op.y.gradient[i % op.clean.cols()] * normal_density(distance) / op.deviation(i);
+    const bool counts = op.counts(i);
+    const T slope = counts ? op.y.gradient[i % op.clean.cols()] * normal_density(distance) / op.deviation(i) : T{0};
     if (dclean) dclean.put(i, slope);
-    if (dscale) dscale.put(i, op.floored(i) ? T{0} : -slope * distance);
+    if (dscale) dscale.put(i, op.floored(i) || !counts ? T{0} : -slope * distance);
     thresholds[at] -= slope;
   });
   if (const auto dnoisy = op.noisy.gradient_slot())
@@ -94,34 +95,38 @@ void forward(Cpu<T>&, const ZLoss<T>& op) {
   for (Index row = 0; row < rows; ++row) {
     const T log_sum = softmax_row(op.logits.data + row * experts, op.probabilities.data + row * experts, experts);
     op.log_sums[row] = log_sum;
-    total += log_sum * log_sum;
+    if (op.counted(row)) total += log_sum * log_sum;
   }
-  op.y[0] = total / static_cast<T>(rows);
+  op.y[0] = total / op.counted.number(rows);
 }
 
 template <class T>
 void backward(Cpu<T>& cpu, const ZLoss<T>& op) {
   const auto dlogits = op.logits.gradient_slot();
   const Index experts = op.logits.cols();
-  const T factor = 2 * op.y.gradient[0] / static_cast<T>(op.logits.rows());
-  cpu.parallel_for(op.logits.size(),
-                   [&](Index i) { dlogits.put(i, factor * op.log_sums[i / experts] * op.probabilities[i]); });
+  const T factor = 2 * op.y.gradient[0] / op.counted.number(op.logits.rows());
+  cpu.parallel_for(op.logits.size(), [&](Index i) {
+    dlogits.put(i, op.counted(i / experts) ? factor * op.log_sums[i / experts] * op.probabilities[i] : T{0});
+  });
 }
 
 template <class T>
 void forward(Cpu<T>&, const BalanceLoss<T>& op) {
+  const Index rows = op.probabilities.rows(), experts = op.load.size();
+  const T per_slot = op.per_slot();
   T total = 0;
-  for (Index row = 0; row < op.probabilities.rows(); ++row)
-    for (Index k = 0; k < op.plan.experts; ++k) total += scaled_share<T>(op.plan, k) * op.probabilities(row, k);
-  op.y[0] = total / static_cast<T>(op.probabilities.rows());
+  for (Index row = 0; row < rows; ++row)
+    for (Index k = 0; k < experts && op.counted(row); ++k) total += per_slot * op.load[k] * op.probabilities(row, k);
+  op.y[0] = total / op.counted.number(rows);
 }
 
 template <class T>
 void backward(Cpu<T>&, const BalanceLoss<T>& op) {
   const auto slot = op.probabilities.gradient_slot();
-  const T factor = op.y.gradient[0] / static_cast<T>(op.probabilities.rows());
+  const Index experts = op.load.size();
+  const T factor = op.y.gradient[0] / op.counted.number(op.probabilities.rows()) * op.per_slot();
   for (Index i = 0; i < op.probabilities.size(); ++i)
-    slot.put(i, factor * scaled_share<T>(op.plan, i % op.plan.experts));
+    slot.put(i, op.counted(i / experts) ? factor * op.load[i % experts] : T{0});
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -13,7 +13,7 @@ void forward(Cuda<T>& cuda, const Importance<T>& op) {
   cuda.parallel_rows(plan.experts, 1, [=] __device__(Index expert, const detail::Team<T>& team) {
     T sum = 0;
     for (int r = plan.offsets[expert] + team.lane; r < plan.offsets[expert + 1]; r += team.size)
-      sum += op.gates[plan.order[r]];
+      if (op.counts(plan.order[r])) sum += op.gates[plan.order[r]];
     sum = team.sum(sum);
     if (team.lane == 0) op.y[expert] = sum;
   });
@@ -23,8 +23,7 @@ template <class T>
 void backward(Cuda<T>& cuda, const Importance<T>& op) {
   const auto dgates = op.gates.gradient_slot();
   cuda.parallel_for(op.plan.slots(), [=] __device__(Index slot) {
-    const Index expert = op.plan.expert[slot];
-    dgates.put(slot, expert < op.plan.experts ? op.y.gradient[expert] : T{0});
+    dgates.put(slot, op.counts(slot) ? op.y.gradient[op.plan.expert[slot]] : T{0});
   });
 }
 
@@ -45,7 +44,8 @@ void forward(Cuda<T>& cuda, const SmoothLoad<T>& op) {
   const Index experts = op.clean.cols();
   const ArenaScope scope(cuda.device_arena());
   T* shares = cuda.template kernel_memory<T>(op.clean.size());
-  for_each_load(cuda, op, [=] __device__(Index i, Index, T distance) { shares[i] = normal_cdf(distance); });
+  for_each_load(cuda, op,
+                [=] __device__(Index i, Index, T distance) { shares[i] = op.counts(i) ? normal_cdf(distance) : T{0}; });
   cuda.sum_columns(
       op.clean.rows(), experts, [=] __device__(Index token, Index k) { return shares[token * experts + k]; },
       [=] __device__(Index k, T sum) { op.y[k] = sum; });
@@ -59,9 +59,10 @@ void backward(Cuda<T>& cuda, const SmoothLoad<T>& op) {
   int* thresholds = cuda.template kernel_memory<int>(op.clean.size());
   const auto dclean = op.clean.gradient_slot(), dscale = op.scale.gradient_slot();
   for_each_load(cuda, op, [=] __device__(Index i, Index at, T distance) {
-    const T slope = op.y.gradient[i % experts] * normal_density(distance) / op.deviation(i);
+    const bool counts = op.counts(i);
+    const T slope = counts ? op.y.gradient[i % experts] * normal_density(distance) / op.deviation(i) : T{0};
     if (dclean) dclean.put(i, slope);
-    if (dscale) dscale.put(i, op.floored(i) ? T{0} : -slope * distance);
+    if (dscale) dscale.put(i, op.floored(i) || !counts ? T{0} : -slope * distance);
     slopes[i] = slope;
     thresholds[i] = static_cast<int>(at);
   });
@@ -119,8 +120,9 @@ void forward(Cuda<T>& cuda, const ZLoss<T>& op) {
     if (team.lane == 0) op.log_sums[row] = log_sum;
   });
   cuda.sum_columns(
-      rows, 1, [=] __device__(Index row, Index) { return op.log_sums[row] * op.log_sums[row]; },
-      [=] __device__(Index, T sum) { op.y[0] = sum / static_cast<T>(rows); });
+      rows, 1,
+      [=] __device__(Index row, Index) { return op.counted(row) ? op.log_sums[row] * op.log_sums[row] : T{0}; },
+      [=] __device__(Index, T sum) { op.y[0] = sum / op.counted.number(rows); });
 }
 
 template <class T>
@@ -128,30 +130,33 @@ void backward(Cuda<T>& cuda, const ZLoss<T>& op) {
   const auto dlogits = op.logits.gradient_slot();
   const Index rows = op.logits.rows(), experts = op.logits.cols();
   cuda.parallel_grid(rows, experts, [=] __device__(Index row, Index k) {
-    const T factor = 2 * op.y.gradient[0] / static_cast<T>(rows);
-    dlogits.put(row * experts + k, factor * op.log_sums[row] * op.probabilities[row * experts + k]);
+    const T factor = 2 * op.y.gradient[0] / op.counted.number(rows);
+    dlogits.put(row * experts + k,
+                op.counted(row) ? factor * op.log_sums[row] * op.probabilities[row * experts + k] : T{0});
   });
 }
 
 template <class T>
 void forward(Cuda<T>& cuda, const BalanceLoss<T>& op) {
-  const Index rows = op.probabilities.rows(), experts = op.plan.experts;
+  const Index rows = op.probabilities.rows(), experts = op.load.size();
   cuda.sum_columns(
       rows, 1,
       [=] __device__(Index row, Index) {
         T sum = 0;
-        for (Index k = 0; k < experts; ++k) sum += scaled_share<T>(op.plan, k) * op.probabilities[row * experts + k];
-        return sum;
+        if (!op.counted(row)) return sum;
+        for (Index k = 0; k < experts; ++k) sum += op.load[k] * op.probabilities[row * experts + k];
+        return op.per_slot() * sum;
       },
-      [=] __device__(Index, T sum) { op.y[0] = sum / static_cast<T>(rows); });
+      [=] __device__(Index, T sum) { op.y[0] = sum / op.counted.number(rows); });
 }
 
 template <class T>
 void backward(Cuda<T>& cuda, const BalanceLoss<T>& op) {
   const auto slot = op.probabilities.gradient_slot();
-  const Index rows = op.probabilities.rows(), experts = op.plan.experts;
+  const Index rows = op.probabilities.rows(), experts = op.load.size();
   cuda.parallel_grid(rows, experts, [=] __device__(Index row, Index k) {
-    slot.put(row * experts + k, op.y.gradient[0] / static_cast<T>(rows) * scaled_share<T>(op.plan, k));
+    const T slope = op.y.gradient[0] / op.counted.number(rows) * op.per_slot() * op.load[k];
+    slot.put(row * experts + k, op.counted(row) ? slope : T{0});
   });
 }
 

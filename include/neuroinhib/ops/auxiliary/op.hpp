@@ -1,9 +1,9 @@
 #pragma once
 
 #include <neuroinhib/backend/executor.hpp>
-#include <neuroinhib/ops/routing_plan/op.hpp>
+#include <neuroinhib/ops/expert_load/op.hpp>
 
-/// The terms that auxiliary losses are made of.
+/// The terms that auxiliary losses are made of. Tokens that do not count add nothing to them and get no gradient.
 namespace neuroinhib {
 namespace ops {
 
@@ -13,6 +13,11 @@ struct Importance {
   static constexpr const char* name = "importance";
   Tensor<T> gates, y;
   RoutingPlan plan;
+  CountedTokens<T> counted;
+
+  NEUROINHIB_DEVICE [[nodiscard]] bool counts(Index slot) const {
+    return plan.expert[slot] < plan.experts && counted(slot / plan.chosen());
+  }
 };
 
 /// y[k] = Σ_tokens Φ((clean[i, k] − threshold[i, k]) / scale[i, k]): the smooth load of Shazeer et al. 2017, eq. 8–10.
@@ -24,7 +29,9 @@ struct SmoothLoad {
   static constexpr T kFloor = T(1e-6);
   Tensor<T> clean, noisy, scale, y;
   Index chosen;
+  CountedTokens<T> counted;
 
+  NEUROINHIB_DEVICE [[nodiscard]] bool counts(Index i) const { return counted(i / clean.cols()); }
   NEUROINHIB_DEVICE [[nodiscard]] bool floored(Index i) const { return scale[i] < kFloor; }
   NEUROINHIB_DEVICE [[nodiscard]] T deviation(Index i) const { return floored(i) ? kFloor : scale[i]; }
 };
@@ -42,35 +49,47 @@ template <class T>
 struct ZLoss {
   static constexpr const char* name = "z_loss";
   Tensor<T> logits, probabilities, log_sums, y;
+  CountedTokens<T> counted;
 };
 
 /// y = K Σ_k f_k P_k: f_k the share of slots that expert k got, P_k its mean probability; a scalar (Fedus et al.
-/// 2022, eq. 4). probabilities [tokens, experts].
+/// 2022, eq. 4). probabilities [tokens, experts], load [experts]: the slots.
 template <class T>
 struct BalanceLoss {
   static constexpr const char* name = "balance_loss";
-  Tensor<T> probabilities, y;
-  RoutingPlan plan;
+  Tensor<T> probabilities, load, y;
+  CountedTokens<T> counted;
+
+  /// K / Σ load.
+  NEUROINHIB_DEVICE [[nodiscard]] T per_slot() const {
+    T total = 0;
+    for (Index k = 0; k < load.size(); ++k) total += load[k];
+    return static_cast<T>(load.size()) / (total > 0 ? total : T{1});
+  }
 };
 
 }  // namespace ops
 
 template <Executor Ex>
-[[nodiscard]] TensorOf<Ex> importance(Ex& ex, const TensorOf<Ex>& gates, const RoutingPlan& plan) {
+[[nodiscard]] TensorOf<Ex> importance(Ex& ex, const TensorOf<Ex>& gates, const RoutingPlan& plan,
+                                      const CountedTokens<ScalarOf<Ex>>& counted = {}) {
+  require_counted("importance", counted, plan.tokens());
   auto y = ex.tensor({plan.experts}, gates.wants_gradient());
-  ex.run(ops::Importance<ScalarOf<Ex>>{gates, y, plan});
+  ex.run(ops::Importance<ScalarOf<Ex>>{gates, y, plan, counted});
   return y;
 }
 
 /// Throws ConfigError unless chosen < experts: with all experts chosen there is no threshold.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> smooth_load(Ex& ex, const TensorOf<Ex>& clean, const TensorOf<Ex>& noisy,
-                                       const TensorOf<Ex>& scale, Index chosen) {
+                                       const TensorOf<Ex>& scale, Index chosen,
+                                       const CountedTokens<ScalarOf<Ex>>& counted = {}) {
   if (chosen >= clean.cols())
     fail<ConfigError>("load loss", "M < K = " + std::to_string(clean.cols()), "M = " + std::to_string(chosen),
                       "turn the load loss off where every expert is chosen");
+  require_counted("load loss", counted, clean.rows());
   auto y = ex.tensor({clean.cols()}, any_wants_gradient(clean, noisy, scale));
-  ex.run(ops::SmoothLoad<ScalarOf<Ex>>{clean, noisy, scale, y, chosen});
+  ex.run(ops::SmoothLoad<ScalarOf<Ex>>{clean, noisy, scale, y, chosen, counted});
   return y;
 }
 
@@ -82,18 +101,20 @@ template <Executor Ex>
 }
 
 template <Executor Ex>
-[[nodiscard]] TensorOf<Ex> z_loss(Ex& ex, const TensorOf<Ex>& logits) {
+[[nodiscard]] TensorOf<Ex> z_loss(Ex& ex, const TensorOf<Ex>& logits, const CountedTokens<ScalarOf<Ex>>& counted = {}) {
+  require_counted("z-loss", counted, logits.rows());
   auto probabilities = ex.tensor(logits.shape, false);
   auto log_sums = ex.tensor({logits.rows()}, false);
   auto y = ex.tensor(Shape::scalar(), logits.wants_gradient());
-  ex.run(ops::ZLoss<ScalarOf<Ex>>{logits, probabilities, log_sums, y});
+  ex.run(ops::ZLoss<ScalarOf<Ex>>{logits, probabilities, log_sums, y, counted});
   return y;
 }
 
 template <Executor Ex>
-[[nodiscard]] TensorOf<Ex> balance_loss(Ex& ex, const TensorOf<Ex>& probabilities, const RoutingPlan& plan) {
+[[nodiscard]] TensorOf<Ex> balance_loss(Ex& ex, const TensorOf<Ex>& probabilities, const RoutingPlan& plan,
+                                        const CountedTokens<ScalarOf<Ex>>& counted = {}) {
   auto y = ex.tensor(Shape::scalar(), probabilities.wants_gradient());
-  ex.run(ops::BalanceLoss<ScalarOf<Ex>>{probabilities, y, plan});
+  ex.run(ops::BalanceLoss<ScalarOf<Ex>>{probabilities, expert_load(ex, plan, counted), y, counted});
   return y;
 }
 

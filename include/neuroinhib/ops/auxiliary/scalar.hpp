@@ -30,11 +30,4 @@ struct LoadThresholds {
   }
 };
 
-/// Share of the plan's served slots that expert k got, times K.
-template <class T>
-NEUROINHIB_DEVICE [[nodiscard]] T scaled_share(const RoutingPlan& plan, Index k) {
-  return static_cast<T>((plan.offsets[k + 1] - plan.offsets[k]) * plan.experts) /
-         static_cast<T>(plan.offsets[plan.experts]);
-}
-
 }  // namespace neuroinhib::ops

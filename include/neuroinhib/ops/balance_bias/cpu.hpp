@@ -7,7 +7,7 @@ namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>&, const BalanceBias<T>& op) {
-  for (Index k = 0; k < op.plan.experts; ++k) op.update(k);
+  for (Index k = 0; k < op.load.size(); ++k) op.update(k);
 }
 
 template <class T>

@@ -7,7 +7,7 @@ namespace neuroinhib::ops {
 
 template <class T>
 void forward(Cuda<T>& cuda, const BalanceBias<T>& op) {
-  cuda.parallel_for(op.plan.experts, [=] __device__(Index k) { op.update(k); });
+  cuda.parallel_for(op.load.size(), [=] __device__(Index k) { op.update(k); });
 }
 
 template <class T>

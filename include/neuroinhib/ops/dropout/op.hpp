@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include <neuroinhib/backend/executor.hpp>
 
@@ -26,12 +27,17 @@ struct AddNoise {
 
 }  // namespace ops
 
+/// Throws ConfigError unless 0 ≤ p < 1.
+inline void require_dropout(std::string_view where, double p) {
+  if (!(p >= 0 && p < 1))
+    fail<ConfigError>(where, "a probability p in [0, 1)", std::to_string(p), "p is the share that is dropped");
+}
+
 /// Dropout with inverted scaling (Srivastava et al. 2014); the identity unless training. Throws ConfigError unless
 /// 0 ≤ p < 1.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> dropout(Ex& ex, const TensorOf<Ex>& x, double p) {
-  if (!(p >= 0 && p < 1))
-    fail<ConfigError>("dropout", "a probability in [0, 1)", std::to_string(p), "p is the share that is dropped");
+  require_dropout("dropout", p);
   if (!ex.training() || p == 0) return x;
   auto y = ex.tensor(x.shape, x.wants_gradient());
   ex.run(ops::Dropout<ScalarOf<Ex>>{x, y, static_cast<ScalarOf<Ex>>(p), ex.stream()});

@@ -25,6 +25,11 @@ template <Executor Ex>
                                      const View<const int>& ids, Index length, Index first = 0, double scale = 1) {
   require_memory(ex, "embedding", table);
   if (ids.size() == 0) fail<ShapeError>("embedding", "at least one token", "none", "skip empty batches");
+  if (length < 1 || ids.size() % length != 0 || first < 0)
+    fail<ShapeError>("embedding", "whole sequences of at least one token, the first at a place ≥ 0",
+                     std::to_string(ids.size()) + " ids in sequences of " + std::to_string(length) + ", the first at " +
+                         std::to_string(first),
+                     "give the tokens of a sequence");
   if (positions.defined() && first + length > positions.rows())
     fail<ConfigError>("embedding",
                       "sequences of at most " + std::to_string(positions.rows()) + " tokens, the positions",

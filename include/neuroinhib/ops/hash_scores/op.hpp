@@ -33,13 +33,18 @@ struct HashScores {
 
 }  // namespace ops
 
+/// Throws ConfigError unless 1 ≤ choices ≤ experts.
+inline void require_choices(Index choices, Index experts) {
+  if (choices < 1 || choices > experts)
+    fail<ConfigError>("hash router", "1 to " + std::to_string(experts) + " choices", std::to_string(choices),
+                      "choose no more experts than there are");
+}
+
 /// Expert probabilities that depend on the word alone. Throws ConfigError unless 1 ≤ choices ≤ experts.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> hash_scores(Ex& ex, const View<const int>& ids, Index experts, Index choices,
                                        std::uint64_t seed) {
-  if (choices < 1 || choices > experts)
-    fail<ConfigError>("hash router", "1 to " + std::to_string(experts) + " choices", std::to_string(choices),
-                      "choose no more experts than there are");
+  require_choices(choices, experts);
   auto y = ex.tensor({ids.size(), experts}, false);
   ex.run(ops::HashScores<ScalarOf<Ex>>{ids, y, choices, seed});
   return y;

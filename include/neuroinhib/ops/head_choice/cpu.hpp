@@ -11,13 +11,9 @@ template <class T>
 void forward(Cpu<T>&, const MeanEntropy<T>& op) {
   const Index heads = op.entropy.cols();
   std::fill(op.mean.begin(), op.mean.end(), T{0});
-  Index counted = 0;
-  for (Index row = 0; row < op.entropy.rows(); ++row) {
-    if (op.document.data != nullptr && op.document[row] < 0) continue;
-    ++counted;
-    for (Index h = 0; h < heads; ++h) op.mean[h] += op.entropy(row, h);
-  }
-  for (T& mean : op.mean) mean /= static_cast<T>(std::max<Index>(counted, 1));
+  for (Index row = 0; row < op.entropy.rows(); ++row)
+    for (Index h = 0; h < heads && op.counted(row); ++h) op.mean[h] += op.entropy(row, h);
+  for (T& mean : op.mean) mean /= op.counted.number(op.entropy.rows());
 }
 
 template <class T>

@@ -1,18 +1,19 @@
 #pragma once
 
 #include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/ops/count_tokens/op.hpp>
 #include <neuroinhib/ops/ranked.hpp>
 
 /// Which attention head informs the routing (Mutual-Inform SMoE, eq. 15). Not differentiable.
 namespace neuroinhib {
 namespace ops {
 
-/// mean[h] = mean over the rows of entropy [rows, heads], padding (a document below zero) left out. y is undefined.
+/// mean[h] = mean over the counted rows of entropy [rows, heads]. y is undefined.
 template <class T>
 struct MeanEntropy {
   static constexpr const char* name = "mean_entropy";
   Tensor<T> entropy, mean;
-  View<const int> document;
+  CountedTokens<T> counted;
   Tensor<T> y;
 };
 
@@ -36,9 +37,11 @@ struct LowestHead {
 
 /// Mean entropy of each head [1, heads], without gradient.
 template <Executor Ex>
-[[nodiscard]] TensorOf<Ex> mean_entropy(Ex& ex, const TensorOf<Ex>& entropy, const View<const int>& document) {
+[[nodiscard]] TensorOf<Ex> mean_entropy(Ex& ex, const TensorOf<Ex>& entropy,
+                                        const CountedTokens<ScalarOf<Ex>>& counted = {}) {
+  require_counted("mean entropy", counted, entropy.rows());
   auto mean = ex.tensor({1, entropy.cols()}, false);
-  ex.run(ops::MeanEntropy<ScalarOf<Ex>>{entropy, mean, document, {}});
+  ex.run(ops::MeanEntropy<ScalarOf<Ex>>{entropy, mean, counted, {}});
   return mean;
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/ops/count_tokens/op.hpp>
 #include <neuroinhib/ops/ranked.hpp>
 
 namespace neuroinhib {
@@ -74,8 +75,8 @@ struct Nucleus {
 };
 
 /// Every expert takes the `capacity` tokens of each window of `length` rows that score best with it, ties by lowest
-/// row, NaN first; a token keeps the `chosen` best of those that took it. scores [tokens, experts]; expert, y [tokens,
-/// chosen], falling.
+/// row, NaN first; a token keeps the `chosen` best of those that took it. Tokens that do not count are not taken.
+/// scores [tokens, experts]; expert, y [tokens, chosen], falling.
 template <class T>
 struct ExpertChoice {
   static constexpr const char* name = "expert_choice";
@@ -83,6 +84,7 @@ struct ExpertChoice {
   View<int> expert;
   Tensor<T> y;
   Index length, capacity;
+  CountedTokens<T> counted;
 };
 
 /// expert[i, s] = s, y = 1: all experts serve all tokens. expert, y [tokens, experts].
@@ -137,13 +139,14 @@ template <Executor Ex>
 /// Expert choice within windows of `length` rows. Throws ShapeError unless they divide the tokens.
 template <Executor Ex>
 [[nodiscard]] TopScores<ScalarOf<Ex>> expert_choice(Ex& ex, const TensorOf<Ex>& scores, Index chosen, Index length,
-                                                    Index capacity) {
+                                                    Index capacity, const CountedTokens<ScalarOf<Ex>>& counted = {}) {
   if (length < 1 || scores.rows() % length != 0)
     fail<ShapeError>("expert choice", "whole windows of " + std::to_string(length) + " tokens",
                      std::to_string(scores.rows()) + " tokens", "fill the last sequence up");
+  require_counted("expert choice", counted, scores.rows());
   const auto expert = ex.integers({scores.rows(), chosen});
   auto value = ex.tensor({scores.rows(), chosen}, scores.wants_gradient());
-  ex.run(ops::ExpertChoice<ScalarOf<Ex>>{scores, expert, value, length, capacity});
+  ex.run(ops::ExpertChoice<ScalarOf<Ex>>{scores, expert, value, length, capacity, counted});
   return {expert, value};
 }
 

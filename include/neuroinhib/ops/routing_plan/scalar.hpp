@@ -11,7 +11,9 @@ NEUROINHIB_DEVICE [[nodiscard]] bool takes(const ExpertChoice<T>& op, Index toke
   const Index experts = op.scores.shape[1], first = token / op.length * op.length;
   const auto ranked = [&](Index row) { return Ranked<T>(op.scores[row * experts + k], row); };
   Index better = 0;
-  for (Index other = first; other < first + op.length; ++other) better += ranked(other).before(ranked(token));
+  if (!op.counted(token)) return false;
+  for (Index other = first; other < first + op.length; ++other)
+    better += op.counted(other) && ranked(other).before(ranked(token));
   return better < op.capacity;
 }
 
