@@ -231,7 +231,7 @@ TEST_CASE("states of other extents are refused, and only a memory's rows may var
   check_refused(with("inhibition.posttext.mask.training", {48}), {"of shape [any, 6]", "got [48]"});
   check_refused(with("inhibition.posttext.iterations", {1}), {"of shape [1, 1]"});
   for (const Shape& shape : {Shape{1, 5}, Shape{2, 6}})
-    check_refused(with("inhibition.posttext.average", shape), {"of shape [1, 6]"}, PosttextEvaluation::average);
+    check_refused(with("inhibition.posttext.signal", shape), {"of shape [1, 6]"}, PosttextEvaluation::average);
 
   const TemporaryFolder folder;
   Model<float> saved(5), loaded(6);

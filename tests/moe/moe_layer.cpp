@@ -126,7 +126,7 @@ TEST_CASE("a layer without memory for its parameters says so") {
   MoeLayer<LinearRouter> layer({.width = 4, .experts = 4, .hidden = {3}});
   Cpu<float> cpu;
   Values<float> x({5, 4}, 1);
-  check_error<ConfigError>([&] { (void)layer.forward(cpu, x.constant()); }, {"Parameters", "[4, 4]"});
+  check_error<ConfigError>([&] { (void)layer.forward(cpu, x.constant()); }, {"Parameters", "parameter ["});
 }
 
 TEST_CASE("NaN is found where it begins") {
