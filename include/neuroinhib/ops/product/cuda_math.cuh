@@ -8,8 +8,7 @@
 namespace neuroinhib::ops::product {
 
 /// Rounds to tf32, to nearest: half of its last bit is added, and the bits below are left to the matrix unit, which
-/// ignores them. Two instructions, where cvt.rna takes three. NaN and infinity stay as they are: the device's NaN,
-/// 0x7fffffff, would become −0.
+/// ignores them. NaN and infinity stay as they are: the device's NaN, 0x7fffffff, would become −0.
 __device__ inline std::uint32_t to_tf32(float value) {
   constexpr std::uint32_t kExponent = 0x7f800000u;
   const std::uint32_t bits = __float_as_uint(value);
