@@ -14,12 +14,6 @@ inline constexpr Sizes kSizes{.image = 12, .channels1 = 3, .channels2 = 2, .hidd
 inline constexpr std::uint64_t kSeed = 5;
 
 template <class T>
-std::vector<T> converted(const io::Safetensors& file, const std::string& name) {
-  const std::vector<double> values = file.values<double>(name);
-  return {values.begin(), values.end()};
-}
-
-template <class T>
 void check_close(const io::Safetensors& file, const std::string& name, const std::vector<T>& ours, double tolerance) {
   const auto expected = file.values<double>(name);
   INFO(name);
@@ -37,17 +31,17 @@ void check_row(std::string_view row, B& backend, double tolerance) {
     Parameters<T> parameters(network, 0, backend.space());
     for (const auto& entry : parameters.entries()) {
       REQUIRE(file.shape("parameters." + entry.name) == entry.tensor.shape);
-      parameters.set_values(entry, converted<T>(file, "parameters." + entry.name));
+      parameters.set_values(entry, file.converted<T>("parameters." + entry.name));
     }
     for (auto& state : parameters.states()) {
       const auto parts = state.name.find("posttext.");
       const auto end = state.name.find(".training");
       if (parts == std::string::npos || end == std::string::npos) continue;
       const std::string memory = "memory." + state.name.substr(parts + 9, end - parts - 9);
-      const auto values = converted<T>(file, memory);
+      const auto values = file.converted<T>(memory);
       state.assign({values.data(), file.shape(memory)});
     }
-    const auto pixels = converted<T>(file, "images");
+    const auto pixels = file.converted<T>("images");
     const auto kept_labels = file.values<std::int32_t>("labels");
     const auto batch = static_cast<Index>(kept_labels.size());
     backend.random() = {kSeed, 0};

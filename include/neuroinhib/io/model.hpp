@@ -124,8 +124,11 @@ void read(const Safetensors& file, Incoming<T>& tensor, bool convert) {
     if (!form.allows(shape))
       file.refuse("\"" + place + "\" of shape " + form.text(), shape.text(),
                   "build the model with the extents that the file was written for");
-    const std::vector<T> values = convert ? file.converted<T>(place) : file.values<T>(place);
-    tensor.values.insert(tensor.values.end(), values.begin(), values.end());
+    std::vector<T> values = convert ? file.converted<T>(place) : file.values<T>(place);
+    if (tensor.stacked)
+      tensor.values.insert(tensor.values.end(), values.begin(), values.end());
+    else
+      tensor.values = std::move(values);
     tensor.shape = tensor.stacked ? tensor.form.start : shape;
   }
   for (const T value : tensor.values)
