@@ -41,6 +41,7 @@ TEST_CASE("words are lower-cased, stemmed, without punctuation, numbers as <num>
                                                                                  "late", "you", "will", "see"});
   CHECK(words("It's John's dog; it isn't Mary's.") == Words{"it", "is", "john", "dog", "it", "is", "not", "mari"});
   CHECK(words("do n't") == Words{"do", "not"});
+  CHECK(words("n'tn't a'bn't can'tn't o'clock") == Words{"not", "not", "a", "not", "can", "not", "not", "o"});
   CHECK(words("a\xE2\x80\x94"
               "b \xE2\x80\x9C"
               "don\xE2\x80\x99t\xE2\x80\x9D na\xC3\xAFve") == Words{"a", "b", "do", "not", "na\xC3\xAFv"});

@@ -164,21 +164,22 @@ std::vector<std::string> WordReader::words(std::string_view line) {
 }
 
 void WordReader::add(std::string_view word, std::vector<std::string>& words) {
+  constexpr std::string_view kNot = "n't";
+  std::size_t negations = 0;
+  for (; whole_contraction(word).empty() && word.size() > kNot.size() && word.ends_with(kNot); ++negations)
+    word.remove_suffix(kNot.size());
   if (const std::string_view expanded = whole_contraction(word); !expanded.empty()) {
     const std::size_t space = expanded.find(' ');
     add_stem(expanded.substr(0, space), words);
     if (space != std::string_view::npos) add_stem(expanded.substr(space + 1), words);
-    return;
+  } else {
+    const std::size_t apostrophe = std::min(word.find('\''), word.size());
+    const std::string_view stem = word.substr(0, apostrophe), rest = word.substr(apostrophe);
+    if (!stem.empty()) add_stem(stem, words);
+    if (const std::string_view after = rest.empty() ? rest : ending(stem, rest.substr(1)); !after.empty())
+      add_stem(after, words);
   }
-  if (word.size() > 3 && word.substr(word.size() - 3) == "n't") {
-    add_stem(word.substr(0, word.size() - 3), words);
-    return add_stem("not", words);
-  }
-  const std::size_t apostrophe = word.find('\'');
-  const std::string_view stem = word.substr(0, apostrophe);
-  if (!stem.empty()) add_stem(stem, words);
-  if (apostrophe == std::string_view::npos) return;
-  if (const std::string_view after = ending(stem, word.substr(apostrophe + 1)); !after.empty()) add_stem(after, words);
+  for (; negations > 0; --negations) add_stem("not", words);
 }
 
 void WordReader::add_stem(std::string_view word, std::vector<std::string>& words) {
