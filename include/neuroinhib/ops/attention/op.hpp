@@ -89,8 +89,8 @@ struct Attention {
   static bool shares(const Columns<T>& a, const Columns<T>& b) { return a.tensor.data == b.tensor.data && !(a == b); }
   /// Stores where q, k and v write every element of the tensor, and different columns none twice; else adds to zeros.
   template <class B>
-  [[nodiscard]] GradientSlot<T> claim(B& backend, const Columns<T>& use) const {
-    return tiled(use.tensor) ? use.tensor.gradient_slot() : cleared_slot(backend, use.tensor);
+  [[nodiscard]] GradientSlot<T> claim(B& backend, const Columns<T>& columns) const {
+    return tiled(columns.tensor) ? columns.tensor.gradient_slot() : cleared_slot(backend, columns.tensor);
   }
   [[nodiscard]] bool tiled(const Tensor<T>& tensor) const {
     const std::array<const Columns<T>*, 3> uses{&q, &k, &v};
