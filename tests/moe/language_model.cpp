@@ -200,7 +200,10 @@ TEST_CASE("decoding with one mutual-inform router inside another is refused: the
 
 TEST_CASE("what language models cannot work with is said") {
   using M = Model<LinearRouter>;
-  check_error<ConfigError>([] { M model(config_with<M>([](auto& c) { c.vocabulary = 1; })); }, {"vocabulary ≥ 2"});
+  check_error<ConfigError>([] { M model(config_with<M>([](auto& c) { c.vocabulary = 1; })); },
+                           {"vocabulary ≥ 2", "got 1", "how many words"});
+  check_error<ConfigError>([] { M model(config_with<M>([](auto& c) { c.moe_every = -1; })); },
+                           {"moe_every ≥ 0", "got -1", "0 into none"});
   check_error<ConfigError>([] { M model(config_with<M>([](auto& c) { c.block.heads = 3; })); },
                            {"divides the width 8"});
   check_error<ConfigError>([] { M model(config_with<M>([](auto& c) { c.moe.width = 4; })); }, {"blocks' width 8"});

@@ -92,9 +92,9 @@ TEST_CASE("gradients add up over passes until they are zeroed") {
 
 TEST_CASE("a layer refuses configurations and inputs that cannot work") {
   using L = MoeLayer<LinearRouter, NoInhibition, TopM<3>, Mlp<Relu>>;
-  check_error<ConfigError>([] { L layer({.width = 4, .experts = 0}); }, {"experts ≥ 1", "K = 0"});
+  check_error<ConfigError>([] { L layer({.width = 4, .experts = 0}); }, {"experts ≥ 1", "got 0"});
   check_error<ConfigError>([] { L layer({.width = 0, .experts = 4}); }, {"width ≥ 1"});
-  check_error<ConfigError>([] { L layer({.width = 4, .experts = 4, .hidden = {0}}); }, {"positive widths"});
+  check_error<ConfigError>([] { L layer({.width = 4, .experts = 4, .hidden = {0}}); }, {"hidden[0] ≥ 1", "got 0"});
   Cpu<float> cpu;
   Values<float> x({5, 4}, 1), wide({5, 6}, 1), empty({0, 4}, 1);
   check_error<ConfigError>([] { L few({.width = 4, .experts = 2, .hidden = {3}}); }, {"M ≤ K = 2", "M = 3"});

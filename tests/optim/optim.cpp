@@ -54,7 +54,9 @@ TEST_CASE("optimizers refuse options outside their range") {
   One module;
   Parameters<double> parameters(module, 0);
   check_error<ConfigError>([&] { Adam<double> a(parameters, {.learning_rate = -1}); }, {"Adam"});
-  check_error<ConfigError>([&] { Adam<double> a(parameters, {.beta1 = 1}); }, {"β in [0, 1)"});
+  check_error<ConfigError>([&] { Adam<double> a(parameters, {.beta1 = 1}); }, {"beta1 in [0, 1)", "got 1", "0.9"});
+  check_error<ConfigError>([&] { Adam<double> a(parameters, {.epsilon = -1e-9}); }, {"epsilon > 0", "got -1e-09"});
+  check_error<ConfigError>([&] { Sgd<double> s(parameters, {.momentum = 1.5}); }, {"momentum in [0, 1)", "got 1.5"});
   check_error<ConfigError>([&] { Sgd<double> s(parameters, {.momentum = 1.5}); }, {"momentum"});
 }
 

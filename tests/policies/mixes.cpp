@@ -201,7 +201,8 @@ TEST_CASE("mixes and inhibitions refuse options that cannot work when they are m
   check_error<ConfigError>([&] { made.template operator()<NoisyTopK<4>>({}); }, too_many);
   check_error<ConfigError>([&] { made.template operator()<TopP<4>>({}); }, too_many);
   check_error<ConfigError>([&] { made.template operator()<ExpertChoice<4>>({}); }, too_many);
-  check_error<ConfigError>([&] { made.template operator()<ScheduledTopM>({.first = 1, .last = 4}); }, {"≤ 3"});
+  check_error<ConfigError>([&] { made.template operator()<ScheduledTopM>({.first = 1, .last = 4}); },
+                           {"last between first and K = 3", "got 4"});
   made.template operator()<TopM<3>>({});
   made.template operator()<Dense>({});
   check_error<ConfigError>([&] { made.template operator()<NoisyTopK<3>>({.load_weight = 1}); }, {"M < K = 3"});
@@ -213,10 +214,11 @@ TEST_CASE("mixes and inhibitions refuse options that cannot work when they are m
     check_error<ConfigError>([&] { RandomInhibition::Module<float>({wrong}, {}); }, {"[0, 1)"});
     using L = MoeLayer<LinearRouter>;
     check_error<ConfigError>([&] { L({.width = 4, .experts = 3, .auxiliary = {.importance = wrong}}); },
-                             {"auxiliary.importance weight ≥ 0", "0 turns a loss off"});
+                             {"auxiliary.importance ≥ 0", "0 turns the loss off"});
     check_error<ConfigError>([&] { L({.width = 4, .experts = 3, .auxiliary = {.balance = wrong}}); }, {".balance"});
     check_error<ConfigError>([&] { L({.width = 4, .experts = 3, .auxiliary = {.z = wrong}}); }, {".z"});
   }
+  check_error<ConfigError>([] { XMoeRouter::Module<float>({.temperature = 0}, 5, 3); }, {"temperature > 0", "got 0"});
   check_error<ConfigError>([] { HashRouter::Module<float>({.choices = 4}, 5, 3); }, {"1 to 3 choices", "got 4"});
   check_error<ConfigError>([] { MoeLayer<HashRouter>({.width = 4, .experts = 3, .auxiliary = {.z = 1}}); },
                            {"gives probabilities", "auxiliary.z to 0"});
@@ -280,4 +282,33 @@ TEST_CASE("a part that has no memory yet is an error, not left out") {
   nn::Linear<float> plain(4, 4, false);
   plain.weight.tensor = weight.constant();
   CHECK(plain(cpu, x.constant()).cols() == 4);  // a part that the module does not have
+}
+
+TEST_CASE("one expert whose gate is divided by itself gives the router no gradient; Switch does") {
+  const std::vector<double> logits{.3, -1, 2, .4};
+  const auto none = choice_of<TopM<1>>(logits), some = choice_of<Switch>(logits);
+  CHECK(none.gates == std::vector<double>{1});
+  for (const double slope : none.gradient) CHECK(std::abs(slope) < 1e-15);
+  CHECK(std::abs(some.gradient[2]) > 1e-3);
+}
+
+TEST_CASE("softmax over the chosen probabilities takes a router's probabilities as they are") {
+  const auto choice = choice_of<SoftmaxOfTopProbabilities<2>, double>({.1, .6, .05, .25}, {}, ScoreKind::probabilities);
+  CHECK(choice.expert == Experts{1, 3});
+  CHECK(choice.gates[0] / choice.gates[1] == doctest::Approx(std::exp(.6 - .25)));
+}
+
+TEST_CASE("X-MoE's learned temperature never falls below the least") {
+  XMoeRouter::Module<double> router({.dimension = 3, .least_temperature = .05}, 3, 4);
+  Parameters<double> parameters(router, 3);
+  Cpu<double> cpu;
+  Values<double> z({2, 3}, 4);
+  const auto at = [&](double log_factor) {
+    for (const auto& entry : parameters.entries())
+      if (entry.name == "log_factor") parameters.set_values(entry, {log_factor});
+    return router.scores(cpu, z.constant()).scores[0];
+  };
+  const double cosine = at(0);
+  CHECK(at(50) == doctest::Approx(cosine / .05));
+  CHECK(at(1) == doctest::Approx(cosine * std::exp(1.0)));
 }

@@ -164,3 +164,21 @@ TEST_CASE("marks of another batch are refused") {
   check_error<ShapeError>([&] { (void)z_loss(cpu, x.constant(), counted); }, {"z-loss", "marks of 3", "got 2"});
   check_error<ShapeError>([&] { (void)count_tokens(cpu, 3, {documents.data(), {2}}); }, {"each of 3 tokens", "got 2"});
 }
+
+TEST_CASE("padding, which sees itself alone, is left out of what is said of informed routing") {
+  using L = MoeLayer<SimilarityInform<LinearRouter>, NoInhibition, TopM<2>, Mlp<Tanh>, Cpu<double>>;
+  L layer({.width = kWidth, .experts = kExperts});
+  Parameters<double> parameters(layer, 3);
+  Cpu<double> cpu;
+  Values<double> x({kPadded, kWidth}, 4, .5);
+  const std::vector<int> documents{0, 0, 0, 0, 0, 0, -1, -1, -1};
+  const auto means_of = [&](Index rows) {
+    TokenContext<double> context;
+    context.sequences = {.length = rows, .document = {documents.data(), {rows}}};
+    std::vector<double> values(x.values.begin(), x.values.begin() + rows * kWidth);
+    const auto scores = layer.forward(cpu, tensor(values, {rows, kWidth}), {}, context).router;
+    return analyse(cpu, inform_means(cpu, scores, count_tokens(cpu, rows, context.sequences.document)));
+  };
+  CHECK(means_of(kPadded).self_weight == doctest::Approx(means_of(kTokens).self_weight).epsilon(1e-13));
+  CHECK(means_of(kPadded).neighbours == doctest::Approx(means_of(kTokens).neighbours).epsilon(1e-13));
+}

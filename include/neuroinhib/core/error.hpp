@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <concepts>
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -48,6 +51,22 @@ template <class Kind>
 [[noreturn]] void fail(std::string_view where, std::string_view expected, std::string_view actual,
                        std::string_view remedy) {
   throw Kind(explain(where, expected, actual, remedy));
+}
+
+/// A number as a person writes it: 0.001, 1e-09, nan.
+template <class N>
+[[nodiscard]] std::string number_text(N value) {
+  if constexpr (std::integral<N>) return std::to_string(value);
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%g", static_cast<double>(value));
+  return text.data();
+}
+
+/// Throws ConfigError for an option outside its range, with its name and value.
+template <class N>
+void require_option(std::string_view where, std::string_view name, N value, bool in_range, std::string_view range,
+                    std::string_view remedy) {
+  if (!in_range) fail<ConfigError>(where, std::string(name) + " " + std::string(range), number_text(value), remedy);
 }
 
 }  // namespace neuroinhib

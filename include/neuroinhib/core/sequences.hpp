@@ -38,7 +38,8 @@ inline void require_sequences(std::string_view where, const Sequences& sequences
     fail<ShapeError>(where, "a document number for each of " + std::to_string(rows) + " tokens",
                      sequences.document.shape.text(), "give one number a row");
   if (sequences.document.data != nullptr && sequences.past > 0)
-    fail<ConfigError>(where, "no document numbers while decoding", "some", "decode one document a sequence");
+    fail<ConfigError>(where, "no document numbers while decoding", std::to_string(sequences.document.size()),
+                      "decode one document a sequence");
 }
 
 }  // namespace neuroinhib

@@ -163,10 +163,15 @@ inline void require_shape(std::string_view where, const Shape& expected, const S
   if (actual != expected) fail<ShapeError>(where, "shape " + expected.text(), actual.text(), remedy);
 }
 
-/// Throws ShapeError unless the tensor, read as a matrix, has `width` columns and at least one row.
-inline void require_width(std::string_view where, Index width, const Shape& actual, std::string_view remedy) {
+/// Throws ShapeError for a tensor without elements.
+inline void require_rows(std::string_view where, const Shape& actual) {
   if (actual.size() == 0)
     fail<ShapeError>(where, "at least one row", "an empty batch " + actual.text(), "skip empty batches");
+}
+
+/// Throws ShapeError unless the tensor, read as a matrix, has `width` columns and at least one row.
+inline void require_width(std::string_view where, Index width, const Shape& actual, std::string_view remedy) {
+  require_rows(where, actual);
   if (actual.cols() != width) fail<ShapeError>(where, "rows of width " + std::to_string(width), actual.text(), remedy);
 }
 
@@ -176,7 +181,7 @@ void require_finite(const View<const T>& values, std::string_view where) {
   for (Index i = 0; i < values.size(); ++i)
     if (!std::isfinite(values[i]))
       fail<NumericError>(where, "finite numbers", std::to_string(values[i]) + " at element " + std::to_string(i),
-                         "clean the data");
+                         "replace or drop that value before a network sees it");
 }
 
 }  // namespace neuroinhib

@@ -65,8 +65,10 @@ class Scaling {
     for (std::size_t p = 0; p < 256; ++p) squares += histogram[p] * std::pow(static_cast<double>(p) / 255 - mean_, 2);
     deviation_ = std::sqrt(squares / n);
     if (!(deviation_ > 0))
-      fail<FormatError>("image set " + set.source, "images that differ somewhere", "one single grey value",
-                        "check the data");
+      fail<FormatError>("image set " + set.source, "images that differ somewhere",
+                        "the value " + std::to_string(set.pixels.empty() ? 0 : set.pixels.front()) + " in all " +
+                            std::to_string(set.pixels.size()) + " pixels",
+                        "load a set of several different images");
   }
   [[nodiscard]] double operator()(std::uint8_t pixel) const { return (pixel / 255.0 - mean_) / deviation_; }
 

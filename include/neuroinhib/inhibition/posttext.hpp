@@ -50,12 +50,11 @@ struct Posttext {
       if (config.pooling == Pooling::row && config.evaluation == PosttextEvaluation::average)
         fail<ConfigError>("post-text inhibition", "max or mean pooling for an averaged signal", "row-by-row pooling",
                           "choose another evaluation or pooling");
-      if (!(config.average_decay >= 0 && config.average_decay < 1))
-        fail<ConfigError>("post-text inhibition", "an average_decay in [0, 1)", std::to_string(config.average_decay),
-                          "0.99 averages over about a hundred iterations");
-      if (config.start_after < 0)
-        fail<ConfigError>("post-text inhibition", "start_after ≥ 0", std::to_string(config.start_after),
-                          "0 lets the term act as soon as there is a memory");
+      require_option("post-text inhibition", "average_decay", config.average_decay,
+                     config.average_decay >= 0 && config.average_decay < 1, "in [0, 1)",
+                     "0.99 averages over about a hundred iterations");
+      require_option("post-text inhibition", "start_after", config.start_after, config.start_after >= 0, "≥ 0",
+                     "0 lets the term act as soon as there is a memory");
       for (const PosttextSource& source : config.sources) {
         if (std::any_of(sources_.begin(), sources_.end(), [&](const Source& s) { return s.name == source.name; }))
           fail<ConfigError>("post-text source \"" + source.name + "\"", "each source once", "it a second time",

@@ -27,8 +27,8 @@ struct BalancedTopM {
     /// Throws ConfigError unless the rate is a number ≥ 0 and there are experts enough.
     Module(const Config& options, const MixSizes& sizes) : config(options), bias(Shape{sizes.experts}) {
       require_experts("balanced top M", M, sizes);
-      if (!(std::isfinite(options.rate) && options.rate >= 0))
-        fail<ConfigError>("balanced top M", "a rate ≥ 0", std::to_string(options.rate), "the paper's is 0.001");
+      require_option("balanced top M", "rate", options.rate, std::isfinite(options.rate) && options.rate >= 0, "≥ 0",
+                     "the paper's is 0.001");
     }
     void visit(auto&& v) { v("bias", bias); }
     template <Executor Ex>

@@ -28,9 +28,9 @@ struct ExpertChoice {
     /// Throws ConfigError unless the capacity is a positive number and Most experts exist.
     Module(const Config& options, const MixSizes& sizes) : config(options) {
       require_experts("expert choice", Most, sizes);
-      if (!(std::isfinite(options.capacity) && options.capacity > 0))
-        fail<ConfigError>("expert choice", "a capacity > 0", std::to_string(options.capacity),
-                          "it is the number of experts a token has on average");
+      require_option("expert choice", "capacity", options.capacity,
+                     std::isfinite(options.capacity) && options.capacity > 0, "> 0",
+                     "it is the number of experts a token has on average");
     }
     void visit(auto&&) {}
     /// Throws ConfigError while decoding.

@@ -31,8 +31,8 @@ struct NoisyTopK {
     Module(const Config& config, const MixSizes& sizes)
         : noise(sizes.hidden, sizes.experts, false, LinearUse::routing), load_weight(config.load_weight) {
       require_experts("noisy top K", M, sizes);
-      if (!(std::isfinite(load_weight) && load_weight >= 0))
-        fail<ConfigError>("noisy top K", "a load_weight ≥ 0", std::to_string(load_weight), "0 turns the load loss off");
+      require_option("noisy top K", "load_weight", load_weight, std::isfinite(load_weight) && load_weight >= 0, "≥ 0",
+                     "0 turns the load loss off");
       if (load_weight > 0 && M == sizes.experts)
         fail<ConfigError>("noisy top K", "M < K = " + std::to_string(sizes.experts) + " for the load loss",
                           "M = " + std::to_string(M), "set load_weight to 0 where every expert is chosen");

@@ -26,11 +26,13 @@ struct ScheduledTopM {
     /// Throws ConfigError unless 1 ≤ first ≤ last ≤ experts.
     Module(const Config& options, const MixSizes& sizes)
         : config(options), last(options.last > 0 ? options.last : sizes.experts), steps(Shape{1}) {
-      if (options.first < 1 || options.first > last || last > sizes.experts || options.growth_steps < 0)
-        fail<ConfigError>("scheduled top M", "1 ≤ first ≤ last ≤ " + std::to_string(sizes.experts) + " and steps ≥ 0",
-                          std::to_string(options.first) + " to " + std::to_string(last) + " in " +
-                              std::to_string(options.growth_steps) + " steps",
-                          "correct the schedule");
+      const std::string within = "between first and K = " + std::to_string(sizes.experts);
+      require_option("scheduled top M", "first", options.first, options.first >= 1, "≥ 1",
+                     "begin with one expert or more");
+      require_option("scheduled top M", "last", last, last >= options.first && last <= sizes.experts, within,
+                     "0 ends with all experts; lower first, or give the layer more experts");
+      require_option("scheduled top M", "growth_steps", options.growth_steps, options.growth_steps >= 0, "≥ 0",
+                     "0 chooses last experts from the first step on");
       steps.stays_on_host = steps.counts = true;
     }
     void visit(auto&& v) { v("steps", steps); }

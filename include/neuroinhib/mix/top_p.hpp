@@ -22,9 +22,8 @@ struct TopP {
     /// Throws ConfigError unless 0 < p ≤ 1 and there are experts enough.
     Module(const Config& options, const MixSizes& sizes) : config(options) {
       require_experts("top P", Most, sizes);
-      if (!(options.p > 0 && options.p <= 1))
-        fail<ConfigError>("top P", "a probability p in (0, 1]", std::to_string(options.p),
-                          "p is the mass that is kept");
+      require_option("top P", "p", options.p, options.p > 0 && options.p <= 1, "in (0, 1]",
+                     "p is the mass that is kept");
     }
     void visit(auto&&) {}
     template <Executor Ex>

@@ -25,15 +25,14 @@ struct GenerateOptions {
 namespace detail {
 
 /// Throws ConfigError for options outside their range, and for prompts that leave no room.
-inline void check_generate(const GenerateOptions& options, const std::vector<std::vector<int>>& prompts, Index positions) {
-  const auto require = [](bool holds, const std::string& expected, const std::string& actual) {
-    if (!holds) fail<ConfigError>("generate", expected, actual, "change that option");
-  };
-  require(options.tokens >= 0, "tokens ≥ 0", std::to_string(options.tokens));
-  require(options.temperature >= 0 && std::isfinite(options.temperature), "a finite temperature ≥ 0",
-          std::to_string(options.temperature));
-  require(options.top_k >= 0, "top_k ≥ 0", std::to_string(options.top_k));
-  require(options.top_p > 0 && options.top_p <= 1, "top_p in (0, 1]", std::to_string(options.top_p));
+inline void check_generate(const GenerateOptions& options, const std::vector<std::vector<int>>& prompts,
+                           Index positions) {
+  const GenerateOptions& o = options;
+  require_option("generate", "tokens", o.tokens, o.tokens >= 0, "≥ 0", "set how many words to add");
+  require_option("generate", "temperature", o.temperature, o.temperature >= 0 && std::isfinite(o.temperature),
+                 "≥ 0 and finite", "0 takes the best word, 1 draws by the model's probabilities");
+  require_option("generate", "top_k", o.top_k, o.top_k >= 0, "≥ 0", "0 draws among all words");
+  require_option("generate", "top_p", o.top_p, o.top_p > 0 && o.top_p <= 1, "in (0, 1]", "1 draws among all words");
   if (prompts.empty())
     fail<ConfigError>("generate", "at least one prompt", "none", "give each text one word or more to begin with");
   for (std::size_t text = 0; text < prompts.size(); ++text) {

@@ -164,17 +164,18 @@ class LanguageModel {
     return hidden;
   }
   static const Config& checked(const Config& config) {
-    if (config.vocabulary < 2 || config.positions < 1 || config.blocks < 1 || config.moe_every < 0)
-      fail<ConfigError>("language model", "a vocabulary ≥ 2, positions and blocks ≥ 1, moe_every ≥ 0",
-                        std::to_string(config.vocabulary) + ", " + std::to_string(config.positions) + ", " +
-                            std::to_string(config.blocks) + " and " + std::to_string(config.moe_every),
-                        "set the model's extents");
-    if (config.moe_every != 1 && config.block.hidden < 1)
-      fail<ConfigError>("language model", "a hidden width for blocks without experts",
-                        std::to_string(config.block.hidden), "set block.hidden");
+    const auto require = [](const char* name, Index value, Index least, const char* remedy) {
+      require_option("language model", name, value, value >= least, "≥ " + std::to_string(least), remedy);
+    };
+    require("vocabulary", config.vocabulary, 2, "set how many words there are");
+    require("positions", config.positions, 1, "set the longest sequence's length");
+    require("blocks", config.blocks, 1, "set how many blocks there are");
+    require("moe_every", config.moe_every, 0, "1 puts experts into every block, 0 into none");
+    if (config.moe_every != 1)
+      require("block.hidden", config.block.hidden, 1, "set the feed-forward width of blocks without experts");
     if (config.moe_every > 0 && config.moe.width != config.block.width)
       fail<ConfigError>("language model", "experts of the blocks' width " + std::to_string(config.block.width),
-                        std::to_string(config.moe.width), "set both to one width");
+                        std::to_string(config.moe.width), "set moe.width and block.width alike");
     return config;
   }
 

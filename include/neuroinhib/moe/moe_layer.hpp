@@ -166,25 +166,23 @@ class MoeLayer {
 
  private:
   static const Config& checked(const Config& config) {
-    if (config.width < 1)
-      fail<ConfigError>("MoE layer", "width ≥ 1", std::to_string(config.width), "set the features of a token");
-    if (config.experts < 1)
-      fail<ConfigError>("MoE layer", "experts ≥ 1", "K = " + std::to_string(config.experts),
-                        "set the number of experts");
-    if (config.shared < 0)
-      fail<ConfigError>("MoE layer", "shared experts ≥ 0", std::to_string(config.shared), "set how many serve all");
+    const auto require = [](const std::string& name, Index value, Index least, const char* remedy) {
+      require_option("MoE layer", name, value, value >= least, "≥ " + std::to_string(least), remedy);
+    };
+    require("width", config.width, 1, "set the features of a token");
+    require("experts", config.experts, 1, "set the number of experts, K");
+    require("shared", config.shared, 0, "0 is without shared experts");
+    require("output", config.output, 0, "0 makes the output as wide as the input");
+    for (std::size_t i = 0; i < config.hidden.size(); ++i)
+      require("hidden[" + std::to_string(i) + "]", config.hidden[i], 1, "leave the width out for a linear expert");
     const AuxiliaryWeights& weights = config.auxiliary;
-    const std::pair<const char*, double> named[]{
-        {"importance", weights.importance}, {"balance", weights.balance}, {"z", weights.z}};
-    for (const auto& [name, weight] : named)
-      if (!(std::isfinite(weight) && weight >= 0))
-        fail<ConfigError>("MoE layer", std::string("an auxiliary.") + name + " weight ≥ 0", std::to_string(weight),
-                          "0 turns a loss off");
+    for (const auto& [name, weight] : {std::pair<const char*, double>{"auxiliary.importance", weights.importance},
+                                       {"auxiliary.balance", weights.balance},
+                                       {"auxiliary.z", weights.z}})
+      require_option("MoE layer", name, weight, std::isfinite(weight) && weight >= 0, "≥ 0", "0 turns the loss off");
     if (weights.z > 0 && Router::kScores != ScoreKind::logits)
       fail<ConfigError>("MoE layer", "a router that gives logits for the z-loss", "one that gives probabilities",
                         "set auxiliary.z to 0");
-    if (config.output < 0 || std::any_of(config.hidden.begin(), config.hidden.end(), [](Index w) { return w < 1; }))
-      fail<ConfigError>("MoE layer", "positive widths", "a width below 1", "correct hidden and output");
     return config;
   }
   [[nodiscard]] Index output_width() const { return config_.output > 0 ? config_.output : config_.width; }

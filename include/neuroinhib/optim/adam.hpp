@@ -30,10 +30,15 @@ class Adam {
 
   /// Throws ConfigError for options outside their range.
   Adam(const Parameters<T>& parameters, const AdamOptions& options) : options_(options), own_(parameters) {
-    if (!(options.learning_rate >= 0) || !(options.epsilon > 0) || !in_unit(options.beta1) || !in_unit(options.beta2) ||
-        !(options.weight_decay >= 0))
-      fail<ConfigError>("Adam", "rates ≥ 0, ε > 0 and both β in [0, 1)", "one outside its range",
-                        "correct the options");
+    const AdamOptions& o = options;
+    const auto require = [](const char* name, double value, bool in_range, const char* range, const char* remedy) {
+      require_option("Adam", name, value, in_range, range, remedy);
+    };
+    require("learning_rate", o.learning_rate, detail::is_rate(o.learning_rate), "≥ 0", "begin with 0.001");
+    require("beta1", o.beta1, in_unit(o.beta1), "in [0, 1)", "the paper's is 0.9");
+    require("beta2", o.beta2, in_unit(o.beta2), "in [0, 1)", "the paper's is 0.999");
+    require("epsilon", o.epsilon, detail::is_rate(o.epsilon) && o.epsilon > 0, "> 0", "the paper's is 1e-8");
+    require("weight_decay", o.weight_decay, detail::is_rate(o.weight_decay), "≥ 0", "0 is without decay");
     state_.first = Storage<T>(parameters.space());
     state_.first.assign_zeros(parameters.size());
     state_.second = state_.first;

@@ -14,8 +14,7 @@ namespace neuroinhib {
 /// the gradients as they are and throws NumericError: on a GPU, when the host next reads or calls check().
 template <class B, class T>
 View<const double> clip_gradient_norm(B& backend, Parameters<T>& parameters, double largest) {
-  if (!(largest > 0))
-    fail<ConfigError>("gradient clipping", "a largest norm > 0", std::to_string(largest), "leave clipping out instead");
+  require_option("gradient clipping", "a largest norm", largest, largest > 0, "> 0", "leave clipping out instead");
   detail::require_space("gradient clipping", backend, parameters);
   const View<T> gradient = detail::flat_gradient(backend, parameters);
   double* norm = backend.template kernel_memory<double>(1);

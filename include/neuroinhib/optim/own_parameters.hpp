@@ -1,11 +1,16 @@
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <string_view>
 
 #include <neuroinhib/core/parameters.hpp>
 
 namespace neuroinhib::detail {
+
+inline bool is_rate(double value) {
+  return value >= 0 && std::isfinite(value);
+}
 
 /// Throws ConfigError for parameters that live out of the backend's reach.
 template <class B, class T>

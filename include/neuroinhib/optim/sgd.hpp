@@ -25,9 +25,10 @@ class Sgd {
 
   /// Throws ConfigError for options outside their range.
   Sgd(const Parameters<T>& parameters, const SgdOptions& options) : options_(options), own_(parameters) {
-    if (!(options.learning_rate >= 0) || !(options.momentum >= 0 && options.momentum < 1) ||
-        !(options.weight_decay >= 0))
-      fail<ConfigError>("Sgd", "rates ≥ 0 and momentum in [0, 1)", "one outside its range", "correct the options");
+    const SgdOptions& o = options;
+    require_option("Sgd", "learning_rate", o.learning_rate, detail::is_rate(o.learning_rate), "≥ 0", "begin with 0.01");
+    require_option("Sgd", "momentum", o.momentum, o.momentum >= 0 && o.momentum < 1, "in [0, 1)", "0.9 is usual");
+    require_option("Sgd", "weight_decay", o.weight_decay, detail::is_rate(o.weight_decay), "≥ 0", "0 is without decay");
     state_.velocity = Storage<T>(parameters.space());
     state_.velocity.assign_zeros(parameters.size());
     state_.steps = UpdateCount(parameters.space());

@@ -6,8 +6,8 @@
 #include <neuroinhib/ops/batch_pool/op.hpp>
 #include <neuroinhib/routing/router.hpp>
 
-/// Whether mutual-inform routing does anything: with raw features, or a small τ or σ, each token may listen to itself alone,
-/// and the router is its base.
+/// Whether mutual-inform routing does anything: with raw features, or a small τ or σ, each token may listen to itself
+/// alone, and the router is its base.
 namespace neuroinhib {
 
 /// Means over the tokens of a batch, [1, 1] each, on the backend until the next step begins.
@@ -17,15 +17,17 @@ struct InformMeans {
   Tensor<T> entropy;  ///< H of a token's weights, in nats
 };
 
-/// What MoeOutput::router says of mutual-inform routing; no step waits for it, and it may be captured. Throws ConfigError
-/// for another router's scores.
+/// What MoeOutput::router says of mutual-inform routing; no step waits for it, and it may be captured. Throws
+/// ConfigError for another router's scores. Padding, which sees itself alone, is left out where `counted` says which
+/// tokens are not.
 template <Executor Ex>
-[[nodiscard]] InformMeans<ScalarOf<Ex>> inform_means(Ex& ex, const RouterScores<ScalarOf<Ex>>& scores) {
+[[nodiscard]] InformMeans<ScalarOf<Ex>> inform_means(Ex& ex, const RouterScores<ScalarOf<Ex>>& scores,
+                                                     const CountedTokens<ScalarOf<Ex>>& counted = {}) {
   if (!scores.self.defined())
     fail<ConfigError>("inform means", "scores of SimilarityInform or AttentionInform", "those of another router",
                       "ask where tokens inform one another");
   const auto mean = [&](const TensorOf<Ex>& numbers) {
-    return batch_pool(ex, numbers.reshaped({numbers.size(), 1}), Pooling::mean);
+    return batch_pool(ex, numbers.reshaped({numbers.size(), 1}), Pooling::mean, 1, counted);
   };
   return {mean(scores.self), mean(scores.entropy)};
 }
@@ -38,7 +40,8 @@ struct InformAnalysis {
   [[nodiscard]] bool degenerate() const { return !(self_weight < .99 && neighbours > 1.05); }
   /// For people.
   [[nodiscard]] std::string text() const {
-    return "weight on itself " + std::to_string(self_weight) + ", " + std::to_string(neighbours) + " tokens inform one" +
+    return "weight on itself " + std::to_string(self_weight) + ", " + std::to_string(neighbours) +
+           " tokens inform one" +
            (degenerate() ? ": routing is the base router's; raise the temperature or the deviation, or normalise" : "");
   }
 };

@@ -41,12 +41,14 @@ struct AttentionInform {
     Config config;
     Buffer<T> entropy{Shape{1, 0}};  ///< [1, heads] of HeadChoice::average
 
-    /// Throws ConfigError unless σ > 0.
+    /// Throws ConfigError unless σ > 0 and 0 ≤ average_decay < 1.
     Module(const Config& options, Index features, Index experts)
         : Informed(options.base, features, experts), config(options) {
-      if (!(options.deviation > 0))
-        fail<ConfigError>("attention-inform", "a deviation σ > 0", std::to_string(options.deviation),
-                          "the paper's runs use 1");
+      require_option("attention-inform", "deviation σ", options.deviation, options.deviation > 0, "> 0",
+                     "the paper's runs use 1");
+      require_option("attention-inform", "average_decay", options.average_decay,
+                     options.average_decay >= 0 && options.average_decay < 1, "in [0, 1)",
+                     "0.99 averages over about a hundred steps");
     }
     void visit(auto&& v) {
       v("base", this->base);

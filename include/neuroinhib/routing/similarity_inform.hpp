@@ -39,9 +39,8 @@ struct SimilarityInform {
     /// Throws ConfigError unless τ > 0.
     Module(const Config& options, Index features, Index experts)
         : Informed(options.base, features, experts), config(options) {
-      if (!(options.temperature > 0))
-        fail<ConfigError>("similarity-inform", "a temperature τ > 0", std::to_string(options.temperature),
-                          "the paper's runs use 1");
+      require_option("similarity-inform", "temperature τ", options.temperature, options.temperature > 0, "> 0",
+                     "the paper's runs use 1");
       if (!options.learned) return;
       metric = nn::Linear<T>(features, features, false, LinearUse::routing);
       metric.weight.initializer = init::identity();
@@ -58,7 +57,8 @@ struct SimilarityInform {
       const Tensor<T> u = compared(ex, x, context);
       const Tensor<T> compared_with = config.learned ? metric(ex, u) : u;  // W_s u_j
       const auto [keys, values, key_rows] = this->remembered(ex, compared_with, own.scores, context);
-      const auto s = attention<Ex>(ex, u, keys, values, context.sequences, 1, 1 / config.temperature, key_rows, LinearUse::routing);
+      const auto s = attention<Ex>(ex, u, keys, values, context.sequences, 1, 1 / config.temperature, key_rows,
+                                   LinearUse::routing);
       return {s.y, own.hidden, own.scores, s.entropy, s.self};
     }
 

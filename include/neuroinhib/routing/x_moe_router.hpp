@@ -36,11 +36,13 @@ struct XMoeRouter {
           embedding({experts, options.dimension}, init::normal(1)),
           log_factor({1}, init::constant(-std::log(options.temperature))),
           config(options) {
-      if (options.dimension < 1 || !(options.temperature > 0) || !(options.least_temperature > 0))
-        fail<ConfigError>("X-MoE router", "a dimension ≥ 1 and temperatures > 0",
-                          std::to_string(options.dimension) + ", " + std::to_string(options.temperature) + " and " +
-                              std::to_string(options.least_temperature),
-                          "correct the router's options");
+      const Config& o = options;
+      require_option("X-MoE router", "dimension", o.dimension, o.dimension >= 1, "≥ 1", "the paper's is 8");
+      require_option("X-MoE router", "temperature", o.temperature, std::isfinite(o.temperature) && o.temperature > 0,
+                     "> 0", "begin with 0.5");
+      require_option("X-MoE router", "least_temperature", o.least_temperature,
+                     std::isfinite(o.least_temperature) && o.least_temperature > 0, "> 0",
+                     "0.01 keeps the learned temperature from vanishing");
     }
     void visit(auto&& v) {
       v("project", project);

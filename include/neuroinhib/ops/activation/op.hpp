@@ -8,6 +8,11 @@ namespace neuroinhib {
 
 enum class Activation { identity, relu, tanh, sigmoid, gelu, silu, softplus, log_sigmoid };
 
+[[nodiscard]] constexpr std::string_view text_of(Activation kind) {
+  constexpr std::string_view kTexts[]{"identity", "relu", "tanh", "sigmoid", "gelu", "silu", "softplus", "log_sigmoid"};
+  return kTexts[static_cast<int>(kind)];
+}
+
 /// Activations as policies' template arguments: TwoLayerRouter<Tanh>, Mlp<Relu>.
 struct Identity {
   static constexpr Activation kind = Activation::identity;
@@ -31,6 +36,9 @@ struct Silu {
 };
 struct Softplus {
   static constexpr Activation kind = Activation::softplus;
+};
+struct LogSigmoid {
+  static constexpr Activation kind = Activation::log_sigmoid;
 };
 
 /// Whether f′(x) can be had from f(x) alone, so that an operation may apply f in place.

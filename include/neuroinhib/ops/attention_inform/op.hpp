@@ -98,8 +98,7 @@ template <Executor Ex>
   using T = ScalarOf<Ex>;
   const Index rows = trace.q.tensor.rows();
   require_sequences("attention-inform", sequences, rows);
-  if (!(deviation > 0))
-    fail<ConfigError>("attention-inform", "a deviation σ > 0", std::to_string(deviation), "the paper's runs use 1");
+  require_option("attention-inform", "deviation σ", deviation, deviation > 0, "> 0", "the paper's runs use 1");
   if (e.rows() != trace.v.tensor.rows())
     fail<ShapeError>("attention-inform", std::to_string(trace.v.tensor.rows()) + " rows of expert scores",
                      e.shape.text(), "give one row for every key of the attention");

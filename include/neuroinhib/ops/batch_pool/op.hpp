@@ -45,7 +45,7 @@ struct BatchPool {
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> batch_pool(Ex& ex, const TensorOf<Ex>& x, Pooling pooling, Index tokens = 1,
                                       const CountedTokens<ScalarOf<Ex>>& counted = {}) {
-  require_width("batch pool", x.cols(), x.shape, "");
+  require_rows("batch pool", x.shape);
   require_counted("batch pool", counted, x.rows());
   auto y = ex.tensor({pooling == Pooling::row ? tokens : 1, x.cols()}, x.wants_gradient());
   const View<int> winner = pooling == Pooling::max ? ex.integers({x.cols()}) : View<int>{};

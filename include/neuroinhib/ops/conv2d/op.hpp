@@ -76,7 +76,7 @@ template <Executor Ex>
                      x.shape.text(), "store images channels last");
   if (bias.defined()) require_shape("conv2d bias", {weight.shape[0]}, bias.shape, "one element per output channel");
   if (!derivative_from_output(options.activation))
-    fail<ConfigError>("conv2d", "a fused activation among identity, relu, tanh, sigmoid", "another one",
+    fail<ConfigError>("conv2d", "a fused activation among identity, relu, tanh, sigmoid", text_of(options.activation),
                       "apply it with activate() afterwards");
   const Index height = window_positions("conv2d", x.shape[1], weight.shape[1], options.stride, options.padding);
   const Index width = window_positions("conv2d", x.shape[2], weight.shape[2], options.stride, options.padding);

@@ -20,7 +20,7 @@ struct CrossEntropy {
 /// Mean cross-entropy from logits, in nats: a scalar. Throws ShapeError, and ConfigError for a label out of range.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> cross_entropy(Ex& ex, const TensorOf<Ex>& logits, const View<const int>& labels) {
-  require_width("cross-entropy", logits.cols(), logits.shape, "");
+  require_rows("cross-entropy", logits.shape);
   if (labels.size() != logits.rows())
     fail<ShapeError>("cross-entropy", std::to_string(logits.rows()) + " labels", labels.shape.text(),
                      "one label per row of logits");

@@ -29,8 +29,7 @@ struct AddNoise {
 
 /// Throws ConfigError unless 0 ≤ p < 1.
 inline void require_dropout(std::string_view where, double p) {
-  if (!(p >= 0 && p < 1))
-    fail<ConfigError>(where, "a probability p in [0, 1)", std::to_string(p), "p is the share that is dropped");
+  require_option(where, "p", p, p >= 0 && p < 1, "in [0, 1)", "p is the share that is dropped");
 }
 
 /// Dropout with inverted scaling (Srivastava et al. 2014); the identity unless training. Throws ConfigError unless

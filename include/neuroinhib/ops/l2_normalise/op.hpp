@@ -22,7 +22,7 @@ struct L2Normalise {
 /// Every row on the unit sphere; a row of zeros stays what it is.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> l2_normalise(Ex& ex, const TensorOf<Ex>& x) {
-  require_width("l2 normalise", x.cols(), x.shape, "");
+  require_rows("l2 normalise", x.shape);
   auto y = ex.tensor(x.shape, x.wants_gradient());
   ex.run(ops::L2Normalise<ScalarOf<Ex>>{x, ex.tensor({x.rows()}, false), y});
   return y;

@@ -22,7 +22,9 @@ template <Executor Ex>
                                       const TensorOf<Ex>& bias = {}, double epsilon = 1e-5) {
   require_width("layer norm", weight.defined() ? weight.size() : x.cols(), x.shape, "one weight per column");
   if (weight.defined() != bias.defined())
-    fail<ConfigError>("layer norm", "both weight and bias, or neither", "one of them", "pass the other");
+    fail<ConfigError>("layer norm", "both weight and bias, or neither",
+                      weight.defined() ? "a weight alone" : "a bias alone",
+                      "pass the other, zeros for a bias or ones for a weight");
   auto mean = ex.tensor({x.rows()}, false);
   auto rstd = ex.tensor({x.rows()}, false);
   auto y = ex.tensor(x.shape, any_wants_gradient(x, weight, bias));

@@ -50,10 +50,9 @@ template <class T>
 /// Extents of a sliding window's output. Throws ShapeError where the window does not fit.
 [[nodiscard]] inline Index window_positions(std::string_view where, Index extent, Index kernel, Index stride,
                                             Index padding) {
-  if (kernel < 1 || stride < 1 || padding < 0)
-    fail<ConfigError>(where, "kernel ≥ 1, stride ≥ 1, padding ≥ 0",
-                      std::to_string(kernel) + ", " + std::to_string(stride) + ", " + std::to_string(padding),
-                      "correct the layer's options");
+  require_option(where, "kernel", kernel, kernel >= 1, "≥ 1", "1 leaves every pixel as it is");
+  require_option(where, "stride", stride, stride >= 1, "≥ 1", "1 takes every position of the window");
+  require_option(where, "padding", padding, padding >= 0, "≥ 0", "0 adds no border");
   if (extent + 2 * padding < kernel)
     fail<ShapeError>(where, "an input of at least the window's " + std::to_string(kernel),
                      std::to_string(extent + 2 * padding), "use a smaller window or more padding");

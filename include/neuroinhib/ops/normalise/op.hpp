@@ -25,6 +25,7 @@ struct Normalise {
 /// is.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> normalise(Ex& ex, const TensorOf<Ex>& x) {
+  require_rows("normalise", x.shape);
   auto y = ex.tensor(x.shape, x.wants_gradient());
   ex.run(ops::Normalise<ScalarOf<Ex>>{x, y});
   return y;

@@ -114,7 +114,7 @@ struct Ranking {
 template <Executor Ex>
 [[nodiscard]] TopScores<ScalarOf<Ex>> top_m(Ex& ex, const TensorOf<Ex>& scores, Index chosen,
                                             const Ranking<ScalarOf<Ex>>& ranking = {}) {
-  require_width("top M", scores.cols(), scores.shape, "");
+  require_rows("top M", scores.shape);
   if (chosen < 1 || chosen > scores.cols())
     fail<ConfigError>("top M", "1 ≤ M ≤ K = " + std::to_string(scores.cols()) + " experts",
                       "M = " + std::to_string(chosen), "choose no more experts than there are");
@@ -127,8 +127,7 @@ template <Executor Ex>
 /// The fewest of the sorted `top` whose sum reaches p. Throws ConfigError unless 0 < p ≤ 1.
 template <Executor Ex>
 [[nodiscard]] TopScores<ScalarOf<Ex>> nucleus(Ex& ex, const TopScores<ScalarOf<Ex>>& top, Index experts, double p) {
-  if (!(p > 0 && p <= 1))
-    fail<ConfigError>("top P", "a probability in (0, 1]", std::to_string(p), "p is the mass that is kept");
+  require_option("top P", "p", p, p > 0 && p <= 1, "in (0, 1]", "p is the mass that is kept");
   const auto kept = ex.integers(top.expert.shape);
   auto value = ex.tensor(top.value.shape, top.value.wants_gradient());
   ex.run(ops::Nucleus<ScalarOf<Ex>>{top.value, top.expert, kept, value, static_cast<int>(experts),

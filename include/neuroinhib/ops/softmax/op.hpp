@@ -17,7 +17,7 @@ struct Softmax {
 /// Softmax over each row; extents after the first are read as one.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> softmax(Ex& ex, const TensorOf<Ex>& x) {
-  require_width("softmax", x.cols(), x.shape, "");
+  require_rows("softmax", x.shape);
   auto y = ex.tensor(x.shape, x.wants_gradient());
   ex.run(ops::Softmax<ScalarOf<Ex>>{x, y});
   return y;
