@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <vector>
 
+#include <neuroinhib/analysis/check_gradients.hpp>
 #include <neuroinhib/neuroinhib.hpp>
 
 using namespace neuroinhib;
@@ -41,27 +42,9 @@ int main() {
   const auto x = tensor(values, {10, 6});
   const auto loss_at = [&](auto& ex) { return cross_entropy(ex, layer.forward(ex, x).y, {labels.data(), {10}}); };
 
-  {
-    Recording ex(cpu);
-    ex.backward(loss_at(ex));
-  }
-  double worst = 0;
-  const auto& weight = parameters["inhibition.commonness.weight"];
-  const std::vector<double> gradient(weight.gradient, weight.gradient + weight.size());
-  for (Index i = 0; i < weight.size(); ++i) {
-    const double kept = weight[i], h = 1e-5;
-    const auto moved = [&](double to) {
-      weight[i] = to;
-      cpu.begin_step();
-      return loss_at(cpu)[0];
-    };
-    const double slope = (moved(kept + h) - moved(kept - h)) / (2 * h);
-    weight[i] = kept;
-    worst = std::max(worst, std::abs(slope - gradient[static_cast<std::size_t>(i)]));
-  }
-  std::printf("largest difference from finite differences: %.1e\n", worst);
+  const GradientCheck check = check_gradients(parameters, loss_at);
+  std::printf("%s\n", check.text().c_str());
 
-  parameters.zero_gradients();
   Adam<double> adam(parameters, {.learning_rate = 1e-2});
   double first = 0, last = 0;
   for (int step = 0; step < 200; ++step) {
@@ -72,5 +55,5 @@ int main() {
     adam.step(cpu, parameters);
   }
   std::printf("loss from %.3f to %.3f\n", first, last);
-  return worst < 1e-8 && last < first / 2 ? 0 : 1;
+  return check.passed() && last < first / 2 ? 0 : 1;
 }

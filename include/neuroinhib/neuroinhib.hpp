@@ -1,7 +1,7 @@
 #pragma once
 
-/// The front door for the CPU: every policy, operation and training piece. Data sets and files are opt-in:
-/// neuroinhib/data, neuroinhib/io.
+/// The front door for the CPU: every policy, operation and training piece. Data sets, files and analysis are opt-in:
+/// neuroinhib/data, neuroinhib/io, neuroinhib/analysis.
 
 #include <neuroinhib/autodiff/recording.hpp>
 #include <neuroinhib/backend/cpu.hpp>

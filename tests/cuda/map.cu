@@ -1,5 +1,7 @@
 // Operations from functors on the GPU: against the CPU in double, twice with the same bits, and in captured steps.
 
+#include <neuroinhib/analysis/routing.hpp>
+
 #include "cuda/support.cuh"
 #include "ops/functors.hpp"
 
@@ -108,4 +110,25 @@ TEST_CASE("operations from functors are captured, and replayed with the same bit
   const Numbers one_by_one = train(false);
   CHECK(train(true) == one_by_one);
   CHECK(one_by_one != Values<double>({1, 17}, 2).values);
+}
+
+TEST_CASE("loads, entropy and unused experts leave padding out, as on the CPU") {
+  const auto counts = [](auto& backend) {
+    using B = std::remove_reference_t<decltype(backend)>;
+    Kept<B> p({4, 3}, {.5, .5, 0, /**/ 1, 0, 0, /**/ 0, .5, .5, /**/ .25, .75, 0});
+    const View<int> document = backend.integers({4});
+    const std::vector<int> numbers{0, -1, 2, 3};
+    backend.write(document, numbers.data());
+    Routing<double> routing;
+    routing.probabilities = p.constant();
+    const auto top = top_m(backend, p.constant(), 2);
+    routing.plan = routing_plan(backend, top.expert, 3);
+    return analyse(backend, routing_counts(backend, routing, count_tokens(backend, 4, document)));
+  };
+  Cuda<double> cuda;
+  Cpu<double> cpu;
+  const RoutingAnalysis expected = counts(cpu), actual = counts(cuda);
+  CHECK(actual.slots == expected.slots);
+  CHECK(actual.tokens == 3);
+  CHECK(actual.entropy() == doctest::Approx(expected.entropy()));
 }

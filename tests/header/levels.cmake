@@ -8,6 +8,7 @@ foreach(room inhibition routing mix experts nn optim)
   set(level_${room} 4)
 endforeach()
 set(level_moe 5)
+set(level_analysis 6)
 set(level_io 6)
 set(level_data 6)
 

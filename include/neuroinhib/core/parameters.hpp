@@ -223,6 +223,9 @@ class Parameters {
   }
 
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
+  /// The entries: `for (const auto& [name, tensor, offset] : parameters)`.
+  [[nodiscard]] auto begin() const { return entries_.begin(); }
+  [[nodiscard]] auto end() const { return entries_.end(); }
   [[nodiscard]] std::deque<ModuleState<T>>& states() { return states_; }
   [[nodiscard]] const std::deque<ModuleState<T>>& states() const { return states_; }
 

@@ -39,8 +39,34 @@ struct Gated {
                 "a gate term's Module<T> needs term(executor, InhibitionInputs<T>) const returning Tensor<T>; "
                 "see docs/write-a-policy.md");
 
+  template <class Part>
+  static constexpr bool is_part() {
+    return std::same_as<Part, Bracket> || (std::same_as<Part, typename Terms::Config> || ...);
+  }
+  template <class Part, class... Parts>
+  static constexpr bool occurs_once() {
+    return (0 + ... + static_cast<int>(std::same_as<Part, Parts>)) == 1;
+  }
+
+  /// In one expression: {Pretext::Config{.earlier_widths = {64}}, Bracket::as_printed}.
   struct Config : Terms::Config... {
     Bracket bracket = Bracket::inside;
+
+    Config() = default;
+    /// Any of the terms' configurations and a Bracket, each once, in any order; what is left out keeps its defaults.
+    template <class... Parts>
+      requires(sizeof...(Parts) > 0 && (is_part<Parts>() && ...))
+    Config(Parts... parts) {  // NOLINT(google-explicit-constructor): a list of parts is a configuration
+      static_assert((occurs_once<Parts, Parts...>() && ...), "Gated::Config takes each part once");
+      (set(std::move(parts)), ...);
+    }
+
+   private:
+    void set(Bracket value) { bracket = value; }
+    template <class Part>
+    void set(Part part) {
+      static_cast<Part&>(*this) = std::move(part);
+    }
   };
 
   template <class T>

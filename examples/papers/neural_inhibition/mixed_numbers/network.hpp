@@ -161,16 +161,12 @@ auto with_network(std::string_view row, const Sizes& sizes, const Use& use) {
   if (row == "random50") return moe.template operator()<RandomInhibition>({.p = .5});
   if (row == "random75") return moe.template operator()<RandomInhibition>({.p = .75});
   if (row == "glu") return moe.template operator()<GluInhibition>({});
-  if (row == "pretext") {
-    PretextInhibition::Config config;
-    config.earlier_widths = {sizes.pooled()};
-    return moe.template operator()<PretextInhibition>(config);
-  }
+  const Pretext::Config pretext{.earlier_widths = {sizes.pooled()}};
+  if (row == "pretext") return moe.template operator()<PretextInhibition>({pretext});
   if (row == "global") {
-    GlobalInhibition::Config config;
-    config.earlier_widths = {sizes.pooled()};
-    config.sources.push_back({"logits", kClasses});
-    return moe.template operator()<GlobalInhibition>(config);
+    Posttext::Config posttext;
+    posttext.sources.push_back({"logits", kClasses});
+    return moe.template operator()<GlobalInhibition>({pretext, posttext});
   }
   fail<ConfigError>("row", "baseline, moe, random25, random50, random75, glu, pretext or global", std::string(row),
                     "choose among them, or \"all\"");

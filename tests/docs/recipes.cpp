@@ -1,0 +1,102 @@
+// The programs of docs/recipes.md.
+
+#include <neuroinhib/analysis/check_gradients.hpp>
+#include <neuroinhib/analysis/routing.hpp>
+
+#include "support.hpp"
+
+using namespace testing;
+
+namespace {
+
+/// Scores by distance: r_k(u) = −|u − c_k|², with trained centres c.
+struct NearestCentre {
+  static constexpr ScoreKind kScores = ScoreKind::logits;
+  struct Config {
+    double deviation = 1;  ///< of the centres at first
+  };
+  template <class T>
+  struct Module {
+    Parameter<T> centres;  ///< [experts, features]
+
+    Module(const Config& config, Index features, Index experts)
+        : centres({experts, features}, init::normal(config.deviation)) {}
+    void visit(auto&& v) { v("centres", centres); }
+    [[nodiscard]] Index gated_width() const { return centres.tensor.shape[1]; }
+    [[nodiscard]] Tensor<T> gated(auto& ex, const Tensor<T>& x) const {
+      (void)ex;
+      return x;  // inhibition acts on the features
+    }
+    [[nodiscard]] RouterScores<T> scores(auto& ex, const Tensor<T>& z) const {
+      const Tensor<T>& c = centres;
+      const auto norms = row_sums(ex, multiply(ex, c, c)).reshaped({1, c.rows()});
+      return {subtract(ex, scale(ex, linear(ex, z, c), 2), norms), z};  // −|u|² is the same for all experts
+    }
+  };
+};
+
+using Layer = MoeLayer<NearestCentre, GlobalInhibition, TopM<2>, Mlp<Relu>>;
+
+struct Batch {
+  std::vector<float> values = std::vector<float>(32 * 6);
+  std::vector<int> labels = std::vector<int>(32), document = std::vector<int>(32);
+};
+
+std::vector<Batch> batches() {
+  std::vector<Batch> all(2);
+  for (std::size_t b = 0; b < all.size(); ++b)
+    for (std::size_t i = 0; i < 32; ++i) {
+      all[b].labels[i] = static_cast<int>(i % 3);
+      all[b].document[i] = i < 28 ? 0 : -1;
+      for (std::size_t c = 0; c < 6; ++c)
+        all[b].values[6 * i + c] =
+            static_cast<float>(std::sin(static_cast<double>(7 * i + 5 * c + b)) + (c == i % 3 ? 1 : 0));
+    }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a router of one's own trains, with accumulated gradients, and its loads are watched") {
+  Layer layer({.width = 6,
+               .experts = 4,
+               .hidden = {8},
+               .output = 3,
+               .inhibition = {Pretext::Config{.earlier_widths = {6}}, Posttext::Config{.pooling = Pooling::mean}}});
+  Parameters<float> parameters(layer, /*seed=*/1);
+  Cpu<float> cpu;
+  auto all = batches();
+  Adam<float> adam(parameters, {.learning_rate = 1e-2});
+  double first = 0, last = 0;
+  RoutingAnalysis seen;
+  for (Index step = 0; step < 60; ++step) {
+    for (Batch& batch : all) {
+      Recording ex(cpu);
+      const auto x = tensor(batch.values, {32, 6});
+      const std::vector<Tensor<float>> earlier{x};
+      const auto out = layer.forward(ex, x, earlier);
+      const auto loss = cross_entropy(ex, out.y, {batch.labels.data(), {32}});
+      ex.backward(scale(ex, loss, .5));  // a half of each of two batches; gradients add up until step()
+      (step == 0 ? first : last) = loss[0];
+      const auto counted = count_tokens(ex, 32, {batch.document.data(), {32}});
+      seen += analyse(cpu, routing_counts(ex, out.routing, counted));
+    }
+    clip_gradient_norm(cpu, parameters, 1.0);
+    adam.step(cpu, parameters, schedule::warmup_cosine(step, 5, 60));
+  }
+  CHECK(last < first / 2);
+  CHECK_MESSAGE(seen.entropy() < std::log(4), seen.text());
+  CHECK(seen.tokens == 60 * 2 * 28);
+  CHECK(seen.load().size() == 4);
+}
+
+TEST_CASE("gradients of a policy of one's own are checked") {
+  using Smooth = MoeLayer<NearestCentre, NoInhibition, Dense, Mlp<Tanh>, Cpu<double>>;
+  Smooth layer({.width = 6, .experts = 4, .hidden = {5}});
+  Values<double> x({7, 6}, 2);
+  const auto check = check_gradients(layer, [&](auto& ex) {
+    const auto out = layer.forward(ex, x.constant());
+    return total(ex, multiply(ex, out.y, out.y));
+  });
+  CHECK_MESSAGE(check.passed(), check.text());
+}
