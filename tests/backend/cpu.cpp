@@ -1,6 +1,10 @@
 // The CPU backend's loops, threads and memory.
 
 #include <atomic>
+#include <chrono>
+#include <mutex>
+#include <set>
+#include <thread>
 
 #include "support.hpp"
 
@@ -32,23 +36,50 @@ TEST_CASE("an exception in a parallel loop comes out, the one of the lowest iter
     std::atomic<int> calls = 0;
     cpu.parallel_for(50, [&](Index) { ++calls; });
     CHECK(calls == 50);
+    if (threads > 1)
+      check_error<ConfigError>([&] { cpu.parallel_for(9, [&](Index) { cpu.parallel_for(9, [](Index) {}); }); },
+                               {"loops one after another"});
   }
 }
 
 TEST_CASE("small work stays on the calling thread, large work does not") {
-#if defined(_OPENMP)
   Cpu<float> cpu({.threads = 4});
-  const auto threads_of = [&](Index count, Index cost) {
-    std::atomic<int> most = 0;
-    cpu.parallel_for(count, cost, [&](Index) { most = omp_get_num_threads(); });
-    return most.load();
+  // Every thread waits until as many as are expected have come, or gives up after a while.
+  const auto threads_of = [&](Index count, Index cost, std::size_t expected) {
+    std::mutex mutex;
+    std::set<std::thread::id> seen;
+    cpu.parallel_for(count, cost, [&](Index) {
+      for (int wait = 0; wait < 2000; ++wait) {
+        {
+          const std::lock_guard<std::mutex> lock(mutex);
+          seen.insert(std::this_thread::get_id());
+          if (seen.size() >= expected) return;
+        }
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+    });
+    return seen.size();
   };
-  CHECK(threads_of(64, 1) == 1);
-  CHECK(threads_of(64, 100) == 1);
-  CHECK(threads_of(64, 1024) == 2);
-  CHECK(threads_of(64, 100000) == 4);
-  CHECK(threads_of(2, 1000000) == 2);
-#endif
+  CHECK(threads_of(64, 1, 1) == 1);
+  CHECK(threads_of(64, 100, 1) == 1);
+  CHECK(threads_of(64, 1024, 2) == 2);
+  CHECK(threads_of(64, 100000, 4) == 4);
+  CHECK(threads_of(2, 1000000, 2) == 2);
+}
+
+TEST_CASE("every iteration runs once, on threads that never share scratch memory, loop after loop") {
+  for (const int threads : {1, 2, 5}) {
+    Cpu<double> cpu(eager(threads));
+    for (int loop = 0; loop < 2000; ++loop) {
+      const Index count = 1 + loop % 37;
+      std::vector<double> results(static_cast<std::size_t>(count));
+      cpu.parallel_tasks(count, 1, 3, [&](Index i, double* scratch) {
+        for (int c = 0; c < 3; ++c) scratch[c] = static_cast<double>(i + c);
+        results[static_cast<std::size_t>(i)] += scratch[0] + scratch[1] + scratch[2];
+      });
+      for (Index i = 0; i < count; ++i) REQUIRE(results[static_cast<std::size_t>(i)] == static_cast<double>(3 * i + 3));
+    }
+  }
 }
 
 TEST_CASE("the default number of threads is what the process may use") {
@@ -59,9 +90,7 @@ TEST_CASE("the default number of threads is what the process may use") {
   CHECK(detail::processors_of_quota("-1 100000") == 0);
   CHECK(detail::processors_of_quota("") == 0);
   CHECK(available_processors() >= 1);
-#if defined(_OPENMP)
   if (std::getenv("OMP_NUM_THREADS") == nullptr) CHECK(Cpu<>().threads() == available_processors());
-#endif
   CHECK(Cpu<>({.threads = 3}).threads() == 3);
   check_error<ConfigError>([] { Cpu<> cpu({.threads = -1}); }, {"threads ≥ 0", "-1"});
   check_error<ConfigError>([] { Cpu<> cpu({.least_work = 0}); }, {"least_work ≥ 1", "got 0"});

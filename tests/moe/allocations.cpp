@@ -23,12 +23,7 @@ using namespace testing;
 
 std::atomic<long> taken{0};
 
-// LLVM's OpenMP runtime takes memory for every parallel loop; it is not ours to count. GCC's takes none.
-#if defined(__clang__)
-constexpr int kThreads = 1;
-#else
 constexpr int kThreads = 2;
-#endif
 
 template <class Inhibition>
 struct Network {

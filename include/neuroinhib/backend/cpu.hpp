@@ -1,23 +1,16 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <cstdlib>
-#include <exception>
-#include <limits>
-#include <mutex>
 #include <string>
 #include <type_traits>
 #include <vector>
 
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
-
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/backend/processors.hpp>
 #include <neuroinhib/backend/target.hpp>
+#include <neuroinhib/backend/thread_pool.hpp>
 #include <neuroinhib/core/arena.hpp>
 #include <neuroinhib/core/random.hpp>
 #include <neuroinhib/core/tensor.hpp>
@@ -25,42 +18,12 @@
 namespace neuroinhib {
 
 struct CpuOptions {
-  int threads = 0;  ///< at most; 0: available_processors(), or OMP_NUM_THREADS; 1 in a program without OpenMP
+  int threads = 0;  ///< at most; 0: OMP_NUM_THREADS, or without it available_processors()
   std::uint64_t seed = 0;
   /// What a thread must get to do before it joins a loop, in units of namespace cost: about ten microseconds. 1 lets
   /// threads join wherever there is more than one iteration.
   Index least_work = Index{1} << 15;
 };
-
-namespace detail {
-
-/// The exception of the lowest iteration of a parallel loop, so that it is the same at any number of threads.
-class FirstException {
- public:
-  /// Runs iteration i, unless an earlier one has failed.
-  template <class Iteration>
-  void guard(Index i, const Iteration& iteration) {
-    if (i > lowest_.load(std::memory_order_relaxed)) return;
-    try {
-      iteration();
-    } catch (...) {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (i > lowest_) return;
-      lowest_ = i;
-      exception_ = std::current_exception();
-    }
-  }
-  void rethrow() const {
-    if (exception_) std::rethrow_exception(exception_);
-  }
-
- private:
-  std::atomic<Index> lowest_{std::numeric_limits<Index>::max()};
-  std::mutex mutex_;
-  std::exception_ptr exception_;
-};
-
-}  // namespace detail
 
 /// What a kernel's iteration costs, in units of one multiply-add on numbers that stream by from memory.
 namespace cost {
@@ -135,15 +98,10 @@ class Cpu {
   /// iteration that throws one comes out; later iterations may not have run then.
   template <class Body>
   void parallel_for(Index count, Index cost, const Body& body) const {
-    if (const int team = team_of(count, cost); team > 1) {
-#if defined(_OPENMP)
-      detail::FirstException first;
-#pragma omp parallel for num_threads(team) schedule(static)
-      for (Index i = 0; i < count; ++i) first.guard(i, [&] { call(body, i); });
-      return first.rethrow();
-#endif
-    }
-    for (Index i = 0; i < count; ++i) call(body, i);
+    if (const int team = team_of(count, cost); team > 1)
+      pool_.run(count, team, [&](Index i, int) { call(body, i); });
+    else
+      for (Index i = 0; i < count; ++i) call(body, i);
   }
   /// The same for iterations of one element each.
   template <class Body>
@@ -151,23 +109,17 @@ class Cpu {
     parallel_for(count, 1, body);
   }
 
-  /// As parallel_for, with `elements` of scratch memory a thread, handed to body(i, scratch). Work is dealt out one
-  /// iteration at a time, for uneven tasks.
+  /// As parallel_for, with `elements` of scratch memory a thread, handed to body(i, scratch).
   template <class Body>
   void parallel_tasks(Index count, Index cost, Index elements, const Body& body) {
     const int team = team_of(count, cost);
     const ArenaScope scope(arena_);
     const Index stride = (elements + kPad - 1) / kPad * kPad;
     T* scratch = arena_.allocate<T>(stride * team);
-    if (team > 1) {
-#if defined(_OPENMP)
-      detail::FirstException first;
-#pragma omp parallel for num_threads(team) schedule(dynamic, 1)
-      for (Index i = 0; i < count; ++i) first.guard(i, [&] { call(body, i, scratch + stride * omp_get_thread_num()); });
-      return first.rethrow();
-#endif
-    }
-    for (Index i = 0; i < count; ++i) call(body, i, scratch);
+    if (team > 1)
+      pool_.run(count, team, [&](Index i, int member) { call(body, i, scratch + stride * member); });
+    else
+      for (Index i = 0; i < count; ++i) call(body, i, scratch);
   }
 
   /// Calls body(begin, end) for blocks of `grain` elements (the last may be shorter), `cost` being an element's. Blocks
@@ -244,15 +196,15 @@ class Cpu {
     const Index paid = count * std::max<Index>(cost, 1) / least_work_;
     return static_cast<int>(std::clamp<Index>(std::min(paid, count), 1, threads_));
   }
+  /// OMP_NUM_THREADS, by which users limit numeric libraries, where it is a number; else all there are for us.
   [[nodiscard]] static int default_threads() {
-#if defined(_OPENMP)
-    return std::getenv("OMP_NUM_THREADS") != nullptr ? omp_get_max_threads() : available_processors();
-#else
-    return 1;
-#endif
+    const char* wanted = std::getenv("OMP_NUM_THREADS");
+    const int number = wanted != nullptr ? std::atoi(wanted) : 0;
+    return number > 0 ? number : available_processors();
   }
   int threads_;
   Index least_work_;
+  mutable detail::ThreadPool pool_{threads_};  ///< mutable: kernels loop on a const backend
   Arena<HostMemory> arena_;
   RandomState random_;
   std::uint32_t streams_ = 0;
