@@ -64,6 +64,36 @@ TEST_CASE("what routing decides by keeps float's bits in every precision, unless
   }
 }
 
+TEST_CASE("a NaN made on the device stays one in attention, for those who see it") {
+  for (const Precision precision : {Precision::tf32, Precision::strict}) {
+    Cuda<float> cuda({.precision = precision});
+    for (const Index width : {36, 33}) {  // numbers travel in fours, or one by one
+      auto x = numbers_of({70, width}, 1);
+      spoil(cuda, x.constant().data + 5 * width + 3);
+      const auto attended = attention<Cuda<float>>(cuda, x.constant(), x.constant(), x.constant(), {.length = 70});
+      const auto later = [](Index i) { return i >= 5; };
+      check_nan_rows(cuda, attended.log_sum, later);
+      check_nan_rows(cuda, attended.entropy, later);
+      check_nan_rows(cuda, attended.self, later);
+      Tensor<float> seeing = attended.y;  // rows before may multiply it by a weight of zero
+      seeing.data += 5 * width;
+      seeing.shape = {65, width};
+      check_nan_rows(cuda, seeing, [](Index) { return true; });
+    }
+  }
+}
+
+TEST_CASE("values that are NaN reach all that look at them, whether keys are narrow or wide") {
+  Cuda<float> cuda;
+  auto narrow = numbers_of({70, 36}, 1), wide = numbers_of({70, 160}, 2), e = numbers_of({70, 5}, 3);
+  spoil(cuda, e.constant().data + 5 * 5);
+  for (auto* keys : {&narrow, &wide}) {
+    const auto y = attention<Cuda<float>>(cuda, keys->constant(), keys->constant(), e.constant(), {.length = 70}).y;
+    const auto values = cuda.read(View<float>(y));
+    for (Index i = 5; i < 70; ++i) CHECK(std::isnan(values[static_cast<std::size_t>(5 * i)]));
+  }
+}
+
 TEST_CASE("NaN scores rank first on the GPU, as on the CPU") {
   constexpr Index kTokens = 5;
   Numbers scores = Values<double>({kTokens, kExperts}, 8).values;

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstring>
+#include <functional>
+
 #include <neuroinhib/cuda.cuh>
 
 #include "support.hpp"
@@ -83,6 +86,28 @@ inline double distance(const Numbers& a, const Numbers& b) {
     size += b[i] * b[i];
   }
   return difference == 0 ? 0 : std::sqrt(difference / size);
+}
+
+/// Writes a NaN that the device has made to `target`: 0x7fffffff, all bits but the sign.
+inline void spoil(Cuda<float>& cuda, float* target) {
+  cuda.parallel_for(1, [=] __device__(Index) { *target = (*target - *target) / (*target - *target); });
+  const float made = cuda.value(target);
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &made, sizeof bits);
+  REQUIRE(bits == 0x7fffffffu);
+}
+
+[[nodiscard]] inline Kept<Cuda<float>> numbers_of(const Shape& shape, std::uint64_t seed) {
+  return {shape, Values<double>(shape, seed).values};
+}
+
+/// Whether every row of y is NaN throughout where expected(row), and nowhere else.
+inline void check_nan_rows(Cuda<float>& cuda, const Tensor<float>& y, const std::function<bool(Index)>& expected) {
+  const auto values = cuda.read(View<float>(y));
+  for (Index i = 0; i < y.size(); ++i) {
+    INFO("element ", i, " of ", y.shape.text());
+    REQUIRE(std::isnan(values[static_cast<std::size_t>(i)]) == expected(i / y.cols()));
+  }
 }
 
 }  // namespace testing
