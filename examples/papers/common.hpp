@@ -6,11 +6,12 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <span>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include <neuroinhib/core/error.hpp>
@@ -34,6 +35,11 @@ struct Interrupted {};
 
 /// The signal that asked for the end; 0: none.
 inline volatile std::sig_atomic_t interrupt_wanted = 0;
+
+/// For loops that can be left at any time.
+inline void stop_if_interrupted() {
+  if (interrupt_wanted != 0) throw Interrupted{};
+}
 
 /// From here on the first Ctrl-C or SIGTERM asks for the end, which comes once runs are saved; the second ends at once.
 inline void catch_interrupts() {
@@ -68,13 +74,48 @@ std::string shortest(Number value) {
   return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
 }
 
-/// Throws IoError where the folder neither is there nor can be made.
-inline void make_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error)
-    neuroinhib::fail<neuroinhib::IoError>("output folder " + folder.string(), "a folder to write to", error.message(),
-                                          "choose another with --out");
+/// When a run keeps a checkpoint: so many seconds after the one before, and when the end was asked for.
+class SaveClock {
+ public:
+  explicit SaveClock(double seconds) : seconds_(seconds) {}
+
+  [[nodiscard]] bool due() const { return interrupt_wanted != 0 || seconds_since(last_) >= seconds_; }
+  /// save() where that is due. Throws Interrupted after it where the end was asked for.
+  template <class Save>
+  void operator()(const Save& save) {
+    if (!due()) return;
+    save();
+    last_ = Clock::now();
+    stop_if_interrupted();
+  }
+
+ private:
+  double seconds_;
+  Clock::time_point last_ = Clock::now();
+};
+
+/// An order that begins at a place, and ends with what stands before: as long as the whole, since what a GPU replays
+/// reads from where the first order lay.
+inline std::vector<std::ptrdiff_t> rotated(std::span<const std::ptrdiff_t> order, std::ptrdiff_t place) {
+  std::vector<std::ptrdiff_t> result(order.size());
+  std::rotate_copy(order.begin(), order.begin() + place, order.end(), result.begin());
+  return result;
+}
+
+/// The last name of a path, whatever it ends with.
+inline std::string name_of(const std::filesystem::path& path) {
+  return (std::filesystem::absolute(path) / "").lexically_normal().parent_path().filename().string();
+}
+
+/// A fingerprint of data, in hexadecimal digits (FNV-1a, 64 bits).
+template <class T>
+std::string fingerprint(const std::vector<T>& values) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(values.data());
+  for (std::size_t i = 0; i < values.size() * sizeof(T); ++i) hash = (hash ^ bytes[i]) * 0x100000001b3u;
+  std::array<char, 17> text{};
+  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(hash));
+  return text.data();
 }
 
 struct Summary {

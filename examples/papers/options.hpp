@@ -29,15 +29,6 @@ struct Limits {
   Number low, high;
 };
 
-/// A number for people to read: the shortest text of a fraction, commas between a whole number's thousands.
-template <class Number>
-std::string readable(Number value) {
-  std::string text = shortest(value);
-  if (std::integral<Number>)
-    for (std::size_t place = text.size(); place > 3;) text.insert(place -= 3, ",");
-  return text;
-}
-
 template <class Number>
 std::string describe(Limits<Number> limits) {
   return readable(limits.low) + " to " + readable(limits.high);

@@ -2,47 +2,116 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include <neuroinhib/core/error.hpp>
 #include <neuroinhib/io/file.hpp>
 #include <neuroinhib/version.hpp>
 
+#include "call.hpp"
 #include "common.hpp"
 
 namespace papers {
 
-/// results.json of an experiment: settings, and the runs so far, written after each.
-class Results {
+/// Where an experiment writes. No other run writes there as long as this lives.
+class OutputFolder {
  public:
-  /// Makes the folder. With `resume`, takes up what is there. Throws IoError, FormatError for a file that is none of
-  /// ours, ConfigError for one of other options than `key` tells.
-  Results(std::filesystem::path folder, const std::string& experiment, const std::string& key,
-          const std::string& machine, bool resume)
-      : folder_(std::move(folder)) {
-    make_folder(folder_);
-    json_["runs"] = nlohmann::json::array();
-    if (resume && std::filesystem::exists(path("results.json"))) take_up(key);
-    json_["experiment"] = experiment;
-    json_["version"] = NEUROINHIB_VERSION;
-    json_["machine"] = machine;
-    json_["settings"]["key"] = key;
+  /// Makes the folder. Throws IoError where it cannot be made or written, or another run has it; ConfigError where it
+  /// holds results and the call does not say what to do with them.
+  explicit OutputFolder(const Call& call) : path_(make(call.out)), lock_(path_) {
+    if (call.earlier == Earlier::refuse && std::filesystem::exists(file("results.json")))
+      neuroinhib::fail<neuroinhib::ConfigError>(
+          "--out " + path_.string(), "a folder without results", "the results.json of an earlier call",
+          "add --resume to continue it, add --overwrite to start again, or choose another folder");
+    make(checkpoints());
+    // Nobody else writes here, so that another file is the part of one that a killed run was saving.
+    for (const auto& entry : std::filesystem::directory_iterator(checkpoints()))
+      if (entry.path().extension() != kEnding) std::filesystem::remove(entry);
+  }
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
+  ~OutputFolder() {
+    std::error_code ignored;
+    std::filesystem::remove(checkpoints(), ignored);  // where it is empty
   }
 
-  [[nodiscard]] std::filesystem::path path(const char* name) const { return folder_ / name; }
-  [[nodiscard]] nlohmann::json& json() { return json_; }
-  [[nodiscard]] const nlohmann::json& json() const { return json_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] std::filesystem::path file(const std::string& name) const { return path_ / name; }
+  [[nodiscard]] std::filesystem::path checkpoint(const std::string& run) const {
+    return checkpoints() / (run + kEnding);
+  }
+  /// Deletes what an earlier call left.
+  void clear() const {
+    for (const char* name : {"results.json", "table.md"}) std::filesystem::remove(file(name));
+    for (const char* picture : {"test", "curves"})
+      for (const char* ending : {".gnuplot", ".png", ".svg"})
+        std::filesystem::remove(file(picture + std::string(ending)));
+    std::filesystem::remove_all(checkpoints());
+    make(checkpoints());
+  }
+
+ private:
+  static constexpr const char* kEnding = ".safetensors";
+
+  static const std::filesystem::path& make(const std::filesystem::path& folder) {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error)
+      neuroinhib::fail<neuroinhib::IoError>("output folder " + folder.string(), "a folder to write to", error.message(),
+                                            "choose another with --out");
+    return folder;
+  }
+  [[nodiscard]] std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+
+  std::filesystem::path path_;
+  neuroinhib::io::FolderLock lock_;
+};
+
+/// results.json of an experiment: the settings that all runs share, and the runs so far with what may differ between
+/// them. Written after each run.
+class Results {
+ public:
+  /// Takes up, deletes or starts, as the call says. `settings` must have a text "key". Throws FormatError for a file
+  /// that is none of ours, ConfigError for one of another experiment or key.
+  Results(const OutputFolder& folder, const Call& call, const std::string& experiment, nlohmann::json settings,
+          std::string machine)
+      : folder_(folder), machine_(std::move(machine)) {
+    json_ = {{"experiment", experiment}, {"settings", std::move(settings)}, {"runs", nlohmann::json::array()}};
+    if (call.resumes() && std::filesystem::exists(folder.file("results.json"))) take_up();
+    if (call.earlier == Earlier::overwrite) folder.clear();
+    save();
+  }
+
+  [[nodiscard]] const OutputFolder& folder() const { return folder_; }
+  [[nodiscard]] const nlohmann::json& settings() const { return json_["settings"]; }
   [[nodiscard]] const nlohmann::json& runs() const { return json_["runs"]; }
   [[nodiscard]] bool has(const std::string& row, std::ptrdiff_t seed) const {
     for (const auto& run : runs())
       if (run.at("row") == row && run.at("seed") == seed) return true;
     return false;
   }
-  /// Keeps where the run was made, since resuming may go on elsewhere.
-  void add(nlohmann::json run) {
-    run["machine"] = json_["machine"];
-    json_["runs"].push_back(std::move(run));
+  /// Adds a run in its place, where before(run, other) holds for all that follow. Notes where it was made, since
+  /// resuming may go on elsewhere, and saves.
+  template <class Before>
+  void add(nlohmann::json run, const Before& before) {
+    run["machine"] = machine_;
+    run["version"] = NEUROINHIB_VERSION;
+    auto& runs = json_["runs"].get_ref<nlohmann::json::array_t&>();
+    runs.insert(std::upper_bound(runs.begin(), runs.end(), run, before), run);
+    save();
+  }
+  /// Where the runs of these rows were made.
+  [[nodiscard]] std::string machines(const std::vector<std::string>& rows) const {
+    std::set<std::string> names;
+    for (const auto& run : runs())
+      if (std::find(rows.begin(), rows.end(), run.at("row")) != rows.end()) names.insert(run.at("machine"));
+    std::string all;
+    for (const std::string& name : names) all += (all.empty() ? "" : "; ") + name;
+    return all;
   }
   /// What `look` makes of the runs. Throws FormatError where one lacks what it looks for, as of another version.
   template <class Look>
@@ -50,25 +119,33 @@ class Results {
     try {
       return look();
     } catch (const nlohmann::json::exception& error) {
-      neuroinhib::fail<neuroinhib::FormatError>(path("results.json").string(), "the results of an earlier call",
-                                                error.what(), "move the file away and start again");
+      neuroinhib::fail<neuroinhib::FormatError>(folder_.file("results.json").string(), "the results of an earlier call",
+                                                error.what(), "start again with --overwrite or in another folder");
     }
   }
-  void save() const { neuroinhib::io::write_file(path("results.json"), json_.dump(1) + "\n"); }
 
  private:
-  void take_up(const std::string& key) {
-    const auto earlier = look([&] {
-      json_ = nlohmann::json::parse(neuroinhib::io::read_file(path("results.json")));
-      for (const auto& run : json_.at("runs")) (void)run.at("row"), (void)run.at("seed");
-      return json_.at("settings").at("key").get<std::string>();
+  void take_up() {
+    nlohmann::json earlier;
+    const auto identity = [](const nlohmann::json& json) {
+      return json.at("experiment").get<std::string>() + ", " + json.at("settings").at("key").get<std::string>();
+    };
+    const std::string found = look([&] {
+      earlier = nlohmann::json::parse(neuroinhib::io::read_file(folder_.file("results.json")));
+      for (const auto& run : earlier.at("runs"))
+        for (const char* name : {"row", "seed", "machine"}) (void)run.at(name);
+      return identity(earlier);
     });
-    if (earlier != key)
-      neuroinhib::fail<neuroinhib::ConfigError>("resuming from " + path("results.json").string(), key, earlier,
-                                                "resume with the same options, or choose another folder with --out");
+    if (found != identity(json_))
+      neuroinhib::fail<neuroinhib::ConfigError>(
+          "resuming from " + folder_.file("results.json").string(), identity(json_), found,
+          "resume with the same options, start again with --overwrite, or choose another folder with --out");
+    json_ = std::move(earlier);
   }
+  void save() const { neuroinhib::io::write_file(folder_.file("results.json"), json_.dump(1) + "\n"); }
 
-  std::filesystem::path folder_;
+  const OutputFolder& folder_;
+  std::string machine_;
   nlohmann::json json_;
 };
 

@@ -1,13 +1,25 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-/// Lists of names: what people may choose from, and what they may have meant.
+#include "common.hpp"
+
+/// Numbers and lists of names, for people to read; what they may have meant.
 namespace papers {
+
+/// A number for people to read: the shortest text of a fraction, commas between a whole number's thousands.
+template <class Number>
+std::string readable(Number value) {
+  std::string text = shortest(value);
+  if (std::integral<Number>)
+    for (std::size_t place = text.size(); place > 3;) text.insert(place -= 3, ",");
+  return text;
+}
 
 /// Insertions, deletions and replacements that turn one word into the other (Levenshtein).
 inline std::size_t edit_distance(std::string_view a, std::string_view b) {

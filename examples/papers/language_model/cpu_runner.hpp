@@ -15,21 +15,20 @@ class CpuRunner {
   [[nodiscard]] Cpu<float>& backend() { return cpu_; }
 
   template <class M>
-  double steps(M& model, Parameters<float>& parameters, Adam<float>& adam, std::span<const Index> order, Index first,
-               const WarmUp& rate) {
-    double sum = 0;
+  void train(M& model, Parameters<float>& parameters, Adam<float>& adam, std::span<const Index> order, RunLog& log,
+             const WarmUp& rate, const papers::SaveClock& clock) {
     const auto count = static_cast<Index>(order.size()) / batch_;
-    for (Index step = 0; step < count; ++step) {
-      if (papers::interrupt_wanted != 0) throw papers::Interrupted{};
+    do {
+      const auto start = papers::Clock::now();
       Recording ex(cpu_);
-      gather(data_.training, order.subspan(static_cast<std::size_t>(step * batch_), static_cast<std::size_t>(batch_)));
+      gather(data_.training,
+             order.subspan(static_cast<std::size_t>(log.step_of_epoch() * batch_), static_cast<std::size_t>(batch_)));
       const auto loss = model.loss(ex, view(ids_), view(labels_), sequences(data_.training));
-      ex.require_finite(loss.total, "step " + std::to_string(first + step));
+      ex.require_finite(loss.total, log.configuration() + ", step " + std::to_string(log.step()));
       ex.backward(loss.total);
-      adam.step(cpu_, parameters, rate(first + step));
-      sum += static_cast<double>(loss.mean[0]);
-    }
-    return sum / static_cast<double>(count);
+      adam.step(cpu_, parameters, rate(log.step()));
+      log.advance(1, papers::seconds_since(start), log.loss_sum() + static_cast<double>(loss.mean[0]));
+    } while (log.step_of_epoch() < count && !clock.due());
   }
 
   template <class M>
@@ -37,6 +36,7 @@ class CpuRunner {
     std::vector<typename M::LayerOutput> layers;
     Evaluator evaluator(rows, static_cast<Index>(data_.corpus->domains.size()));
     for (Index first = 0; first < rows.count(); first += batch_) {
+      papers::stop_if_interrupted();
       std::vector<Index> numbers;
       for (Index row = first; row < std::min(rows.count(), first + batch_); ++row) numbers.push_back(row);
       cpu_.begin_step();

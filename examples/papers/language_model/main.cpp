@@ -48,22 +48,21 @@ Data make_data(const Settings& settings, const Corpus& corpus, int paper, const 
   return data;
 }
 
-nlohmann::json run(const Settings& settings, const Row& row, Index seed, const Data& data) {
-  const auto checkpoint = settings.out / (row.name + "-" + std::to_string(seed) + ".safetensors");
+nlohmann::json run(const Settings& settings, const Row& row, Index seed, const Data& data,
+                   const std::filesystem::path& checkpoint) {
   const std::map<std::string, decltype(&train_row_on_cuda)> on_cpu{
       {"none", train_row<NoInhibition>},           {"random", train_row<RandomInhibition>},
       {"glu", train_row<GluInhibition>},           {"pretext", train_row<PretextInhibition>},
       {"posttext", train_row<PosttextInhibition>}, {"global", train_row<GlobalInhibition>}};
   const auto train = settings.on_cuda() ? train_row_on_cuda : on_cpu.at(row.inhibition);
-  auto result = train(settings, row, seed, data, checkpoint);
-  std::filesystem::remove(checkpoint);
-  return result;
+  return train(settings, row, seed, data, checkpoint);
 }
 
 int run_all(const Settings& settings) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log shows each run as it ends
   const std::string machine =
       settings.on_cuda() ? describe_cuda(settings) : Cpu<float>({.threads = settings.threads}).describe();
+  const papers::OutputFolder folder(settings);
   std::map<int, Corpus> corpora;
   std::map<int, Data> data;
   for (const std::string& name : settings.rows) {
@@ -79,16 +78,20 @@ int run_all(const Settings& settings) {
   }
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
   papers::catch_interrupts();
-  Report report(settings, corpora.begin()->second, machine);
+  Report report(folder, settings, data, machine);
   for (Index seed = 0; seed < settings.seeds; ++seed)
     for (const std::string& name : settings.rows) {
-      if (report.has(name, seed)) continue;
-      const Row row = find_row(name);
-      const auto result = run(settings, row, seed, data.at(row.paper));
-      std::printf("%-18s seed %td: test %.4f nats, perplexity %.2f, %.0f s, %.2f ms a step\n", name.c_str(), seed,
-                  result["test"].get<double>(), std::exp(result["test"].get<double>()), result["seconds"].get<double>(),
-                  result["step_ms"].get<double>());
-      report.add(result);
+      const auto checkpoint = folder.checkpoint(name + "-" + std::to_string(seed));
+      if (!report.has(name, seed)) {
+        papers::stop_if_interrupted();
+        const Row row = find_row(name);
+        const auto result = run(settings, row, seed, data.at(row.paper), checkpoint);
+        std::printf("%-18s seed %td: test %.4f nats, perplexity %.2f, %.0f s, %.2f ms a step\n", name.c_str(), seed,
+                    result["test"].get<double>(), std::exp(result["test"].get<double>()),
+                    result["seconds"].get<double>(), result["step_ms"].get<double>());
+        report.add(result);
+      }
+      std::filesystem::remove(checkpoint);  // only now, with the result saved
     }
   report.show();
   return 0;

@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <set>
+#include <tuple>
 
 #include <neuroinhib/io/file.hpp>
-
-#include "training.hpp"
 
 namespace language_model {
 
@@ -77,29 +75,40 @@ nlohmann::json measures(const Evaluation& evaluation) {
   return all;
 }
 
-Report::Report(const Settings& settings, const Corpus& corpus, const std::string& machine)
+Report::Report(const papers::OutputFolder& folder, const Settings& settings, const std::map<int, Data>& data,
+               const std::string& machine)
     : settings_(settings),
-      results_(settings.out, "language_model", settings.key() + ", data " + corpus.source, machine,
-               settings.resumes()) {
-  nlohmann::json& json = results_.json();
-  json["settings"]["data"] = corpus.source;
-  json["settings"]["domains"] = corpus.domains;
-  json["words"] = {{"training", corpus.words(Split::training)},
-                   {"validation", corpus.words(Split::validation)},
-                   {"test", corpus.words(Split::test)},
-                   {"unknown", corpus.unknown}};
-  results_.save();
+      results_(folder, settings, "language_model",
+               {{"key", settings.key() + ", data " + data.begin()->second.corpus->source},
+                {"data", data.begin()->second.corpus->source},
+                {"domains", data.begin()->second.corpus->domains}},
+               machine) {
+  results_.look([&] {
+    for (const auto& run : results_.runs()) {
+      const auto now = data.find(find_row(run.at("row")).paper);
+      if (now != data.end() && run.at("data") != now->second.name())
+        fail<ConfigError>("resuming from " + folder.file("results.json").string(), "the text " + now->second.name(),
+                          run.at("data").get<std::string>(),
+                          "resume with the text of the earlier call, or choose another folder with --out");
+    }
+  });
 }
 
 void Report::add(nlohmann::json run) {
-  results_.add(std::move(run));
-  results_.save();
+  // The papers' rows in their order, then pairs; the file does not depend on the order of calls.
+  const auto place = [](const nlohmann::json& one) {
+    const auto name = one.at("row").get<std::string>();
+    const auto& rows = paper_rows();
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.name == name; });
+    return std::tuple(row - rows.begin(), name, one.at("seed").get<Index>());
+  };
+  results_.add(std::move(run), [&](const auto& one, const auto& other) { return place(one) < place(other); });
 }
 
 void Report::show() const {
   const std::string all = results_.look([&] { return table(1) + table(2); });
-  neuroinhib::io::write_file(results_.path("table.md"), all);
-  std::printf("\n%s\nresults in %s\n", all.c_str(), settings_.out.string().c_str());
+  neuroinhib::io::write_file(results_.folder().file("table.md"), all);
+  std::printf("\n%s\nresults in %s\n", all.c_str(), results_.folder().path().c_str());
 }
 
 template <class Measure>
@@ -110,36 +119,30 @@ std::vector<double> Report::values(const std::string& row, const Measure& measur
   return all;
 }
 
-/// Where a table's runs were made: resuming may have gone on elsewhere.
-std::string Report::machines(const std::vector<Row>& rows) const {
-  std::set<std::string> names;
-  for (const Row& row : rows)
-    for (const auto& run : results_.runs())
-      if (run.at("row") == row.name) names.insert(run.at("machine").get<std::string>());
-  std::string all;
-  for (const std::string& name : names) all += (all.empty() ? "" : "; ") + name;
-  return all;
-}
-
 std::string Report::table(int paper) const {
   std::vector<Row> rows;
-  for (const std::string& name : settings_.rows)
-    if (const Row row = find_row(name); row.paper == paper && has(name, 0)) rows.push_back(row);
+  std::vector<std::string> names;
+  for (const auto& run : results_.runs()) {
+    const Row row = find_row(run.at("row"));
+    if (row.paper != paper || (!names.empty() && names.back() == row.name)) continue;
+    rows.push_back(row);
+    names.push_back(row.name);
+  }
   if (rows.empty()) return "";
   const Network& n = settings_.network(rows[0]);
   const auto& runs = results_.runs();
-  double floor = 0, steps = 0, vocabulary = 0;
-  for (const auto& run : runs)
-    if (run.at("row") == rows[0].name)
-      floor = run.at("floor"), steps = run.at("steps"), vocabulary = run.at("vocabulary");
+  // The same in all runs of a paper.
+  const auto& any = *std::find_if(runs.begin(), runs.end(), [&](const auto& run) { return run.at("row") == names[0]; });
+  const double floor = any.at("floor");
   std::string out = paper == 1 ? "## Neural Inhibition, table 2: next-word prediction\n\n"
                                : "## Mutual-Inform SMoE, tables 1 and 3: next-word prediction\n\n";
-  out += "Ours: " + n.name() + ", vocabulary " + text("%.0f", vocabulary) + ", " + std::to_string(n.batch) + " × " +
-         std::to_string(n.length) + " tokens a step, " + text("%.0f", steps) +
-         " steps; text: " + results_.json()["settings"]["data"].get<std::string>() + ", " +
-         std::to_string(results_.json()["words"]["training"].get<Index>()) + " training words, " +
-         text("%.1f", 100 * results_.json()["words"]["unknown"].get<double>()) +
-         " % of all words unknown. Machine: " + machines(rows) + ".\n";
+  out += "Ours: " + n.name() + ", vocabulary " + std::to_string(any.at("vocabulary").get<Index>()) + ", " +
+         std::to_string(n.batch) + " × " + std::to_string(n.length) + " tokens a step, " +
+         std::to_string(any.at("steps").get<Index>()) +
+         " steps; text: " + results_.settings()["data"].get<std::string>() + ", " +
+         std::to_string(any.at("training_words").get<Index>()) + " training words, " +
+         text("%.1f", 100 * any.at("unknown").get<double>()) +
+         " % of all words unknown. Machine: " + results_.machines(names) + ".\n";
   out += paper == 1
              ? "Published: normalised loss on 300,000 / 1,000,000 sentences. It cannot be a loss per word of next-word "
                "prediction: the research code shows its decoder the word it is to predict. Ours is causal, in nats a "
@@ -233,7 +236,7 @@ std::string Report::domains(const std::vector<Row>& rows) const {
   std::string out = "\nTest loss by domain, nats a word:\n\n" + domain_head();
   for (const Row& row : rows) {
     out += "| " + row.title + " |";
-    for (std::size_t d = 0; d < results_.json()["settings"]["domains"].size(); ++d) {
+    for (std::size_t d = 0; d < results_.settings()["domains"].size(); ++d) {
       const Summary nats(
           values(row.name, [&](const auto& run) { return run.at("domains").at(d).template get<double>(); }));
       out += " " + or_dash("%.3f", nats.mean) + " |";
@@ -270,7 +273,7 @@ std::string Report::routing(const std::vector<Row>& rows) const {
 /// The first lines of a table with a column for each domain.
 std::string Report::domain_head(const std::string& last) const {
   std::string head = "| Row |", rule = "|---|";
-  for (const auto& name : results_.json()["settings"]["domains"]) {
+  for (const auto& name : results_.settings()["domains"]) {
     head += " " + name.get<std::string>() + " |";
     rule += "---:|";
   }

@@ -1,19 +1,21 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
 #include "../results.hpp"
-#include "settings.hpp"
+#include "training.hpp"
 
 namespace language_model {
 
 /// All runs so far: results.json, kept up to date run by run, and the tables made of it.
 class Report {
  public:
-  /// Takes up the results in the output folder when resuming. Throws ConfigError where they are of other options,
-  /// IoError.
-  Report(const Settings& settings, const Corpus& corpus, const std::string& machine);
+  /// Takes up the results in the output folder when resuming. `data` by paper. Throws ConfigError where they are of
+  /// other options or another text, FormatError for a damaged results.json.
+  Report(const papers::OutputFolder& folder, const Settings& settings, const std::map<int, Data>& data,
+         const std::string& machine);
 
   [[nodiscard]] bool has(const std::string& row, Index seed) const { return results_.has(row, seed); }
   void add(nlohmann::json run);
@@ -24,7 +26,6 @@ class Report {
   /// measure(run) of a row's runs.
   template <class Measure>
   [[nodiscard]] std::vector<double> values(const std::string& row, const Measure& measure) const;
-  [[nodiscard]] std::string machines(const std::vector<Row>& rows) const;
   [[nodiscard]] std::string table(int paper) const;
   [[nodiscard]] std::string comparisons(const std::vector<Row>& rows, const std::string& against) const;
   [[nodiscard]] std::string domains(const std::vector<Row>& rows) const;

@@ -65,9 +65,9 @@ class CudaRunner {
   [[nodiscard]] Cuda<float>& backend() { return cuda_; }
 
   template <class M>
-  double steps(M& model, Parameters<float>& parameters, Adam<float>& adam, std::span<const Index> order, Index first,
-               const WarmUp& rate) {
-    const auto count = static_cast<Index>(order.size()) / batch_;
+  void train(M& model, Parameters<float>& parameters, Adam<float>& adam, std::span<const Index> order, RunLog& log,
+             const WarmUp& rate, const papers::SaveClock& clock) {
+    const auto start = papers::Clock::now();
     const auto step = [&](double factor) {
       Recording ex(cuda_);
       const int* numbers = order_.numbers();
@@ -80,24 +80,27 @@ class CudaRunner {
       const float* value = loss.mean.data;
       cuda_.parallel_for(1, [=] __device__(Index) { *sum += static_cast<double>(*value); });
     };
-    order_.start(cuda_, order);
-    for (Index done = 0; done < count; ++done) {
-      if (papers::interrupt_wanted != 0) throw papers::Interrupted{};
+    const View<double> sum{loss_sum_.data(), {1}};
+    const double sum_before = log.loss_sum();
+    cuda_.write(sum, &sum_before);
+    order_.start(cuda_, papers::rotated(order, log.step_of_epoch() * batch_));
+    const Index rest = static_cast<Index>(order.size()) / batch_ - log.step_of_epoch();
+    Index steps = 0;
+    do {
+      const double factor = rate(log.step() + steps++);
       if (steps_ >= kWarmUp && cuda_.settled()) {
         if (!graph_) graph_ = cuda_.capture([&] { step(1); });
-        cuda_.replay(graph_, rate(first + done));
+        cuda_.replay(graph_, factor);
       } else {
-        step(rate(first + done));
+        step(factor);
         ++steps_;
       }
-    }
-    const double loss = cuda_.read(View<double>{loss_sum_.data(), {1}})[0] / static_cast<double>(count);
-    if (!std::isfinite(loss))
-      fail<NumericError>("step " + std::to_string(first + count), "a finite loss", std::to_string(loss),
-                         "lower the learning rate; the CPU names the operation");
-    double* sum = loss_sum_.data();
-    cuda_.parallel_for(1, [=] __device__(Index) { *sum = 0; });
-    return loss;
+    } while (steps < rest && !clock.due());
+    const double loss_sum = cuda_.read(sum)[0];
+    if (!std::isfinite(loss_sum))
+      fail<NumericError>(log.configuration() + ", step " + std::to_string(log.step() + steps), "a finite loss",
+                         std::to_string(loss_sum), "lower the learning rate; the CPU names the operation");
+    log.advance(steps, papers::seconds_since(start), loss_sum);
   }
 
   template <class M>
@@ -106,6 +109,7 @@ class CudaRunner {
     Evaluator evaluator(rows, static_cast<Index>(data_.corpus->domains.size()));
     const DeviceRows on_device(rows, cuda_.space());
     for (Index first = 0; first < rows.count(); first += batch_) {
+      papers::stop_if_interrupted();
       cuda_.begin_step();
       const auto batch = on_device.gather(cuda_, std::min(batch_, rows.count() - first),
                                           [=] __device__(Index b) { return first + b; });

@@ -16,6 +16,10 @@ struct Data {
   Rows training, validation, test, attacked;
   double floor = 0;  ///< of the test rows' loss, where it is known
 
+  /// Tells the text apart from others.
+  [[nodiscard]] std::string name() const {
+    return corpus->source + ", fingerprint " + papers::fingerprint(training.ids) + papers::fingerprint(test.ids);
+  }
   /// Steps of a run: those of the network, or three epochs.
   [[nodiscard]] Index steps(const Network& n) const {
     return n.steps > 0 ? n.steps : 3 * ((training.count() + n.batch - 1) / n.batch);
@@ -49,43 +53,55 @@ struct WarmUp {
 
 nlohmann::json measures(const Evaluation& evaluation);
 
-/// Trains one row with one seed. An interrupted run goes on from the last checkpoint, to the same bits. The runner,
-/// made anew for each run, is what this needs of a backend: steps() trains on rows in an order and returns the mean
-/// loss, evaluate() measures a split.
+/// Trains one row with one seed. A run that was interrupted or killed goes on from its checkpoint, to the same bits.
+/// The runner, made anew for each run, is what this needs of a backend: train() goes on in an epoch's order from where
+/// the log stands until the epoch ends or a checkpoint is due, evaluate() measures a split.
 template <class Runner, class M>
 nlohmann::json train(Runner& runner, M& model, const Settings& settings, const Row& row, Index seed, const Data& data,
                      const std::filesystem::path& checkpoint) {
   using T = typename M::Scalar;
   const Network& network = settings.network(row);
   const Index steps = data.steps(network), epoch = network.epoch_steps > 0 ? network.epoch_steps : (steps + 2) / 3;
+  const Index epochs = (steps + epoch - 1) / epoch;
   const auto key = static_cast<std::uint64_t>(seed);
   Parameters<T> parameters(model, key, runner.backend().space());
   Adam<T> adam(parameters, {.learning_rate = network.learning_rate});
   const WarmUp rate{network.warmup};
-  RunLog log(settings, row, seed, steps);
+  RunLog log(settings, row, seed, steps, data.name());
   if (settings.resumes() && std::filesystem::exists(checkpoint))
     log.load(io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration()));
-  Evaluation known = runner.evaluate(model, data.validation);
-  auto saved = papers::Clock::now();
-  while (log.step() < steps) {
-    const Index count = std::min(epoch, steps - log.step());
-    const auto order = order_of(data, network.batch, log.step(), count, key);
-    const auto start = papers::Clock::now();
-    const double loss = runner.steps(model, parameters, adam, order, log.step(), rate);
-    const double seconds = papers::seconds_since(start);
-    const Evaluation before = std::exchange(known, runner.evaluate(model, data.validation));
-    log.end_epoch(count, seconds, loss, known.nats, fluctuation(before, known));
-    if (papers::seconds_since(saved) < settings.save_seconds) continue;
+  const auto save = [&] {
     io::save_checkpoint(checkpoint, parameters, adam, runner.backend().random(), {log.configuration(), log.save()});
-    saved = papers::Clock::now();
+  };
+  const auto evaluate = [&](const Rows& rows) {
+    try {
+      return runner.evaluate(model, rows);
+    } catch (const papers::Interrupted&) {
+      save();  // an evaluation changes nothing that a checkpoint keeps
+      throw;
+    }
+  };
+  papers::SaveClock clock(settings.save_seconds);
+  if (log.step() == 0) log.start(evaluate(data.validation));
+  while (log.epochs() < epochs) {
+    const Index first = log.step() - log.step_of_epoch(), count = std::min(epoch, steps - first);
+    const auto order = order_of(data, network.batch, first, count, key);
+    while (log.step_of_epoch() < count) {
+      runner.train(model, parameters, adam, order, log, rate, clock);
+      clock(save);
+    }
+    log.end_epoch(evaluate(data.validation));
   }
-  const Evaluation test = runner.evaluate(model, data.test), attack = runner.evaluate(model, data.attacked);
+  const Evaluation test = evaluate(data.test), attack = evaluate(data.attacked);
   return {{"row", row.name},
           {"seed", seed},
           {"parameters", parameters.count()},
           {"steps", steps},
           {"vocabulary", data.corpus->vocabulary.size()},
-          {"validation", known.nats},
+          {"training_words", data.corpus->words(Split::training)},
+          {"unknown", data.corpus->unknown},
+          {"data", data.name()},
+          {"validation", log.validation().back()},
           {"test", test.nats},
           {"attacked", attack.nats},
           {"floor", data.floor},

@@ -17,25 +17,22 @@ class CpuRunner {
   [[nodiscard]] Cpu<T>& backend() { return cpu_; }
 
   template <class Network>
-  double epoch(Network& network, Parameters<T>& parameters, Adam<T>& adam, std::span<const Index> order, RunLog& log) {
+  void train(Network& network, Parameters<T>& parameters, Adam<T>& adam, std::span<const Index> order, RunLog& log,
+             const papers::SaveClock& clock) {
     const std::string where = log.configuration() + ", epoch " + std::to_string(log.epoch());
-    double loss_sum = 0;
-    Index steps = 0;
-    for_each_batch(order.size(), settings_.batch, [&](std::size_t first, std::size_t count) {
-      if (interrupt_wanted != 0) throw Interrupted{};
+    const auto all = static_cast<Index>(order.size());
+    do {
       const auto start = Clock::now();
+      const Index first = log.images(), count = std::min(settings_.batch, all - first);
       Recording ex(cpu_);
-      const auto batch = data::gather(ex, set_, scaling_, order.subspan(first, count));
+      const auto batch = data::gather(ex, set_, scaling_,
+                                      order.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
       const auto loss = network.loss(ex, network.logits(ex, batch.images), batch.labels);
       ex.require_finite(loss, where);
       ex.backward(loss);
       adam.step(cpu_, parameters);
-      loss_sum += static_cast<double>(loss[0]);
-      ++steps;
-      log.step(1e3 * seconds_since(start), static_cast<double>(first + count) / static_cast<double>(order.size()),
-               static_cast<Index>(order.size()));
-    });
-    return loss_sum / static_cast<double>(steps);
+      log.advance(1, 1e3 * seconds_since(start), count, all, log.loss_sum() + static_cast<double>(loss[0]));
+    } while (log.images() < all && !clock.due());
   }
 
   template <class Network>

@@ -32,36 +32,50 @@ data::ImageSet load_data(Settings& settings) {
     std::printf("data: %s; name a folder with --data for MNIST\n", data::kBuiltInDigits);
   } else {
     digits = data::load_images(settings.data, "train");
-    std::printf("data: %td digits from %s\n", digits.count(), settings.data.string().c_str());
+    std::printf("data: %td digits from %s\n", digits.count(), settings.data.c_str());
+    digits.source = papers::name_of(settings.data);
   }
   if (settings.samples == 0) settings.samples = 2 * digits.count();
   return data::make_mixed_numbers(digits, squares_kind(settings.squares), settings.samples, kDataSeed);
 }
 
-nlohmann::json run(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set) {
-  const auto checkpoint = settings.out / (settings.recipe + "-" + row + "-" + std::to_string(seed) + ".safetensors");
-  const auto train = settings.on_cuda()           ? train_row_on_cuda
-                     : settings.recipe == "paper" ? train_row<PaperRecipe>
-                                                  : train_row<CleanRecipe>;
-  RunLog log(settings, row, seed);
-  auto result = log.result(train(settings, row, seed, set, checkpoint, log), set.count());
-  std::filesystem::remove(checkpoint);
-  return result;
-}
+/// The experiment's images, and where its results go.
+struct Experiment {
+  const Settings& settings;
+  const papers::OutputFolder& folder;
+  const data::ImageSet& set;
+  std::string data;  ///< tells the images apart from others
+};
 
-struct Task {
+struct Run {
   Index seed;
   std::string row;
+
+  [[nodiscard]] std::filesystem::path checkpoint(const Experiment& e) const {
+    return e.folder.checkpoint(e.settings.recipe + "-" + row + "-" + std::to_string(seed));
+  }
+  /// The run's entry in results.json. Its checkpoint stays until that is saved.
+  [[nodiscard]] nlohmann::json train(const Experiment& e) const {
+    const auto train = e.settings.on_cuda()           ? train_row_on_cuda
+                       : e.settings.recipe == "paper" ? train_row<PaperRecipe>
+                                                      : train_row<CleanRecipe>;
+    RunLog log(e.settings, row, seed, e.data);
+    return log.result(train(e.settings, row, seed, e.set, checkpoint(e), log), e.set.count());
+  }
 };
 
 /// Works off the runs that the report lacks, several at a time; the first error ends all, after the runs under way.
 class RunQueue {
  public:
-  RunQueue(const Settings& settings, const data::ImageSet& set, Report& report)
-      : settings_(settings), set_(set), report_(report) {
-    for (Index seed = 0; seed < settings.seeds; ++seed)
-      for (const std::string& row : settings.rows)
-        if (!report.has(row, seed)) tasks_.push_back({seed, row});
+  RunQueue(const Experiment& experiment, Report& report) : experiment_(experiment), report_(report) {
+    for (Index seed = 0; seed < experiment.settings.seeds; ++seed)
+      for (const std::string& row : experiment.settings.rows) {
+        const Run run{seed, row};
+        if (report.has(row, seed))
+          std::filesystem::remove(run.checkpoint(experiment));  // of a call that ended in between
+        else
+          runs_.push_back(run);
+      }
   }
 
   void work_off(int at_a_time) {
@@ -74,31 +88,32 @@ class RunQueue {
 
  private:
   void work() {
-    while (const auto task = next()) {
+    while (const auto run = next()) {
       try {
-        const auto result = run(settings_, task->row, task->seed, set_);
+        papers::stop_if_interrupted();
+        const auto result = run->train(experiment_);
         const std::lock_guard lock(mutex_);
         std::printf("%-9s seed %td: test %.2f %% (digits %.2f, squares %.2f), %.0f s, %.2f ms a step\n",
-                    task->row.c_str(), task->seed, 100 * result["test"].get<double>(),
+                    run->row.c_str(), run->seed, 100 * result["test"].get<double>(),
                     100 * result["digits"].get<double>(), 100 * result["squares"].get<double>(),
                     result["seconds"].get<double>(), result["step_ms"].get<double>());
         report_.add(result);
+        std::filesystem::remove(run->checkpoint(experiment_));
       } catch (...) {
         const std::lock_guard lock(mutex_);
         if (!error_) error_ = std::current_exception();
       }
     }
   }
-  std::optional<Task> next() {
+  std::optional<Run> next() {
     const std::lock_guard lock(mutex_);
-    if (error_ || next_ == tasks_.size()) return std::nullopt;
-    return tasks_[next_++];
+    if (error_ || next_ == runs_.size()) return std::nullopt;
+    return runs_[next_++];
   }
 
-  const Settings& settings_;
-  const data::ImageSet& set_;
+  const Experiment& experiment_;
   Report& report_;
-  std::vector<Task> tasks_;
+  std::vector<Run> runs_;
   std::size_t next_ = 0;
   std::mutex mutex_;
   std::exception_ptr error_;
@@ -108,11 +123,13 @@ int run_all(Settings settings) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log shows each run as it ends
   const std::string machine =
       settings.on_cuda() ? describe_cuda(settings) : Cpu<float>({.threads = settings.threads}).describe();
+  const papers::OutputFolder folder(settings);
   const data::ImageSet set = load_data(settings);
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
+  const Experiment experiment{settings, folder, set, set.source + ", fingerprint " + papers::fingerprint(set.pixels)};
   papers::catch_interrupts();
-  Report report(settings, set.source, machine);
-  RunQueue(settings, set, report).work_off(settings.on_cuda() ? settings.replicas : 1);
+  Report report(folder, settings, set.source, experiment.data, machine);
+  RunQueue(experiment, report).work_off(settings.on_cuda() ? settings.replicas : 1);
   report.show();
   return 0;
 }

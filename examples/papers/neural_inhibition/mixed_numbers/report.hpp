@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,18 +9,20 @@
 
 namespace mixed_numbers {
 
-/// The finished runs of an experiment, and how they are shown: results.json, the table in Markdown and on the terminal,
-/// and the learning curves.
+/// The finished runs of the experiment, and how they are shown: results.json, the table in Markdown and on the
+/// terminal, and pictures.
 class Report {
  public:
-  /// Takes up the finished runs of an earlier call where it resumes. Throws IoError where the output folder cannot be
-  /// made, FormatError for a damaged results.json, ConfigError for one of other settings.
-  Report(const Settings& settings, const std::string& source, const std::string& machine);
+  /// Takes up the finished runs of an earlier call where it resumes. `source` says what the images are, and `data`
+  /// tells them apart from others. Throws FormatError for a damaged results.json, ConfigError for one of other
+  /// settings.
+  Report(const papers::OutputFolder& folder, const Settings& settings, const std::string& source,
+         const std::string& data, const std::string& machine);
 
   [[nodiscard]] bool has(const std::string& row, Index seed) const { return results_.has(row, seed); }
   /// Adds a run and saves results.json.
   void add(nlohmann::json run);
-  /// Writes table.md and curves.png (the latter where gnuplot is installed) and prints the table.
+  /// Writes table.md and, where gnuplot is installed, the pictures; prints the table.
   void show() const;
 
  private:
@@ -30,12 +31,16 @@ class Report {
   [[nodiscard]] std::vector<double> differences(std::string_view row, std::string_view other) const;
   /// Each row against MoE, and global against GLU: a list in Markdown; empty below two seeds.
   [[nodiscard]] std::string comparisons() const;
-  /// "epoch mean" lines of a row's validation accuracy over its seeds; empty where it has no runs.
-  [[nodiscard]] std::string curve(std::string_view row) const;
   [[nodiscard]] std::string table() const;
+  /// The first line of a picture.
+  [[nodiscard]] std::string title(const std::string& what) const;
+  /// test: accuracies of all images, digits and squares, each seed, means with deviations, the published values.
+  void draw_test() const;
+  /// curves: validation accuracy of digits and of squares by epoch, means with bands of one deviation over seeds.
   void draw_curves() const;
+  /// "epoch mean low high" lines of a row's curve over its seeds; empty where it has no runs.
+  [[nodiscard]] std::string curve(std::string_view row, const char* measure) const;
 
-  Settings settings_;
   papers::Results results_;
 };
 

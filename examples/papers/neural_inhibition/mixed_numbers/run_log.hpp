@@ -38,33 +38,40 @@ class ProgressLine {
 /// What a run knows besides its network: where it stands, its curves and its clock. Kept in checkpoints as JSON.
 class RunLog {
  public:
-  RunLog(const Settings& settings, std::string row, Index seed);
+  /// `data` tells the images apart from others.
+  RunLog(const Settings& settings, std::string row, Index seed, std::string data);
 
   /// Everything the run's bits depend on.
   [[nodiscard]] std::string configuration() const;
   [[nodiscard]] Index epoch() const { return epoch_; }
+  /// Images of this epoch that were trained on, and the sum of its steps' losses.
+  [[nodiscard]] Index images() const { return images_; }
+  [[nodiscard]] double loss_sum() const { return loss_sum_; }
 
   [[nodiscard]] std::string save() const;
   void load(const std::string& text);
 
-  /// After each step: `share` of the epoch is done, of `images` in all.
-  void step(double milliseconds, double share, Index images);
-  void end_epoch(double loss, double validation, Index images);
+  /// After steps of so many milliseconds each on so many images of an epoch's `all`; `loss_sum` is the epoch's so far.
+  void advance(Index steps, double milliseconds, Index images, Index all, double loss_sum);
+  void end_epoch(const Accuracy& validation);
   /// The run's entry in results.json.
   [[nodiscard]] nlohmann::json result(const Accuracy& test, Index samples);
 
  private:
   [[nodiscard]] double seconds() const { return seconds_before_ + seconds_since(start_); }
   [[nodiscard]] double last_validation() const { return validation_.empty() ? 0.0 : validation_.back(); }
-  /// Images a second and seconds left, after so many epochs of this call.
-  [[nodiscard]] std::pair<double, double> speed(double epochs, Index images) const;
+  /// Images a second in this call, and seconds left.
+  [[nodiscard]] std::pair<double, double> speed() const;
 
   const Settings& settings_;
-  std::string row_;
-  Index seed_, epoch_ = 0, first_epoch_ = 0;
+  std::string row_, data_;
+  Index seed_, epoch_ = 0;
+  Index images_ = 0, all_images_ = 0, steps_ = 0;  ///< of this epoch
+  double loss_sum_ = 0;
+  Index images_of_call_ = 0;
   double seconds_before_ = 0;
   Clock::time_point start_ = Clock::now();
-  std::vector<double> validation_, loss_, step_times_;
+  std::vector<double> validation_, digits_, squares_, loss_, step_times_;
   ProgressLine line_;
 };
 

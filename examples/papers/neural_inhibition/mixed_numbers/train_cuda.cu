@@ -23,10 +23,9 @@ class CudaRunner {
   [[nodiscard]] Cuda<float>& backend() { return cuda_; }
 
   template <class Network>
-  double epoch(Network& network, Parameters<float>& parameters, Adam<float>& adam, std::span<const Index> order,
-               RunLog& log) {
+  void train(Network& network, Parameters<float>& parameters, Adam<float>& adam, std::span<const Index> order,
+             RunLog& log, const papers::SaveClock& clock) {
     const auto start = Clock::now();
-    const auto images = static_cast<Index>(order.size()), whole = images / settings_.batch;
     const auto step = [&](Index count) {
       Recording ex(cuda_);
       const auto batch = order_.gather(ex, images_, settings_.batch, count);
@@ -37,29 +36,31 @@ class CudaRunner {
       const float* value = loss.data;
       cuda_.parallel_for(1, [=] __device__(Index) { *sum += static_cast<double>(*value); });
     };
-    order_.start(cuda_, order);
-    for (Index done = 0; done < whole;) {
-      if (interrupt_wanted != 0) throw Interrupted{};
-      if (whole - done >= kStepsPerGraph && steps_ >= kWarmUp && cuda_.settled()) {
+    const View<double> sum{loss_sum_.data(), {1}};
+    const double sum_before = log.loss_sum();
+    cuda_.write(sum, &sum_before);
+    const auto all = static_cast<Index>(order.size()), rest = all - log.images();
+    order_.start(cuda_, papers::rotated(order, log.images()));
+    Index images = 0, steps = 0;
+    do {
+      if (rest - images >= kStepsPerGraph * settings_.batch && steps_ >= kWarmUp && cuda_.settled()) {
         if (!graph_) graph_ = cuda_.capture([&] { step(settings_.batch); }, kStepsPerGraph);
         cuda_.replay(graph_);
-        done += kStepsPerGraph;
+        images += kStepsPerGraph * settings_.batch;
+        steps += kStepsPerGraph;
       } else {
-        step(settings_.batch);
-        ++done;
-        ++steps_;
+        const Index count = std::min(settings_.batch, rest - images);
+        step(count);
+        images += count;
+        ++steps;
+        if (count == settings_.batch) ++steps_;
       }
-    }
-    if (images % settings_.batch != 0) step(images % settings_.batch);
-    const double loss = cuda_.read(View<double>{loss_sum_.data(), {1}})[0] /
-                        static_cast<double>((images + settings_.batch - 1) / settings_.batch);
-    if (!std::isfinite(loss))
+    } while (images < rest && !clock.due());
+    const double loss_sum = cuda_.read(sum)[0];
+    if (!std::isfinite(loss_sum))
       fail<NumericError>(log.configuration() + ", epoch " + std::to_string(log.epoch()), "a finite loss",
-                         std::to_string(loss), "lower the learning rate; the CPU names the operation");
-    double* sum = loss_sum_.data();
-    cuda_.parallel_for(1, [=] __device__(Index) { *sum = 0; });
-    log.step(1e3 * seconds_since(start) / static_cast<double>(whole), 1, images);
-    return loss;
+                         std::to_string(loss_sum), "lower the learning rate; the CPU names the operation");
+    log.advance(steps, 1e3 * seconds_since(start) / static_cast<double>(steps), images, all, loss_sum);
   }
 
   template <class Network>

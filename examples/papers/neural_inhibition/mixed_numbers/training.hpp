@@ -15,9 +15,6 @@
 
 namespace mixed_numbers {
 
-using papers::interrupt_wanted;
-using papers::Interrupted;
-
 /// Shares of right answers, from one flag an image.
 inline Accuracy accuracy_of(const data::ImageSet& set, std::span<const Index> numbers, std::span<const int> right) {
   Index sum[2] = {0, 0}, count[2] = {0, 0};
@@ -30,16 +27,20 @@ inline Accuracy accuracy_of(const data::ImageSet& set, std::span<const Index> nu
   return {share(sum[0] + sum[1], count[0] + count[1]), share(sum[0], count[0]), share(sum[1], count[1])};
 }
 
-/// Calls visit(first, count) for one batch after another.
+/// Calls visit(first, count) for one batch after another of an evaluation. Throws Interrupted in between.
 template <class Visit>
 void for_each_batch(std::size_t images, Index batch, const Visit& visit) {
   const auto size = static_cast<std::size_t>(batch);
-  for (std::size_t first = 0; first < images; first += size) visit(first, std::min(images - first, size));
+  for (std::size_t first = 0; first < images; first += size) {
+    papers::stop_if_interrupted();
+    visit(first, std::min(images - first, size));
+  }
 }
 
-/// Trains one row with one seed; the accuracy on the test images. An interrupted run goes on from the last epoch that
-/// was saved, to the same bits. The runner, made anew for each run, is what this needs of a backend: epoch() passes
-/// once over images in an order and returns the mean loss, right() flags the right answers.
+/// Trains one row with one seed; the accuracy on the test images. A run that was interrupted or killed goes on from its
+/// checkpoint, to the same bits. The runner, made anew for each run, is what this needs of a backend: train() goes on
+/// in an epoch's order from where the log stands until the epoch ends or a checkpoint is due, right() flags the right
+/// answers.
 template <class Runner, class Network>
 Accuracy train(Runner& runner, Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
                const std::filesystem::path& checkpoint, RunLog& log) {
@@ -48,20 +49,28 @@ Accuracy train(Runner& runner, Network& network, const Settings& settings, Index
   Parameters<T> parameters(network, key, runner.backend().space());
   Adam<T> adam(parameters, {.learning_rate = settings.learning_rate});
   const data::Split split = data::split(set.count(), key);
+  const auto save = [&] {
+    io::save_checkpoint(checkpoint, parameters, adam, runner.backend().random(), {log.configuration(), log.save()});
+  };
   const auto accuracy = [&](std::span<const Index> numbers) {
-    return accuracy_of(set, numbers, runner.right(network, numbers));
+    try {
+      return accuracy_of(set, numbers, runner.right(network, numbers));
+    } catch (const papers::Interrupted&) {
+      save();  // an evaluation changes nothing that a checkpoint keeps
+      throw;
+    }
   };
   if (settings.resumes() && std::filesystem::exists(checkpoint))
     log.load(io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration()));
-  auto saved = Clock::now();
+  papers::SaveClock clock(settings.save_seconds);
   while (log.epoch() < settings.epochs) {
     std::vector<Index> order = split.training;
     data::shuffle(order, key, static_cast<std::uint32_t>(log.epoch()));
-    const double loss = runner.epoch(network, parameters, adam, order, log);
-    log.end_epoch(loss, accuracy(split.validation).all, static_cast<Index>(order.size()));
-    if (seconds_since(saved) < settings.save_seconds) continue;
-    io::save_checkpoint(checkpoint, parameters, adam, runner.backend().random(), {log.configuration(), log.save()});
-    saved = Clock::now();
+    while (log.images() < static_cast<Index>(order.size())) {
+      runner.train(network, parameters, adam, order, log, clock);
+      clock(save);
+    }
+    log.end_epoch(accuracy(split.validation));
   }
   return accuracy(split.test);
 }

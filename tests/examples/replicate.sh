@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# scripts/replicate without building: the tools that it would call are stand-ins that note their calls.
+# Usage: replicate.sh <repository> [<mixed_numbers> <language_model>]; the programs tell whether the script knows all
+# their options and rows.
+set -euo pipefail
+repository=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "FAILED: $1" >&2; cat "$work/out" >&2; exit 1; }
+
+mkdir -p "$work/bin" "$work/repo/examples" "$work/caller" "$work/digits/mnist" "$work/text"
+cp -r "$repository/scripts" "$work/repo"
+cp -r "$repository/examples/papers" "$work/repo/examples"
+stand_in() { printf '#!/bin/sh\n%s\n' "$2" >"$1"; chmod +x "$1"; }
+for tool in cmake curl apt-get sudo; do stand_in "$work/bin/$tool" "echo $tool \"\$@\" >>$work/calls; [ $tool = cmake ]"; done
+stand_in "$work/bin/nvcc" true
+stand_in "$work/bin/dpkg-query" "echo install ok installed"
+for program in neural_inhibition/mixed_numbers/mixed_numbers language_model/language_model; do
+  mkdir -p "$work/repo/build/examples/examples/papers/$(dirname $program)"
+  stand_in "$work/repo/build/examples/examples/papers/$program" "echo ran $(basename $program) \"\$@\" ."
+done
+touch "$work"/digits/mnist/{train,t10k}-images-idx3-ubyte.gz "$work"/digits/mnist/{train,t10k}-labels-idx1-ubyte
+touch "$work/text/cats.txt"
+
+call() { rm -f "$work/calls"; (cd "$work/caller" && PATH=$work/bin:$PATH "$work/repo/scripts/replicate" "$@") >"$work/out" 2>&1; }
+# runs words… -- arguments…: the program is called with all these words, each followed by a blank or =.
+runs() {
+  local words=()
+  while [ "$1" != -- ]; do words+=("$1"); shift; done
+  shift
+  call "$@" || fail "refused: $*"
+  for word in "${words[@]}"; do
+    grep -qE -- "^ran .*${word/ /[ =]} " "$work/out" || fail "$*: not called with $word"
+  done
+}
+# refuses words arguments…: with these words, and before anything is called.
+refuses() {
+  local words=$1; shift
+  if call "$@"; then fail "accepted: $*"; fi
+  grep -qE -- "$words" "$work/out" || fail "$*: does not say $words"
+  [ ! -e "$work/calls" ] || fail "$*: refused only after $(cat "$work/calls")"
+}
+cuda() { grep -q -- "-DNEUROINHIB_CUDA=$1" "$work/calls" || fail "built with other than CUDA=$1"; }
+
+# The order of options does not matter, nor whether = or a blank is behind the name.
+for options in "--rows moe --data $work/digits" "--data $work/digits --rows moe" "--rows=moe --data=$work/digits"; do
+  runs "mixed_numbers" "--rows moe" "--data $work/digits" --quick -- $options
+  ! grep -q curl "$work/calls" || fail "$options: MNIST is downloaded though a folder was named"
+  cuda OFF
+done
+for options in "--full --rows moe" "--rows moe --full"; do
+  runs "--rows moe" -- mixed-numbers $options --data "$work/digits"
+  ! grep -q -- --quick "$work/out" || fail "$options: the small profile"
+done
+runs "--data $work/text" "language_model --quick" -- --data "$work/text" language-model
+for options in "--device cuda:0" "--device=cuda:0" "--rows moe --device=cuda:1"; do
+  runs -- language-model $options
+  cuda ON
+done
+runs "--data $work/caller/../text" "--out $work/caller/here" -- language-model --data ../text --out here
+NEUROINHIB_DATA=$work/digits runs "--data $work/digits" -- --rows moe
+runs -- --rows moe
+grep -q "curl" "$work/calls" && grep -q "NOT MNIST" "$work/out" || fail "no word of the built-in digits"
+
+refuses "did you mean --rows" --row moe
+refuses "did you mean language-model" language-modle
+refuses "did you mean global" --rows moe,globl
+refuses "rows of language-model" language-model --rows everything
+refuses "rows of language-model" language-model --rows glu+nothing
+refuses "option of mixed-numbers" --tau 2
+refuses "twice" --out a --out b
+refuses "twice" --out=a --rows moe --out b
+refuses "a value" --data
+refuses "a value" --data --full
+refuses "no value" --full=yes
+refuses "both" --quick --rows moe --full
+refuses "both" --resume --overwrite
+refuses "train-images-idx3-ubyte" --rows moe --data "$work/text"
+refuses "train-images-idx3-ubyte" --data nowhere
+refuses ".txt or .txt.gz" language-model --rows moe --data "$work/digits"
+refuses "nothing that can be read" language-model --data nowhere.txt
+refuses "cpu or cuda:N" --device gpu
+touch "$work/file"
+refuses "a folder to write to" --out "$work/file"
+refuses "a folder to write to" --out "$work/file/below"
+refuses "a folder to write to" --out /proc/nothing/here
+mkdir "$work/held" && touch "$work/held/results.json"
+refuses "resume.*overwrite" --data "$work/digits" --out "$work/held"
+runs "--resume" "--out $work/held" -- --data "$work/digits" --resume --out "$work/held"
+
+call --explain --rows moe --device=cuda:0 --data "$work/digits" || fail "no explanation"
+[ ! -e "$work/calls" ] || fail "--explain does something"
+grep -q "CUDA ON" "$work/out" && grep -q "then: .*mixed_numbers --quick.* --rows=moe" "$work/out" || fail "an explanation that lacks something"
+
+# Every option and every row of the programs is known.
+for program in "${@:2}"; do
+  target=$(basename "$program" | tr _ -)
+  for name in $("$program" --help | grep -oE '^  --[a-z-]+'); do
+    call --explain "$target" "$name=1" || ! grep -qE "expected options|other experiment" "$work/out" || fail "$name is not known"
+  done
+  for row in $("$program" --rows=nonsense 2>&1 | sed -E 's/.*expected //; s/,? (got|or INHIB).*//; s/,| or / /g'); do
+    call --explain "$target" "--rows=$row" || fail "row $row of $program is not known"
+  done
+done
+echo "every call as it should be"
