@@ -20,19 +20,16 @@ inline std::string for_gnuplot(const std::string& text) {
   return in_quotes(text, "''");
 }
 
-/// Draws NAME.png and NAME.svg in the output folder, and leaves NAME.gnuplot, which draws them again. `data` are
-/// gnuplot's blocks, `plot` its commands; `size` in pixels, such as "1000,500". Without gnuplot, says so.
-inline void draw(const OutputFolder& folder, const std::string& name, const std::string& size, const std::string& data,
-                 const std::string& plot) {
+/// Draws NAME.png and NAME.svg in the output folder, and leaves NAME.gnuplot, which draws them again. `definitions` are
+/// gnuplot's variables and data, `commands` draw one picture of `size` pixels, such as "1000,500". Without gnuplot,
+/// says so.
+inline void draw(const OutputFolder& folder, const std::string& name, const std::string& size,
+                 const std::string& definitions, const std::string& commands) {
   const std::string script = name + ".gnuplot";
-  neuroinhib::io::write_file(folder.file(script),
-                             data +
-                                 "do for [type in \"png svg\"] {\n"
-                                 "if (type eq \"png\") {\n  set terminal pngcairo noenhanced size " +
-                                 size + " font \"Sans,11\"\n} else {\n  set terminal svg noenhanced size " + size +
-                                 " font \"Sans,11\" background rgb \"white\"\n}\n"
-                                 "set output \"" +
-                                 name + ".\".type\n" + plot + "unset output\n}\n");
+  neuroinhib::io::write_file(folder.file(script), definitions + "do for [type in \"pngcairo svg\"] {\nreset\n" +
+                                                      "set terminal type noenhanced size " + size +
+                                                      " font 'Sans,11' background rgb 'white'\nset output '" + name +
+                                                      ".'.type[1:3]\n" + commands + "unset output\n}\n");
   const std::string command =
       "cd " + in_quotes(folder.path().string(), R"('\'')") + " && gnuplot " + script + " 2>/dev/null";
   if (std::system(command.c_str()) == 0)

@@ -51,7 +51,7 @@ if command -v gnuplot >/dev/null; then
     [ -s "$work/two_seeds/$picture" ] || fail "there is no $picture"
   done
   ! grep -q "$work" "$work"/two_seeds/*.svg || fail "a picture shows a path"
-  grep -q "noise + squares, 40 samples, 1 epochs" "$work/two_seeds/test.svg" || fail "a picture does not say what it shows"
+  grep -q "noise + squares, 40 samples, 1 epoch" "$work/two_seeds/test.svg" || fail "a picture does not say what it shows"
 fi
 "$program" "${options[@]}" --seeds 1 --overwrite >/dev/null 2>"$work/err"
 [ "$(grep -c '"machine": ' "$work/two_seeds/results.json")" = 2 ] || fail "--overwrite keeps earlier runs"

@@ -1,7 +1,6 @@
 #include "report.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdio>
 #include <utility>
@@ -120,93 +119,109 @@ std::string Report::comparisons() const {
   return lines.empty() ? lines : "\nPaired by seed, points with 95 % intervals (Student's t):\n\n" + lines;
 }
 
-std::string Report::title(const std::string& what) const {
+std::string Report::definitions(const std::string& what) const {
   const auto& s = results_.settings();
-  return for_gnuplot("Mixed numbers, recipe " + s["recipe"].get<std::string>() + ": " + what) + ".\"\\n\"." +
+  const auto epochs = s["epochs"].get<Index>();
+  return "title = " + for_gnuplot("Mixed numbers, recipe " + s["recipe"].get<std::string>() + ": " + what) +
+         ".\"\\n\"." +
          for_gnuplot(s["data"].get<std::string>() + ", " + readable(s["samples"].get<Index>()) + " samples, " +
-                     readable(s["epochs"].get<Index>()) + " epochs");
+                     readable(epochs) + (epochs == 1 ? " epoch" : " epochs")) +
+         "\nepochs = " + std::to_string(epochs) + "\n";
 }
 
 void Report::draw_test() const {
-  std::string runs = "$runs << EOD\n", means = "$means << EOD\n", published = "$published << EOD\n", names;
+  // Columns: title, then mean and deviation as published, of all images, of digits and of squares.
+  std::string rows = "$rows << EOD\n", seeds = "$seeds << EOD\n";
   int place = 0;
   for (const Row& row : kRows) {
-    const auto all = values(row.name, "test"), digits = values(row.name, "digits"),
-               squares = values(row.name, "squares");
-    if (all.empty()) continue;
-    ++place;
-    const std::string at = std::to_string(place);
-    for (std::size_t i = 0; i < all.size(); ++i)
-      runs += at + percent(" %.4f", all[i]) + percent(" %.4f", digits[i]) + percent(" %.4f", squares[i]) + "\n";
-    means += at;
-    for (const auto& measure : {all, digits, squares}) {
+    const std::vector measured{values(row.name, "test"), values(row.name, "digits"), values(row.name, "squares")};
+    if (measured[0].empty()) continue;
+    rows += '"' + std::string(row.title) + '"' + percent(" %.4f", row.published) +
+            percent(" %.4f", row.published_deviation);
+    for (const auto& measure : measured) {
       const Summary summary(measure);
-      means += percent(" %.4f", summary.mean) + percent(" %.4f", summary.deviation);
+      rows += percent(" %.4f", summary.mean) + percent(" %.4f", summary.deviation);
     }
-    means += "\n";
-    published += at + percent(" %.4f", row.published) + percent(" %.4f", row.published_deviation) + "\n";
-    names += (place > 1 ? ", " : "") + for_gnuplot(std::string(row.title)) + " " + at;
+    rows += "\n";
+    for (std::size_t i = 0; i < measured[0].size(); ++i) {
+      seeds += std::to_string(place);
+      for (const auto& measure : measured) seeds += percent(" %.4f", measure[i]);
+      seeds += "\n";
+    }
+    ++place;
   }
-  const std::string end = "EOD\n";
-  const auto panel = [](const std::string& what, int column) {
-    const std::string mean = std::to_string(2 * column), deviation = std::to_string(2 * column + 1);
-    return "set title '" + what + "'\nplot " +
-           (column == 1 ? "$published using 2:($1-.18):3 with xerrorbars pointtype 6 pointsize 1.2 linewidth 1.5 "
-                          "linecolor rgb '#d55e00' title 'published', "
-                        : "") +
-           "$runs using " + std::to_string(column + 1) +
-           ":1 with points pointtype 7 pointsize .45 linecolor rgb '#a0a0a0' title 'each seed', $means using " + mean +
-           ":1:" + deviation +
-           " with xerrorbars pointtype 7 pointsize 1.2 linewidth 1.5 linecolor rgb '#0072b2' title 'ours'\n";
-  };
-  draw(
-      results_.folder(), "test", "1200,480", runs + end + means + end + published + end,
-      "set multiplot layout 1,3 margins .15,.98,.2,.8 spacing .03 title " + title("test accuracy, %") +
-          "\nset yrange [" + std::to_string(place) + ".6:0.4]\nset ytics (" + names +
-          ")\nset grid x\nset offsets graph .05, graph .05, 0, 0\nset key bottom left at screen .15, .03 horizontal\n" +
-          panel("all images", 1) + "set format y ''\nunset key\n" + panel("digits", 2) + panel("squares", 3) +
-          "unset multiplot\nset format y\n");
+  draw(results_.folder(), "test", "1200,480", definitions("test accuracy, %") + rows + "EOD\n" + seeds + "EOD\n", R"(
+set multiplot layout 1,3 margins .17,.98,.18,.8 spacing .03 title title
+set grid
+set xrange [0<*:*<101]
+stats $rows using 0 nooutput
+set yrange [STATS_records - .4 : -.6]
+set key at screen .5, .05 center horizontal maxrows 1
+set style line 1 pointtype 6 pointsize 1.2 linewidth 1.5 linecolor rgb '#d55e00'
+set style line 2 pointtype 7 pointsize .45 linecolor rgb '#a0a0a0'
+set style line 3 pointtype 7 pointsize 1.2 linewidth 1.5 linecolor rgb '#0072b2'
+set title 'all images'
+plot $rows using 2:($0 - .2):3 with xerrorbars linestyle 1 title 'published, with deviation', \
+     $seeds using 2:1 with points linestyle 2 title 'each seed', \
+     $rows using 4:0:5:ytic(1) with xerrorbars linestyle 3 title 'ours, with deviation'
+set ytics 1 format ''
+unset key
+set title 'digits'
+plot $seeds using 3:1 with points linestyle 2, $rows using 6:0:7 with xerrorbars linestyle 3
+set title 'squares'
+plot $seeds using 4:1 with points linestyle 2, $rows using 8:0:9 with xerrorbars linestyle 3
+unset multiplot
+)");
 }
 
 void Report::draw_curves() const {
-  constexpr std::array<const char*, kRows.size()> kColours{"#000000", "#0072b2", "#56b4e9", "#009e73",
-                                                           "#f0e442", "#e69f00", "#d55e00", "#cc79a7"};
-  const bool few = results_.settings()["epochs"].get<Index>() <= 10;
-  std::string blocks;
-  const auto panel = [&](const char* what) {
-    std::string bands, lines;
-    for (std::size_t r = 0; r < kRows.size(); ++r) {
-      const std::string points = curve(kRows[r].name, (std::string(what) + "_curve").c_str()),
-                        block = "$" + std::string(what) + "_" + std::string(kRows[r].name),
-                        colour = std::string(" linecolor rgb '") + kColours[r] + "'";
-      if (points.empty()) continue;
-      blocks += block + " << EOD\n" + points + "EOD\n";
-      bands +=
-          block + " using 1:3:4 with filledcurves fillstyle transparent solid .15 noborder" + colour + " notitle, ";
-      lines += std::string(lines.empty() ? "" : ", ") + block + " using 1:2 with " + (few ? "linespoints" : "lines") +
-               " linewidth 2" + colour + " title " + for_gnuplot(std::string(kRows[r].title));
-    }
-    return std::string("set title '") + what + "'\nplot " + bands + lines + "\n";
-  };
-  const std::string digits = panel("digits"), squares = panel("squares");
-  draw(results_.folder(), "curves", "1200,520", blocks,
-       "set multiplot layout 1,2 margins .06,.8,.12,.82 spacing .06 title " +
-           title("validation accuracy by epoch, %; bands: one deviation over seeds") +
-           "\nset xlabel 'epoch'\nset grid\n" + (few ? "set xtics 1\n" : "") + "unset key\n" + digits +
-           "set key outside right center\n" + squares + "unset multiplot\n");
+  std::string blocks = "$curves << EOD\n";
+  int rows = 0;
+  for (const Row& row : kRows) {
+    const std::string lines = curve(row.name);
+    if (lines.empty()) continue;
+    blocks += '"' + std::string(row.title) + "\"\n" + lines + "\n\n";
+    ++rows;
+  }
+  draw(results_.folder(), "curves", "1200,520",
+       definitions("validation accuracy by epoch, %; bands: one deviation over seeds") + blocks +
+           "EOD\nrows = " + std::to_string(rows) + "\n",
+       R"(
+set multiplot layout 1,2 margins .06,.77,.12,.82 spacing .05 title title
+colours = '#000000 #0072b2 #56b4e9 #009e73 #f0e442 #e69f00 #d55e00 #cc79a7'
+set grid
+set xlabel 'epoch'
+set yrange [0<*:*<101]
+set style fill transparent solid .1 noborder
+set style data lines
+if (epochs <= 10) { set xtics 1; set style data linespoints }
+unset key
+set title 'digits'
+plot for [row = 1 : rows] $curves index row - 1 using 1:3:4 with filledcurves linecolor rgb word(colours, row), \
+     for [row = 1 : rows] $curves index row - 1 using 1:2 linewidth 2 linecolor rgb word(colours, row)
+set key at screen .99, .5 right center
+set title 'squares'
+plot for [row = 1 : rows] $curves index row - 1 using 1:6:7 with filledcurves linecolor rgb word(colours, row) notitle, \
+     for [row = 1 : rows] $curves index row - 1 using 1:5 linewidth 2 linecolor rgb word(colours, row) title columnheader(1)
+unset multiplot
+)");
 }
 
-std::string Report::curve(std::string_view row, const char* measure) const {
-  std::vector<std::vector<double>> curves;
+std::string Report::curve(std::string_view row) const {
+  std::vector<nlohmann::json> runs;
   for (const auto& run : results_.runs())
-    if (run.at("row") == row) curves.push_back(run.at(measure).get<std::vector<double>>());
+    if (run.at("row") == row) runs.push_back(run);
   std::string lines;
-  for (std::size_t epoch = 0; !curves.empty() && epoch < curves[0].size(); ++epoch) {
-    std::vector<double> seeds;
-    for (const auto& one : curves) seeds.push_back(one.at(epoch));
-    const Summary summary(seeds);
-    lines += std::to_string(epoch + 1) + percent(" %.4f", summary.mean) +
-             percent(" %.4f", summary.mean - summary.deviation) + percent(" %.4f\n", summary.mean + summary.deviation);
+  for (std::size_t epoch = 0; !runs.empty() && epoch < runs[0].at("digits_curve").size(); ++epoch) {
+    lines += std::to_string(epoch + 1);
+    for (const char* measure : {"digits_curve", "squares_curve"}) {
+      std::vector<double> seeds;
+      for (const auto& run : runs) seeds.push_back(run.at(measure).at(epoch));
+      const Summary summary(seeds);
+      lines += percent(" %.4f", summary.mean) + percent(" %.4f", summary.mean - summary.deviation) +
+               percent(" %.4f", summary.mean + summary.deviation);
+    }
+    lines += "\n";
   }
   return lines;
 }

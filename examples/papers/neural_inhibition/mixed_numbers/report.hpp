@@ -32,14 +32,15 @@ class Report {
   /// Each row against MoE, and global against GLU: a list in Markdown; empty below two seeds.
   [[nodiscard]] std::string comparisons() const;
   [[nodiscard]] std::string table() const;
-  /// The first line of a picture.
-  [[nodiscard]] std::string title(const std::string& what) const;
+  /// What both pictures' scripts use: a title, and the number of epochs.
+  [[nodiscard]] std::string definitions(const std::string& what) const;
   /// test: accuracies of all images, digits and squares, each seed, means with deviations, the published values.
   void draw_test() const;
   /// curves: validation accuracy of digits and of squares by epoch, means with bands of one deviation over seeds.
   void draw_curves() const;
-  /// "epoch mean low high" lines of a row's curve over its seeds; empty where it has no runs.
-  [[nodiscard]] std::string curve(std::string_view row, const char* measure) const;
+  /// Lines of a row's epochs, mean, mean − deviation and mean + deviation of digits, then of squares; empty where it
+  /// has no runs.
+  [[nodiscard]] std::string curve(std::string_view row) const;
 
   papers::Results results_;
 };
