@@ -203,6 +203,13 @@ TEST_CASE("mixes and inhibitions refuse options that cannot work when they are m
   check_error<ConfigError>([&] { made.template operator()<ExpertChoice<4>>({}); }, too_many);
   check_error<ConfigError>([&] { made.template operator()<ScheduledTopM>({.first = 1, .last = 4}); },
                            {"last between first and K = 3", "got 4"});
+  constexpr Index kTooLong = (Index{1} << 24) + 1;  // a float does not count so far
+  check_error<ConfigError>([&] { made.template operator()<ScheduledTopM>({.growth_steps = kTooLong}); },
+                           {"growth_steps from 0 to 16777216", "got 16777217"});
+  PosttextInhibition::Config late;
+  late.start_after = kTooLong;
+  check_error<ConfigError>([&] { PosttextInhibition::Module<float>(late, {4, 4, 4, 4}); }, {"start_after from 0"});
+  PosttextInhibition::Module<double>(late, {4, 4, 4, 4});
   made.template operator()<TopM<3>>({});
   made.template operator()<Dense>({});
   check_error<ConfigError>([&] { made.template operator()<NoisyTopK<3>>({.load_weight = 1}); }, {"M < K = 3"});

@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <set>
 #include <string>
@@ -59,6 +60,10 @@ struct StateForm {
     return "[" + out + "]";
   }
 };
+
+/// The largest count that a state of T tells from the next one: 2²⁴ in float.
+template <class T>
+inline constexpr Index kMostCounted = Index{1} << std::numeric_limits<T>::digits;
 
 /// What Parameters keeps for a Buffer.
 template <class T>

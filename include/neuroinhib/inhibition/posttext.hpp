@@ -53,7 +53,9 @@ struct Posttext {
       require_option("post-text inhibition", "average_decay", config.average_decay,
                      config.average_decay >= 0 && config.average_decay < 1, "in [0, 1)",
                      "0.99 averages over about a hundred iterations");
-      require_option("post-text inhibition", "start_after", config.start_after, config.start_after >= 0, "≥ 0",
+      require_option("post-text inhibition", "start_after", config.start_after,
+                     config.start_after >= 0 && config.start_after <= kMostCounted<T>,
+                     "from 0 to " + std::to_string(kMostCounted<T>),
                      "0 lets the term act as soon as there is a memory");
       for (const PosttextSource& source : config.sources) {
         if (std::any_of(sources_.begin(), sources_.end(), [&](const Source& s) { return s.name == source.name; }))
