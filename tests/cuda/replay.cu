@@ -207,6 +207,8 @@ TEST_CASE("calls that need the host are refused within a captured step by name")
 TEST_CASE("the first step, which finds no memory, cannot be captured, and stays the first") {
   Training training, untouched;
   untouched.steps(2);
+  check_error<CudaError>([&] { (void)training.captured(); }, {"take no more memory"});
+  (void)training.cuda.tensor({1}, false);
   check_error<ConfigError>([&] { (void)training.captured(); }, {"capture", "settled"});
   CHECK(training.parameters.states()[0].shape.size() == 0);
   training.steps(2);
