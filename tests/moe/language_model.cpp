@@ -96,6 +96,27 @@ TEST_CASE("gradients of whole language models") {
   });
 }
 
+TEST_CASE("training steps of language models have the same bits on 1, 2, 3 and 7 threads") {
+  for_each_model([]<class M>(const std::string& name, const typename M::Config& config) {
+    INFO(name);
+    const auto trained = [&](int threads) {
+      M model(config);
+      Parameters<double> parameters(model, 3);
+      Adam<double> adam(parameters, {.learning_rate = 1e-2});
+      Cpu<double> cpu({.threads = threads, .seed = 4, .least_work = 1});
+      for (std::uint64_t step = 0; step < 3; ++step) {
+        const auto ids = words(5 * kLength, step), labels = words(5 * kLength, step + 9);
+        Recording ex(cpu);
+        ex.backward(model.loss(ex, view(ids), view(labels), {.length = kLength}).total);
+        adam.step(cpu, parameters);
+      }
+      return std::vector<double>(parameters.values().begin(), parameters.values().end());
+    };
+    const auto expected = trained(1);
+    for (const int threads : {2, 3, 7}) CHECK_MESSAGE(trained(threads) == expected, threads, " threads");
+  });
+}
+
 TEST_CASE("decoding token by token, or in pieces, gives what the full pass gives") {
   for_each_model([]<class M>(const std::string& name, const typename M::Config& config) {
     INFO(name);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -27,12 +26,14 @@ namespace detail {
 /// Calls visit(line) for the lines of a small file; for none where it cannot be read.
 template <class Visit>
 void for_each_line(const std::string& path, const Visit& visit) {
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "r"));
+  const struct File {
+    std::FILE* handle;
+    ~File() {
+      if (handle != nullptr) std::fclose(handle);
+    }
+  } file{std::fopen(path.c_str(), "r")};
   char line[4096];
-  while (file && std::fgets(line, sizeof line, file.get()) != nullptr) {
+  while (file.handle != nullptr && std::fgets(line, sizeof line, file.handle) != nullptr) {
     std::string_view text(line);
     while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
     visit(std::string(text));

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <deque>
 #include <limits>
-#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -180,10 +179,16 @@ class Parameters {
     require_distinct_names();
     values_.assign_zeros(size_);
     gradients_.assign_zeros(size_);
-    written_ = std::make_unique<bool[]>(found.size());
+    written_.resize(found.size());
     for (std::size_t i = 0; i < found.size(); ++i) bind(*found[i], entries_[i], written_[i], seed);
     for (std::size_t i = 0; i < buffers.size(); ++i) bind(*buffers[i], states_[i], seed);
   }
+
+  Parameters(const Parameters&) = delete;
+  Parameters& operator=(const Parameters&) = delete;
+  Parameters(Parameters&&) = default;
+  Parameters& operator=(Parameters&&) = default;
+  ~Parameters() = default;
 
   /// Elements of the flat buffers, padding between tensors (always zero) included.
   [[nodiscard]] Index size() const { return size_; }
@@ -297,7 +302,7 @@ class Parameters {
   std::deque<ModuleState<T>> states_;  ///< a deque: its elements stay where they are
   Index size_ = 0;
   Storage<T> values_, gradients_;
-  std::unique_ptr<bool[]> written_;
+  std::deque<bool> written_;  // which keeps addresses
 };
 
 }  // namespace neuroinhib
