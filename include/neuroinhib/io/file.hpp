@@ -61,7 +61,7 @@ class HeldFile {
 /// the last commit stays. A part that a killed writer left is removed by the next writer of that file.
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::filesystem::path& path) : path_(path) {
+  explicit AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
     do {
       part_.close();
       make_part();
