@@ -8,12 +8,12 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
-#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <neuroinhib/backend/cuda_graph.cuh>
 #include <neuroinhib/backend/cuda_kernels.cuh>
 #include <neuroinhib/backend/cuda_memory.cuh>
 #include <neuroinhib/backend/executor.hpp>
@@ -44,49 +44,6 @@ struct CudaOptions {
   /// Of the products that routing decides by: scores, and the logits and sums of mutual-inform routing. bf16 stands for
   /// tf32 here.
   Precision routing = Precision::strict;
-};
-
-template <class T>
-class Cuda;
-
-/// A training step, or several, captured once and launched as a whole. Made by Cuda::capture, for that backend. What it
-/// uses (parameters, optimizers, memories, data) must stay where it is; a replay is refused where it has not.
-class CudaGraph {
- public:
-  [[nodiscard]] explicit operator bool() const { return graph_ != nullptr; }
-
- private:
-  template <class T>
-  friend class Cuda;
-
-  struct Destroy {
-    void operator()(cudaGraphExec_t graph) const {
-      const detail::DriverLock lock(detail::driver());
-      (void)cudaGraphExecDestroy(graph);
-    }
-  };
-  /// Device memory that the step uses: an address, and the allocation that it lay in.
-  struct Memory {
-    std::uintptr_t address;
-    std::uint64_t allocation;
-  };
-  /// A buffer that steps leave to each other has the shape that it had.
-  struct Kept {
-    const Shape* now;
-    Shape then;
-  };
-  /// A gradient's flag, as the step finds it and as it leaves it.
-  struct Flag {
-    bool* flag;
-    bool before, after;
-  };
-
-  std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, Destroy> graph_;
-  const void* backend_ = nullptr;
-  std::uint64_t steps_ = 0;
-  std::vector<Memory> memory_;
-  std::vector<Kept> kept_;
-  std::vector<Flag> flags_;
 };
 
 /// An NVIDIA GPU, computing in T (float or double). As an executor it is inference, like Cpu; everything runs in the
