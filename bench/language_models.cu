@@ -31,7 +31,8 @@ struct DeviceText {
 };
 
 template <class M>
-void time_steps(const char* name, const DeviceText& text, const typename M::Config& config, const CudaOptions& options) {
+void time_steps(const char* name, const DeviceText& text, const typename M::Config& config,
+                const CudaOptions& options) {
   constexpr int kSteps = 10;
   M model(config);
   Cuda<float> cuda(options);
@@ -83,7 +84,8 @@ Pass time_pass(const char* name, const DeviceText& text, const typename M::Confi
 }
 
 template <class Base>
-void time_passes(const std::string& name, const DeviceText& text, Index blocks, Index width, const CudaOptions& options) {
+void time_passes(const std::string& name, const DeviceText& text, Index blocks, Index width,
+                 const CudaOptions& options) {
   const auto pass = [&]<class Router>(const std::string& kind, const Pass* against) {
     using M = Model<Router, NoInhibition, 2>;
     return time_pass<M>((name + kind).c_str(), text, second_paper<M>(text.text, blocks, width), options, against);

@@ -89,8 +89,7 @@ int main(int argc, char** argv) {
   if (rows.empty())
     for (const Row& row : kRows) rows.emplace_back(row.name);
 
-  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION,
-              Cuda<float>(options.cuda).describe().c_str());
+  std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>(options.cuda).describe().c_str());
   for (const std::string& row : rows) {
     const auto use = [&](auto& network) { return time_steps(network, options); };
     const Timing t = recipe == "paper" ? with_network<PaperRecipe, float>(row, Sizes{}, use)

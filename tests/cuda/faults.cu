@@ -184,7 +184,8 @@ TEST_CASE("parameters and tensors in memory that a backend cannot read are refus
   Values<float> y({2, 4}, 1);
   const std::string gpu = "memory of GPU 0";
   check_error<ConfigError>([&] { (void)on_host(cuda, x.constant()); }, {"linear", "tensors in " + gpu, "host memory"});
-  check_error<ConfigError>([&] { (void)on_device(cuda, y.constant()); }, {"linear", "tensors in " + gpu, "host memory"});
+  check_error<ConfigError>([&] { (void)on_device(cuda, y.constant()); },
+                           {"linear", "tensors in " + gpu, "host memory"});
   check_error<ConfigError>([&] { (void)on_device(cpu, y.constant()); }, {"linear", "tensors in host memory", gpu});
   Adam<float> adam_of_host(host, {}), adam_of_device(device, {});
   check_error<ConfigError>([&] { adam_of_host.step(cuda, host); }, {"Adam", "parameters in " + gpu, "host memory"});

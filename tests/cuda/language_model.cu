@@ -102,8 +102,8 @@ TEST_CASE("decoding on the GPU gives what its full pass gives") {
   const Parameters<double> parameters(model, 4, cuda.space());
   const auto ids = words(10, kLength);
   cuda.begin_step();
-  const auto full =
-      numbers(cuda, View<double>(model.logits(cuda, model.forward(cuda, on_device(cuda, ids), {.length = kLength}).hidden)));
+  const auto full = numbers(
+      cuda, View<double>(model.logits(cuda, model.forward(cuda, on_device(cuda, ids), {.length = kLength}).hidden)));
   auto cache = model.make_cache(1, 40, cuda.space());
   Numbers decoded;
   for (Index i = 0; i < kLength; ++i) {

@@ -36,9 +36,7 @@ void forward(Cuda<T>& cuda, const Activate<T>& op) {
   const Activation kind = op.kind;
   activate_all(
       cuda, op.x.size(),
-      [=] __device__(Index i) {
-        return ActivationNumbers<T>{x[i], other != nullptr ? other[i] : T{1}, T{0}, T{0}};
-      },
+      [=] __device__(Index i) { return ActivationNumbers<T>{x[i], other != nullptr ? other[i] : T{1}, T{0}, T{0}}; },
       [=] __device__(Index i, const ActivationNumbers<T>& n) { y[i] = activation_of(kind, n.x) * n.other; });
 }
 

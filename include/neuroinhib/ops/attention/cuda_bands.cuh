@@ -115,7 +115,8 @@ struct BandRow {
 template <class T>
 void multiply_band(Cuda<T>& cuda, const Stream<T>& s, const Band& band, T* products) {
   multiply_each<T>(cuda, band.count, false, true, band.queries(), band.keys, s.key_width, queries_of(s, band, s.q),
-                   keys_of(s, band, s.k), {products, band.stride, band.queries() * band.stride}, false, is_exact(cuda, s));
+                   keys_of(s, band, s.k), {products, band.stride, band.queries() * band.stride}, false,
+                   is_exact(cuda, s));
 }
 
 /// Products into exp(S − largest), with what the rows are summed up in.

@@ -113,9 +113,7 @@ void bias_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const GradientSlo
   const int* offsets = op.plan.offsets.data;
   cuda.sum_ranges(
       op.plan.experts, out,
-      [=] __device__(Index expert) {
-        return detail::RowRange{offsets[expert], offsets[expert + 1]};
-      },
+      [=] __device__(Index expert) { return detail::RowRange{offsets[expert], offsets[expert + 1]}; },
       [=] __device__(Index r, Index c) { return dy[r * out + c]; },
       [=] __device__(Index expert, Index c, T sum) { db.put(expert * out + c, sum); });
 }

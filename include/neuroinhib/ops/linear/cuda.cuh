@@ -6,8 +6,8 @@
 
 namespace neuroinhib::ops {
 
-/// C [m, n] (+)= op(A) op(B), all row-major, through cuBLAS: a transposed factor is stored [k, m], or [n, k]. `exact`: in
-/// float throughout, whatever the backend's precision.
+/// C [m, n] (+)= op(A) op(B), all row-major, through cuBLAS: a transposed factor is stored [k, m], or [n, k]. `exact`:
+/// in float throughout, whatever the backend's precision.
 template <class T, class Factor>
 void blas_product(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, Index n, Index k,
                   const product::Rows<Factor>& a, const product::Rows<Factor>& b, T* c, bool add, bool exact = false) {

@@ -109,7 +109,7 @@ struct Plan {
   static constexpr int kM = M, kN = N, kK = K, kStages = Stages, kVector = Vector;
   static constexpr int kWarpsN = N / Math::kWarpN, kThreads = M / Math::kWarpM * kWarpsN * 32;
   template <class A, class B>
-  static constexpr Layout kLayout = Math::layout(A::kDepthInner&& B::kDepthInner, Vector);
+  static constexpr Layout kLayout = Math::layout(A::kDepthInner && B::kDepthInner, Vector);
   template <class A, class B>
   using PanelA = Panel<T, A::kDepthInner, M, K, kThreads, Vector, kLayout<A, B>>;
   template <class A, class B>
@@ -117,8 +117,8 @@ struct Plan {
   static constexpr int kResultStride = N + 8;
   /// The panels, which make room for the results.
   template <class Sum, class A, class B>
-  static constexpr std::size_t kSharedBytes = std::max(sizeof(T) * Stages * (PanelA<A, B>::kSize + PanelB<A, B>::kSize),
-                                                       sizeof(Sum) * M * kResultStride);
+  static constexpr std::size_t kSharedBytes =
+      std::max(sizeof(T) * Stages * (PanelA<A, B>::kSize + PanelB<A, B>::kSize), sizeof(Sum) * M * kResultStride);
 };
 
 /// Where the parts of a sum that is split go: [split][group][m][n]; null where it is not.

@@ -125,9 +125,7 @@ struct Tf32 : WarpSums<WarpM, WarpN> {
       multiply_fragments(fa[1], fb[1]);
     }
   }
-  __device__ static float4 read_four(const float* numbers) {
-    return *reinterpret_cast<const float4*>(numbers);
-  }
+  __device__ static float4 read_four(const float* numbers) { return *reinterpret_cast<const float4*>(numbers); }
   __device__ void multiply_fragments(const std::uint32_t (&a)[kM][4], const std::uint32_t (&b)[kN][2]) {
 #pragma unroll
     for (int i = 0; i < kM; ++i)
