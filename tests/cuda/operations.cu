@@ -87,15 +87,20 @@ TEST_CASE("pools after products in tf32 choose as the CPU's do, on whole numbers
 }
 
 TEST_CASE("no operation reads device memory that it has not written: old content changes nothing") {
-  for_each_operation([](const std::string& name, const std::vector<Drawn>& inputs, const auto& f) {
+  Cuda<double> cuda;
+  const auto fill_arena = [&](int byte) {
+    constexpr std::size_t kChunk = std::size_t{1} << 16, kChunks = 512;
+    cuda.begin_step();
+    const ArenaScope scope(cuda.device_arena());
+    for (std::size_t i = 0; i < kChunks; ++i)
+      require_cuda(cudaMemset(cuda.device_arena().allocate(kChunk), byte, kChunk), "test");
+    require_cuda(cudaDeviceSynchronize(), "test");
+  };
+  for_each_operation([&](const std::string& name, const std::vector<Drawn>& inputs, const auto& f) {
     const auto values = draw<double>(inputs, 1);
     const auto filled = [&](int byte) {
-      constexpr std::size_t kBytes = std::size_t{1} << 26;
-      Cuda<double> cuda({.seed = 3});
-      {
-        const ArenaScope scope(cuda.device_arena());
-        require_cuda(cudaMemset(cuda.device_arena().allocate(kBytes), byte, kBytes), "test");
-      }
+      fill_arena(byte);
+      cuda.random() = {3, 0};
       return outcome(cuda, values, [&](auto& ex, const auto& in) {
         auto copies = in;  // whose gradients lie in that memory
         for (auto& copy : copies) copy = scale(ex, copy, 1);
@@ -104,4 +109,21 @@ TEST_CASE("no operation reads device memory that it has not written: old content
     };
     CHECK_MESSAGE(filled(0xff) == filled(0), name);
   });
+}
+
+TEST_CASE("scores that are not numbers rank first, as on the CPU") {
+  const std::vector<double> scores{1, NAN, 3, -INFINITY, NAN, 2, NAN, 0, 0, 1, 2, NAN};
+  const auto chosen = [&](auto& backend) {
+    using B = std::remove_reference_t<decltype(backend)>;
+    Kept<B> kept({3, 4}, scores);
+    Numbers all = numbers(backend, top_m(backend, kept.constant(), 3).expert);
+    const Numbers taken = numbers(backend, expert_choice(backend, kept.constant(), 2, 3, 1).expert);
+    all.insert(all.end(), taken.begin(), taken.end());
+    const Numbers winners = numbers(backend, lowest_head(backend, kept.constant().reshaped({1, 12})));
+    all.insert(all.end(), winners.begin(), winners.end());
+    return all;
+  };
+  Cuda<float> cuda;
+  Cpu<float> cpu;
+  CHECK(chosen(cuda) == chosen(cpu));
 }

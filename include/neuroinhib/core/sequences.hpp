@@ -16,7 +16,7 @@ struct Sequences {
   Index length = 0;  ///< tokens of a sequence, those in a cache included
   Mask mask = Mask::causal;
   /// [rows] number of each token's document: a token sees its own document only. Below zero is padding, which only sees
-  /// itself. None: a sequence is one document.
+  /// itself and counts in no loss, load or pool. None: a sequence is one document.
   View<const int> document{};
   Index past = 0;
 

@@ -120,7 +120,7 @@ class MoeLayer {
 
   /// x [tokens ≥ 1, width]; `earlier`: activations for pre-text terms, each with one row a token; `context`: what
   /// routers that look at other tokens need. Throws ShapeError, and ConfigError where the layer's parameters have no
-  /// memory yet or M > K.
+  /// memory yet.
   template <Executor Ex>
   [[nodiscard]] MoeOutput<Scalar> forward(Ex& ex, const Tensor<Scalar>& x, std::span<const Tensor<Scalar>> earlier = {},
                                           TokenContext<Scalar> context = {}) const {
