@@ -32,6 +32,12 @@ std::vector<Numbers> outcome(B& backend, const std::string& name, const std::vec
   return all;
 }
 
+template <Executor Ex>
+TensorOf<Ex> square(Ex& ex, const TensorOf<Ex>& x) {
+  using T = ScalarOf<Ex>;
+  return map(ex, [] NEUROINHIB_DEVICE(T v) { return v * v; }, [] NEUROINHIB_DEVICE(T v) { return 2 * v; }, x);
+}
+
 /// value −= rate · gradient.
 struct UpdateBy {
   float *value, *gradient, rate;
@@ -51,6 +57,16 @@ TEST_CASE("operations from functors equal the CPU's") {
     }
     CHECK_MESSAGE(outcome(cuda, name, shapes, f) == actual, name, ": the second run gave other bits");
   });
+}
+
+TEST_CASE("operations from functors may be lambdas") {
+  Cuda<float> cuda;
+  Kept<Cuda<float>> x({3}, {1, -2, 3});
+  Recording ex(cuda);
+  const auto y = square(ex, x.variable());
+  ex.backward(total(ex, y));
+  CHECK(numbers(cuda, View<float>(y)) == Numbers{1, 4, 9});
+  CHECK(x.gradient() == Numbers{2, -4, 6});
 }
 
 TEST_CASE("reductions of every length equal the CPU's") {

@@ -163,7 +163,7 @@ concept TensorLike = Executor<Ex> && std::convertible_to<const X&, TensorOf<Ex>>
 template <Executor Ex, class F, TensorLike<Ex>... X>
 [[nodiscard]] TensorOf<Ex> map(Ex& ex, const F& f, const X&... x) {
   static_assert(std::is_trivially_copyable_v<F>,
-                "map: a functor is a plain struct with operator() and derivative, not a lambda of host and device; "
+                "map: a functor is copied byte by byte, so its members are numbers or pointers; "
                 "see docs/write-a-policy.md");
   using T = ScalarOf<Ex>;
   const TensorOf<Ex> inputs[] = {x...};
