@@ -122,6 +122,8 @@ TEST_CASE("a step that the next one is not like cannot be captured") {
   training.step();
   CHECK_FALSE(training.cuda.settled());  // the memory was empty
   training.step();
+  CHECK_FALSE(training.cuda.settled());  // the pooled signal was kept for the first time
+  training.step();
   CHECK(training.cuda.settled());
   Training fresh;
   check_error<ConfigError>(

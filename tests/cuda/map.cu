@@ -108,7 +108,7 @@ TEST_CASE("operations from functors are captured, and replayed with the same bit
         row({1, 17}, Values<double>({1, 17}, 2).values);
     const auto w = row.variable();
     const auto step = [&] {
-      *w.gradient_written = false;
+      neuroinhib::detail::set_flag(*w.gradient_written, false);
       Recording ex(cuda);
       const auto y = map(ex, Mixed{}, x.constant(), w, row_maxima(ex, x.constant()));
       ex.backward(total(ex, multiply(ex, y, column_means(ex, y))));
