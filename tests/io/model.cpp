@@ -89,7 +89,8 @@ struct Averages {
 };
 
 std::vector<float> numbers(Index count, float value = 0.5f) {
-  return std::vector<float>(static_cast<std::size_t>(count), value);
+  std::vector<float> all(static_cast<std::size_t>(count), value);
+  return all;
 }
 
 /// A checkpoint that is refused as a checkpoint with these words, and leaves everything as it is.
@@ -180,7 +181,8 @@ TEST_CASE("another library's file: names replaced, experts stacked, its own tens
   io::load_model(folder / "theirs", parameters, options);
   CHECK(std::equal(gate.begin(), gate.end(), parameters["router.score.weight"].begin()));
   for (Index i = 0; i < 24; ++i) {
-    const auto k = static_cast<float>(i / 8);
+    const Index expert = i / 8;
+    const auto k = static_cast<float>(expert);
     CHECK(parameters["experts.gate.weight"][i] == 10 + k);
     CHECK(parameters["experts.up.weight"][i] == 20 + k);
     CHECK(parameters["experts.down.weight"][i] == 30 + k);
@@ -190,7 +192,7 @@ TEST_CASE("another library's file: names replaced, experts stacked, its own tens
   // Without the options: what is missing and what is too much, and how to say where it lies.
   const std::vector<float> before(parameters.values().begin(), parameters.values().end());
   check_error<FormatError>([&] { io::load_model(folder / "theirs", parameters); },
-                           {"without \"experts.down.weight\", \"experts.gate.weight\"", "\"mix.bias\"",
+                           {R"(without "experts.down.weight", "experts.gate.weight")", "\"mix.bias\"",
                             "and \"model.layers.0.mlp.experts.0.down_proj.weight\"", "and 3 more besides",
                             "LoadOptions::file_name", "state_dict"});
   // One expert fewer in the file, and one more.
@@ -262,7 +264,7 @@ TEST_CASE("counts are whole, finite and not negative, and squares are not negati
 
 TEST_CASE("missing and superfluous tensors of a checkpoint are listed") {
   check_refused({.without = {"mix.bias", "optimizer.first_moment"}},
-                {"a file without \"mix.bias\", \"optimizer.first_moment\"", "the optimizer it was made with"});
+                {R"(a file without "mix.bias", "optimizer.first_moment")", "the optimizer it was made with"});
   check_refused({.tensors = {{"mix.extra", {numbers(2), {2}}}}}, {"all of them, and \"mix.extra\" besides"});
   const TemporaryFolder folder;
   Model<float> model;
@@ -270,7 +272,7 @@ TEST_CASE("missing and superfluous tensors of a checkpoint are listed") {
   io::save_checkpoint(folder / "c", model.parameters, sgd, model.cpu.random(), {"config", ""});
   check_error<FormatError>(
       [&] { model.load(folder / "c"); },
-      {"without \"optimizer.first_moment\", \"optimizer.second_moment\"", "\"optimizer.velocity\""});
+      {R"(without "optimizer.first_moment", "optimizer.second_moment")", "\"optimizer.velocity\""});
 }
 
 TEST_CASE("a moving average of another width than before is refused") {
