@@ -147,7 +147,8 @@ inline void add_call_options(Options& options, Call& call, const std::string& da
                  "seconds of training between two checkpoints; 0: a checkpoint after every step");
   options.flag("--quick", quick, [&call] { call.profile = Profile::quick; });
   options.flag("--full", "the papers' lengths, which is the default", [&call] { call.profile = Profile::full; });
-  options.number("--threads", call.threads, {0, 1024}, "threads of the CPU; 0: one for each processor");
+  options.number("--threads", call.threads, {0, 1024},
+                 "threads of the CPU; 0: one for each processor that this process may use");
   options.value("--device", "NAME", "cpu, or cuda:N for the GPU of that number (default cpu)",
                 [&call](const std::string& text) {
                   constexpr std::string_view kCuda = "cuda:";

@@ -47,7 +47,7 @@ resumes() {
 interrupted() {
   start "$1" --save-seconds 86400
   await "$1/results.json"
-  sleep 0.2
+  sleep "0.$((RANDOM % 3))"
   kill "-$2" $!
   ends "$3" "interrupted and saved.*--resume"
   [ -n "$(saved "$1")" ] || fail "SIG$2 leaves no checkpoint"

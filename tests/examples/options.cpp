@@ -87,6 +87,7 @@ TEST_CASE("what cannot be meant is refused") {
   check_refused({"--rows", "moe,moe"}, {"--rows", "moe twice"});
   check_refused({"--rows", "moe,"}, {"--rows", "\"\""});
   check_error<ConfigError>([] { (void)mixed({"--rows", "all,moe"}); }, {"moe twice"});
+  check_error<ConfigError>([] { (void)mixed({"--samples", "401"}); }, {"--samples", "an even number", "got 401"});
   check_error<ConfigError>([] { (void)mixed({"--replicas", "2"}); }, {"--device cuda:0"});
   check_error<ConfigError>([] { (void)language({"--precision", "bf16"}); }, {"--device cuda:0"});
   check_error<ConfigError>([] { (void)language({"--quick", "--size", "small"}); }, {"--quick or --size"});

@@ -63,6 +63,9 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   parse_call(options, arguments);
   if (options.given("--replicas") && !s.on_cuda())
     fail<ConfigError>("--replicas", "a GPU to run them on", "the CPU", "add --device cuda:0, or leave it out");
+  if (s.samples % 2 != 0)
+    fail<ConfigError>("--samples", "an even number, since half are digits", shortest(s.samples),
+                      "give one more or one less");
   if (s.profile == Profile::quick) {
     if (!options.given("--epochs")) s.epochs = 4;
     if (!options.given("--seeds")) s.seeds = 1;
