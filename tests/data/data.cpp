@@ -237,5 +237,5 @@ TEST_CASE("pixels are scaled by the whole set's mean and deviation") {
   CHECK(std::abs(mean) < 1e-9);
   CHECK(square == doctest::Approx(1));
   data::ImageSet grey{"grey", 1, 2, {5, 5}, {0}, {0}};
-  check_error<FormatError>([&] { const data::Scaling s(grey); }, {"one single grey value"});
+  check_error<FormatError>([&] { const data::Scaling s(grey); }, {"the value 5 in all 2 pixels"});
 }
