@@ -107,7 +107,7 @@ template <class Module, class Loss>
 [[nodiscard]] GradientCheck check_gradients(Module& module, const Loss& loss,
                                             const GradientCheckOptions& options = {}) {
   Parameters<double> parameters(module, options.seed);
-  const GradientCheck result = check_gradients(parameters, loss, options);
+  GradientCheck result = check_gradients(parameters, loss, options);
   detail::for_each_leaf(module, [](const std::string&, auto& leaf) {
     if constexpr (requires { leaf.bound; })
       leaf.bound = nullptr;

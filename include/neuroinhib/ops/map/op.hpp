@@ -120,6 +120,12 @@ struct Map {
   }
 };
 
+[[noreturn]] inline void refuse_line(std::string_view where, const Shape& shape) {
+  const Shape row{1, shape.size()}, column{shape.size(), 1};
+  fail<ShapeError>(where, "a row " + row.text() + " or a column " + column.text() + " beside a matrix", shape.text(),
+                   "say which with reshaped()");
+}
+
 /// The shape of inputs that repeat each other: that of the first which is not repeated, else [rows, columns].
 /// Throws ShapeError where they do not fit.
 template <class T, std::size_t N>
@@ -135,10 +141,7 @@ template <class T, std::size_t N>
   }
   const Shape* whole = nullptr;
   for (const auto& input : inputs) {
-    const std::string size = std::to_string(input.size());
-    if (input.shape.rank() == 1 && rank > 1 && input.size() > 1)
-      fail<ShapeError>(where, "a row [1, " + size + "] or a column [" + size + ", 1] beside a matrix",
-                       input.shape.text(), "say which with reshaped()");
+    if (input.shape.rank() == 1 && rank > 1 && input.size() > 1) refuse_line(where, input.shape);
     if (input.rows() == rows && input.cols() == columns && whole == nullptr) whole = &input.shape;
   }
   for (const auto& input : inputs)

@@ -65,7 +65,7 @@ struct MapGradients {
         "map: a functor that gradients pass through has derivative(x...) beside operator()(x...); "
         "see docs/write-a-policy.md");
     const auto all = as_partials(f.derivative(x[I]...));
-    static_assert(sizeof(all.value) / sizeof(all.value[0]) == N,
+    static_assert(std::extent_v<decltype(all.value)> == N,
                   "map: derivative returns one number an input: Partials{∂f/∂x₀, ∂f/∂x₁, …}");
     return {{(x[N] * static_cast<T>(all.value[I]))...}};
   }

@@ -29,7 +29,7 @@ void backward(Cpu<T>& cpu, const Reduce<T, Op>& op) {
   const Index columns = op.x.cols(), none = op.x.size();
   if constexpr (Reduce<T, Op>::selects()) {
     const ArenaScope scope(cpu.arena());
-    Index* place = cpu.template kernel_memory<Index>(op.y.size());
+    auto* place = cpu.template kernel_memory<Index>(op.y.size());
     const auto places = [&](Index row, Index column, Index count, Index* buffer) {
       for (Index i = 0, at = row * columns + column; i < count; ++i, ++at)
         buffer[i] = selected(op.x[at], op.y[op.of_rows ? row : column + i], at, none);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include <neuroinhib/ops/map/op.hpp>
 
 namespace neuroinhib {
@@ -22,7 +24,7 @@ struct Maximum {
   static constexpr bool kSelects = true;
   template <class T>
   NEUROINHIB_DEVICE T operator()(T a, T b) const {
-    return b <= a || a != a ? a : b;
+    return a < b ? b : b <= a ? a : a + b;
   }
 };
 /// The smaller, or NaN where there is one.
@@ -31,7 +33,7 @@ struct Minimum {
   static constexpr bool kSelects = true;
   template <class T>
   NEUROINHIB_DEVICE T operator()(T a, T b) const {
-    return a <= b || a != a ? a : b;
+    return b < a ? b : a <= b ? a : a + b;
   }
 };
 
@@ -77,7 +79,7 @@ struct ReduceGradient {
 /// Element i's place where it was selected; `none` elsewhere.
 template <class T>
 NEUROINHIB_DEVICE Index selected(T x, T y, Index i, Index none) {
-  return x == y || (x != x && y != y) ? i : none;
+  return x == y || (std::isnan(x) && std::isnan(y)) ? i : none;
 }
 
 }  // namespace ops
