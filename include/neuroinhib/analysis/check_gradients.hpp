@@ -108,12 +108,10 @@ template <class Module, class Loss>
                                             const GradientCheckOptions& options = {}) {
   Parameters<double> parameters(module, options.seed);
   GradientCheck result = check_gradients(parameters, loss, options);
-  detail::for_each_leaf(module, [](const std::string&, auto& leaf) {
-    if constexpr (requires { leaf.bound; })
-      leaf.bound = nullptr;
-    else
-      leaf.tensor = Parameter<double>(leaf.tensor.shape, leaf.initializer).tensor;
-  });
+  const auto leaves = detail::leaves_of<double>(module);
+  for (const auto& [name, leaf] : leaves.parameters)
+    leaf->tensor = Parameter<double>(leaf->tensor.shape, leaf->initializer).tensor;
+  for (const auto& [name, leaf] : leaves.states) leaf->bound = nullptr;
   return result;
 }
 

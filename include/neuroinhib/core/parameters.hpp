@@ -113,33 +113,51 @@ struct AnyVisitor {
 template <class M>
 concept Visitable = requires(M& module) { module.visit(AnyVisitor{}); };
 
-/// Walks a module's tree and hands each leaf, with its dotted name, to `leaf`.
-template <class Leaf>
+/// A module's parameters and states, in the order of its visit(), with their dotted names.
+template <class T>
+struct Leaves {
+  template <class Leaf>
+  struct Named {
+    std::string name;
+    Leaf* leaf;
+  };
+  std::vector<Named<Parameter<T>>> parameters;
+  std::vector<Named<Buffer<T>>> states;
+
+  void add(const std::string& name, Parameter<T>& leaf) { parameters.push_back({name, &leaf}); }
+  void add(const std::string& name, Buffer<T>& leaf) { states.push_back({name, &leaf}); }
+};
+
+/// Walks a module's tree. Never inlined, and of one type for all modules: a kind of layer is compiled once, however many
+/// models have it.
+template <class T>
 struct LeafVisitor {
   std::string prefix;
-  Leaf& leaf;
+  Leaves<T>& leaves;
 
   template <class M>
-  void operator()(std::string_view name, M& child) const {
+  [[gnu::noinline]] void operator()(std::string_view name, M& child) const {
     const std::string full = prefix.empty() ? std::string(name) : prefix + "." + std::string(name);
     if constexpr (Visitable<M>) {
-      child.visit(LeafVisitor{full, leaf});
+      child.visit(LeafVisitor{full, leaves});
     } else if constexpr (
         requires {
           child.begin();
           child[0].visit(*this);
         } || requires { child[0].tensor; }) {
       int i = 0;
-      for (auto& element : child) LeafVisitor{full, leaf}(std::to_string(i++), element);
+      for (auto& element : child) LeafVisitor{full, leaves}(std::to_string(i++), element);
     } else {
-      leaf(full, child);
+      leaves.add(full, child);
     }
   }
 };
 
-template <class M, class Leaf>
-void for_each_leaf(M& module, Leaf leaf) {
-  module.visit(LeafVisitor<Leaf>{"", leaf});
+template <class T, class M>
+[[nodiscard]] Leaves<T> leaves_of(M& module) {
+  Leaves<T> leaves;
+  module.visit(LeafVisitor<T>{"", leaves});
+  return leaves;
 }
 
 }  // namespace detail
@@ -161,28 +179,7 @@ class Parameters {
   /// Throws ConfigError where the module gives one name twice, or one parameter under two names.
   template <class Module>
   Parameters(Module& module, std::uint64_t seed, const MemorySpace& space = kSpaceOf<HostMemory>)
-      : values_(space), gradients_(space) {
-    std::vector<Parameter<T>*> found;
-    std::vector<Buffer<T>*> buffers;
-    detail::for_each_leaf(module, [&](const std::string& name, auto& leaf) {
-      if constexpr (std::same_as<std::remove_cvref_t<decltype(leaf)>, Buffer<T>>) {
-        buffers.push_back(&leaf);
-        states_.push_back({name, Storage<T>(leaf.stays_on_host ? kSpaceOf<HostMemory> : space), {}, leaf});
-      } else {
-        found.push_back(&leaf);
-        entries_.push_back({name, {}, size_});
-        size_ += padded(leaf.tensor.size());
-      }
-    });
-    require_distinct(found);
-    require_distinct(buffers);
-    require_distinct_names();
-    values_.assign_zeros(size_);
-    gradients_.assign_zeros(size_);
-    written_.resize(found.size());
-    for (std::size_t i = 0; i < found.size(); ++i) bind(*found[i], entries_[i], written_[i], seed);
-    for (std::size_t i = 0; i < buffers.size(); ++i) bind(*buffers[i], states_[i], seed);
-  }
+      : Parameters(detail::leaves_of<T>(module), seed, space) {}
 
   Parameters(const Parameters&) = delete;
   Parameters& operator=(const Parameters&) = delete;
@@ -248,6 +245,23 @@ class Parameters {
   }
 
  private:
+  Parameters(const detail::Leaves<T>& leaves, std::uint64_t seed, const MemorySpace& space)
+      : values_(space), gradients_(space) {
+    require_distinct(leaves.parameters);
+    require_distinct(leaves.states);
+    for (const auto& [name, leaf] : leaves.parameters) {
+      entries_.push_back({name, {}, size_});
+      size_ += padded(leaf->tensor.size());
+    }
+    for (const auto& [name, leaf] : leaves.states)
+      states_.push_back({name, Storage<T>(leaf->stays_on_host ? kSpaceOf<HostMemory> : space), {}, *leaf});
+    require_distinct_names();
+    values_.assign_zeros(size_);
+    gradients_.assign_zeros(size_);
+    written_.resize(entries_.size());
+    for (std::size_t i = 0; i < entries_.size(); ++i) bind(*leaves.parameters[i].leaf, entries_[i], written_[i], seed);
+    for (std::size_t i = 0; i < states_.size(); ++i) bind(*leaves.states[i].leaf, states_[i], seed);
+  }
   static std::size_t bytes(Index count) { return static_cast<std::size_t>(count) * sizeof(T); }
   static Index padded(Index count) {
     constexpr auto kStep = static_cast<Index>(HostMemory::kAlignment / sizeof(T));
@@ -273,12 +287,13 @@ class Parameters {
     state.assign({start.data(), buffer.start});
   }
   /// Throws ConfigError where a module's visit() shows one leaf twice.
-  template <class Leaf>
-  static void require_distinct(std::vector<Leaf*> leaves) {
-    std::sort(leaves.begin(), leaves.end());
-    if (std::adjacent_find(leaves.begin(), leaves.end()) != leaves.end())
-      fail<ConfigError>("parameters", "each parameter and state once", "one that visit() shows under two names",
-                        "show it once, and use it where it is shared");
+  template <class Named>
+  static void require_distinct(const std::vector<Named>& leaves) {
+    std::set<const void*> seen;
+    for (const auto& [name, leaf] : leaves)
+      if (!seen.insert(leaf).second)
+        fail<ConfigError>("parameters", "each parameter and state once", "\"" + name + "\", shown under another name too",
+                          "show it once, and use it where it is shared");
   }
   /// Names are what files and initial values go by.
   void require_distinct_names() const {

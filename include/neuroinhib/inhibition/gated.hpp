@@ -52,7 +52,7 @@ struct Gated {
   struct Config : Terms::Config... {
     Bracket bracket = Bracket::inside;
 
-    Config() = default;
+    Config() {}  // NOLINT(modernize-use-equals-default): GCC 12 never emits a defaulted one that a member initialiser calls
     /// Any of the terms' configurations and a Bracket, each once, in any order; what is left out keeps its defaults.
     template <class... Parts>
       requires(sizeof...(Parts) > 0 && (is_part<Parts>() && ...))
