@@ -64,7 +64,8 @@ TEST_CASE("a layer with memory and random numbers has the gradients of its loss,
                .experts = 3,
                .hidden = {4},
                .router = {.hidden = 6},
-               .inhibition = {Pretext::Config{.earlier_widths = {2}}, Posttext::Config{.pooling = Pooling::mean}}});
+               .inhibition = GlobalInhibition::with(Pretext::Config{.earlier_widths = {2}},
+                                                    Posttext::Config{.pooling = Pooling::mean})});
   Parameters<double> parameters(layer, 1);
   Values<double> x({7, 5}, 2), earlier({7, 2}, 3);
   const std::vector<Tensor<double>> before{earlier.constant()};
@@ -93,13 +94,13 @@ TEST_CASE("a module that was checked without parameters has none afterwards") {
 }
 
 TEST_CASE("Global's configuration is one expression, and its terms' options have their names") {
-  const GlobalInhibition::Config config{Bracket::as_printed, Posttext::Config{.start_after = 3},
-                                        Pretext::Config{.earlier_widths = {4, 5}}};
+  const auto config = GlobalInhibition::with(Bracket::as_printed, Posttext::Config{.start_after = 3},
+                                             Pretext::Config{.earlier_widths = {4, 5}});
   CHECK(config.bracket == Bracket::as_printed);
   CHECK(config.earlier_widths == std::vector<Index>{4, 5});
   CHECK(config.start_after == 3);
   CHECK(config.sources.size() == 3);
-  CHECK(GlobalInhibition::Config{Pretext::Config{{2}}}.bracket == Bracket::inside);
+  CHECK(GlobalInhibition::with(Pretext::Config{{2}}).bracket == Bracket::inside);
 }
 
 TEST_CASE("parameters are visited one by one") {

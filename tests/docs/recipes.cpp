@@ -62,7 +62,8 @@ TEST_CASE("a router of one's own trains, with accumulated gradients, and its loa
                .experts = 4,
                .hidden = {8},
                .output = 3,
-               .inhibition = {Pretext::Config{.earlier_widths = {6}}, Posttext::Config{.pooling = Pooling::mean}}});
+               .inhibition = GlobalInhibition::with(Pretext::Config{.earlier_widths = {6}},
+                                                    Posttext::Config{.pooling = Pooling::mean})});
   Parameters<float> parameters(layer, /*seed=*/1);
   Cpu<float> cpu;
   auto all = batches();

@@ -90,7 +90,7 @@ void for_each_layer(const Visit& visit) {
   for (const Bracket bracket : {Bracket::inside, Bracket::as_printed})
     layer.template operator()<TwoLayerRouter<Relu>, GlobalInhibition>(
         "global, bracket " + std::to_string(static_cast<int>(bracket)),
-        [=](auto& c) { c.inhibition = {Pretext::Config{.earlier_widths = {3}}, bracket}; },
+        [=](auto& c) { c.inhibition = GlobalInhibition::with(Pretext::Config{.earlier_widths = {3}}, bracket); },
         {{kTokens, 3}});
 
   using R = LinearRouter;

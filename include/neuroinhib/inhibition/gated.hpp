@@ -48,26 +48,20 @@ struct Gated {
     return (0 + ... + static_cast<int>(std::same_as<Part, Parts>)) == 1;
   }
 
-  /// In one expression: {Pretext::Config{.earlier_widths = {64}}, Bracket::as_printed}.
   struct Config : Terms::Config... {
     Bracket bracket = Bracket::inside;
-
-    Config() {}  // NOLINT(modernize-use-equals-default): GCC 12 never emits a defaulted one that a member initialiser calls
-    /// Any of the terms' configurations and a Bracket, each once, in any order; what is left out keeps its defaults.
-    template <class... Parts>
-      requires(sizeof...(Parts) > 0 && (is_part<Parts>() && ...))
-    Config(Parts... parts) {  // NOLINT(google-explicit-constructor): a list of parts is a configuration
-      static_assert((occurs_once<Parts, Parts...>() && ...), "Gated::Config takes each part once");
-      (set(std::move(parts)), ...);
-    }
-
-   private:
-    void set(Bracket value) { bracket = value; }
-    template <class Part>
-    void set(Part part) {
-      static_cast<Part&>(*this) = std::move(part);
-    }
   };
+
+  /// A configuration in one expression, such as with(Pretext::Config{.earlier_widths = {64}}, Bracket::as_printed): any
+  /// of the terms' configurations and a Bracket, each once, in any order. What is left out keeps its defaults.
+  template <class... Parts>
+    requires(is_part<Parts>() && ...)
+  [[nodiscard]] static Config with(Parts... parts) {
+    static_assert((occurs_once<Parts, Parts...>() && ...), "Gated::with takes each part once");
+    Config config;
+    (set(config, std::move(parts)), ...);
+    return config;
+  }
 
   template <class T>
   class Module {
@@ -129,6 +123,13 @@ struct Gated {
     std::tuple<typename Terms::template Module<T>...> terms_;
     Bracket bracket_;
   };
+
+ private:
+  static void set(Config& config, Bracket bracket) { config.bracket = bracket; }
+  template <class Part>
+  static void set(Config& config, Part part) {
+    static_cast<Part&>(config) = std::move(part);
+  }
 };
 
 }  // namespace neuroinhib
