@@ -162,11 +162,11 @@ auto with_network(std::string_view row, const Sizes& sizes, const Use& use) {
   if (row == "random75") return moe.template operator()<RandomInhibition>({.p = .75});
   if (row == "glu") return moe.template operator()<GluInhibition>({});
   const Pretext::Config pretext{.earlier_widths = {sizes.pooled()}};
-  if (row == "pretext") return moe.template operator()<PretextInhibition>({pretext});
+  if (row == "pretext") return moe.template operator()<PretextInhibition>(PretextInhibition::with(pretext));
   if (row == "global") {
     Posttext::Config posttext;
     posttext.sources.push_back({"logits", kClasses});
-    return moe.template operator()<GlobalInhibition>({pretext, posttext});
+    return moe.template operator()<GlobalInhibition>(GlobalInhibition::with(pretext, posttext));
   }
   fail<ConfigError>("row", "baseline, moe, random25, random50, random75, glu, pretext or global", std::string(row),
                     "choose among them, or \"all\"");
