@@ -3,8 +3,7 @@
 #include <cstring>
 #include <functional>
 
-#include <neuroinhib/cuda.cuh>
-
+#include "kernels/cuda.cuh"
 #include "support.hpp"
 
 /// What the tests of both backends share: the same step on either, and its results on the host in double.

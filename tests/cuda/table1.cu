@@ -1,6 +1,6 @@
 // The eight rows of Table 1, both recipes, on the GPU against PyTorch: the same weights, one training step.
 
-#include <neuroinhib/cuda.cuh>
+#include "kernels/cuda.cuh"
 
 #include "parity/table1.hpp"
 

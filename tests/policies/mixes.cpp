@@ -291,7 +291,7 @@ TEST_CASE("a part that has no memory yet is an error, not left out") {
   CHECK(plain(cpu, x.constant()).cols() == 4);  // a part that the module does not have
 }
 
-TEST_CASE("one expert whose gate is divided by itself gives the router no gradient; Switch does") {
+TEST_CASE("one expert whose gate is divided by itself gives the router no gradient, and Switch does") {
   const std::vector<double> logits{.3, -1, 2, .4};
   const auto none = choice_of<TopM<1>>(logits), some = choice_of<Switch>(logits);
   CHECK(none.gates == std::vector<double>{1});
