@@ -8,7 +8,8 @@ endif()
 if(NEUROINHIB_NATIVE)
   target_compile_options(neuroinhib_own INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=native>)
 endif()
-# With the tests, the kernels of the CPU are compiled once for all programs (tests/kernels/list.hpp).
+# With the tests, the kernels of the CPU are compiled once for all programs (tests/kernels/list.hpp). What is left of
+# them needs little optimising, which is most of a unit's time.
 if(NEUROINHIB_BUILD_TESTS)
   set(kernels ${PROJECT_SOURCE_DIR}/tests/kernels)
   add_library(neuroinhib_kernels STATIC ${kernels}/products.cpp ${kernels}/attention.cpp ${kernels}/others.cpp)
@@ -17,7 +18,7 @@ if(NEUROINHIB_BUILD_TESTS)
   add_library(neuroinhib_own_kernels INTERFACE)
   target_link_libraries(neuroinhib_own_kernels INTERFACE neuroinhib_own neuroinhib_kernels)
   target_compile_options(neuroinhib_own_kernels INTERFACE
-    "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include ${kernels}/cpu.hpp>")
+    "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include ${kernels}/cpu.hpp ${NEUROINHIB_BESIDE_KERNELS}>")
 endif()
 if(NEUROINHIB_HAS_CUDA)
   add_library(neuroinhib_own_cuda INTERFACE)
