@@ -20,16 +20,16 @@ int main(int count, char** arguments) try {
   // Each thread has prompts of its own, of different lengths.
   std::vector<std::string> answers(4);
   std::vector<std::thread> threads;
-  for (int number = 0; number < 4; ++number)
-    threads.emplace_back([&model, &answers, number] {
+  for (int number = 0; std::string& answer : answers)
+    threads.emplace_back([&model, &answer, number = number++] {
       Cpu cpu({.threads = 1});
       const std::vector<std::vector<int>> prompts{{number, number + 1}, {number, number + 2, number + 4}};
       const auto made = generate(cpu, model, prompts, {.tokens = 4, .temperature = 0});
       for (std::size_t text = 0; text < prompts.size(); ++text) {
-        for (const int word : prompts[text]) answers[number] += std::to_string(word) + " ";
-        answers[number] += "→";
-        for (const int word : made[text]) answers[number] += " " + std::to_string(word);
-        answers[number] += text == 0 ? "   " : "\n";
+        for (const int word : prompts[text]) answer += std::to_string(word) + " ";
+        answer += "→";
+        for (const int word : made[text]) answer += " " + std::to_string(word);
+        answer += text == 0 ? "   " : "\n";
       }
     });
   for (auto& thread : threads) thread.join();

@@ -78,7 +78,7 @@ TEST_CASE("models and their parameters may move: a vector of them grows") {
 
 TEST_CASE("binding a used model again starts it anew, states included") {
   Trained fresh, used;
-  for (const std::uint64_t seed : {1, 3}) train(used.model, seed);  // the second reads what the first left
+  for (const std::uint64_t seed : {1u, 3u}) train(used.model, seed);  // the second reads what the first left
   CHECK(outputs(used.model, 2) != outputs(fresh.model, 2));
   Parameters<double> again(used.model, 7);
   CHECK(outputs(used.model, 2) == outputs(fresh.model, 2));

@@ -165,7 +165,7 @@ TEST_CASE("rows of zeros: normalised to zeros, without a gradient") {
 
 TEST_CASE("numbers that are not any win pools and heads, so that they show") {
   Cpu<float> cpu;
-  for (const std::size_t broken : {0, 1, 2}) {
+  for (const std::size_t broken : {0u, 1u, 2u}) {
     Values<float> x({3, 1}, 5);
     x.values[broken] = NAN;
     CHECK(std::isnan(batch_pool(cpu, x.constant(), Pooling::max)[0]));

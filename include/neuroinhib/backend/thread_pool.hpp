@@ -53,7 +53,8 @@ class FirstException {
 class ThreadPool {
  public:
   /// `threads`: the caller and its helpers.
-  explicit ThreadPool(int threads) : members_(threads), shares_(std::make_unique<Share[]>(members_)) {}
+  explicit ThreadPool(int threads)
+      : members_(threads), shares_(std::make_unique<Share[]>(static_cast<std::size_t>(threads))) {}
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool() {
@@ -98,6 +99,7 @@ class ThreadPool {
   static constexpr int kSpins = 4000;  // tens of microseconds: loops of one step follow one another within that
   static constexpr Index kPieces = 8;  // of a share, so that there is something to take over
 
+  [[nodiscard]] Share& share(int member) { return shares_[static_cast<std::size_t>(member)]; }
   void start_helpers() {
     while (static_cast<int>(helpers_.size()) + 1 < members_) {
       const int member = static_cast<int>(helpers_.size()) + 1;
@@ -108,17 +110,17 @@ class ThreadPool {
     team_ = team;
     piece_ = std::max<Index>(1, count / (team * kPieces));
     for (int member = 0; member < team; ++member) {
-      shares_[member].next = count * member / team;
-      shares_[member].end = count * (member + 1) / team;
+      share(member).next = count * member / team;
+      share(member).end = count * (member + 1) / team;
     }
   }
   void work(int member) {
     for (int other = 0; other < team_; ++other) {
-      Share& share = shares_[(member + other) % team_];
+      Share& source = share((member + other) % team_);
       while (true) {
-        const Index begin = share.next.fetch_add(piece_);
-        if (begin >= share.end) break;
-        for (Index i = begin, end = std::min(share.end, begin + piece_); i < end; ++i) call_(body_, i, member);
+        const Index begin = source.next.fetch_add(piece_);
+        if (begin >= source.end) break;
+        for (Index i = begin, end = std::min(source.end, begin + piece_); i < end; ++i) call_(body_, i, member);
       }
     }
   }
