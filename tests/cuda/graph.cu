@@ -86,8 +86,7 @@ TEST_CASE("captured steps give the bits of steps one by one, random numbers and 
 }
 
 TEST_CASE("training resumed from a checkpoint gives the bits of training that never stopped") {
-  const auto folder = std::filesystem::temp_directory_path() / "neuroinhib_cuda_resume";
-  std::filesystem::create_directories(folder);
+  const TemporaryFolder folder;
   const auto train = [](Training& training, int replays) {
     for (int i = 0; i < 3; ++i) training.step();
     const CudaGraph graph = training.cuda.capture([&] { training.step(); }, 2);
@@ -103,7 +102,6 @@ TEST_CASE("training resumed from a checkpoint gives the bits of training that ne
   train(resumed, 1);
   CHECK(resumed.values() == whole.values());
   CHECK(resumed.adam.state().steps == whole.adam.state().steps);
-  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("a replay takes the learning rate it is given") {
