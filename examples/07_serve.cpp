@@ -20,8 +20,8 @@ int main(int count, char** arguments) try {
   // Each thread has prompts of its own, of different lengths.
   std::vector<std::string> answers(4);
   std::vector<std::thread> threads;
-  for (int number = 0; std::string& answer : answers)
-    threads.emplace_back([&model, &answer, number = number++] {
+  for (int number = 0; number < 4; ++number)
+    threads.emplace_back([&model, &answer = answers[number], number] {
       Cpu cpu({.threads = 1});
       const std::vector<std::vector<int>> prompts{{number, number + 1}, {number, number + 2, number + 4}};
       const auto made = generate(cpu, model, prompts, {.tokens = 4, .temperature = 0});

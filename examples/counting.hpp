@@ -12,12 +12,11 @@ using namespace neuroinhib;
 using Layer = MoeLayer<SimilarityInform<LinearRouter>, GluInhibition, TopM<2>, Mlp<Relu>>;
 using Model = LanguageModel<Layer>;
 
-inline const Model::Config kConfig{
-    .vocabulary = 12,
-    .positions = 16,
-    .blocks = 1,
-    .block = {.width = 32, .heads = 4},
-    .moe = {.width = 32, .experts = 4, .hidden = {32}, .router = {.temperature = 8}}};
+inline const Model::Config kConfig{.vocabulary = 12,
+                                   .positions = 16,
+                                   .blocks = 1,
+                                   .block = {.width = 32, .heads = 4},
+                                   .moe = {.width = 32, .experts = 4, .hidden = {32}, .router = {.temperature = 8}}};
 
 /// Sentences of eight words, one after another, and after each word the one that follows.
 struct Sentences {

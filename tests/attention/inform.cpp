@@ -88,7 +88,7 @@ bool future_leaks(const auto& adjust, Mask mask = Mask::causal) {
 template <class Router>
 void check_held_weights() {
   using L = Informed<Router>;
-  L flowing(config_with<L>([](auto&) {})), held(config_with<L>([](auto&c) { c.router.through_weights = false; }));
+  L flowing(config_with<L>([](auto&) {})), held(config_with<L>([](auto& c) { c.router.through_weights = false; }));
   std::vector<std::vector<double>> inputs, routers;
   for (L* layer : {&flowing, &held}) {
     Parameters<double> parameters(*layer, 3);

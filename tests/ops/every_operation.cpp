@@ -34,8 +34,8 @@ std::set<std::string> names_of_all() {
   return names;
 }
 
-/// The bits of y and of the inputs' gradients. `shift`: how many elements behind a vector register's boundary the inputs
-/// and their gradients lie.
+/// The bits of y and of the inputs' gradients. `shift`: how many elements behind a vector register's boundary the
+/// inputs and their gradients lie.
 std::vector<std::vector<std::uint32_t>> bits_of(NotingCpu& cpu, const std::vector<Drawn>& inputs, const auto& f,
                                                 std::size_t shift = 0) {
   std::vector<std::vector<std::uint32_t>> all;
@@ -44,7 +44,9 @@ std::vector<std::vector<std::uint32_t>> bits_of(NotingCpu& cpu, const std::vecto
   };
   auto values = draw<float>(inputs, 1);
   Arena<HostMemory> arena;  // whose memory begins at boundaries
-  const auto shifted = [&](std::size_t count) { return arena.allocate<float>(static_cast<Index>(count + shift)) + shift; };
+  const auto shifted = [&](std::size_t count) {
+    return arena.allocate<float>(static_cast<Index>(count + shift)) + shift;
+  };
   std::vector<Tensor<float>> variables;
   for (auto& v : values) {
     Tensor<float>& x = variables.emplace_back(v.variable());
@@ -95,7 +97,8 @@ TEST_CASE("an operation's bits do not depend on where its inputs lie") {
     INFO(name);
     NotingCpu cpu({.threads = 1});
     const auto expected = bits_of(cpu, inputs, f);
-    for (const std::size_t shift : {1, 3, 8}) CHECK_MESSAGE(bits_of(cpu, inputs, f, shift) == expected, "shift ", shift);
+    for (const std::size_t shift : {1, 3, 8})
+      CHECK_MESSAGE(bits_of(cpu, inputs, f, shift) == expected, "shift ", shift);
   };
   for_each_operation(check);
   for_each_large_operation(check);

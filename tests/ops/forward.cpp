@@ -170,11 +170,8 @@ TEST_CASE("operations refuse shapes that do not fit, naming both sides") {
   check_error<ConfigError>([&] { (void)max_pool2d(cpu, images.constant(), {2, 0}); }, {"stride ≥ 1", "got 0"});
   check_error<ShapeError>([&] { (void)cross_entropy(cpu, x.constant(), {labels.data(), {3}}); }, {"4 labels", "[3]"});
   labels = {0, 1, 9, 2};
-  check_error<ConfigError>(
-      [&] {
-        (void)cross_entropy(cpu, x.constant(), {labels.data(), {4}});
-      },
-      {"0 to 5", "9 in row 2"});
+  check_error<ConfigError>([&] { (void)cross_entropy(cpu, x.constant(), {labels.data(), {4}}); },
+                           {"0 to 5", "9 in row 2"});
   check_error<ShapeError>([&] { (void)sum(cpu, {x.constant(), w.constant()}); }, {"[4, 6]", "[3, 5]"});
   check_error<ConfigError>([&] { (void)layer_norm(cpu, x.constant(), Values<float>({6}, 1).constant()); },
                            {"both weight and bias"});

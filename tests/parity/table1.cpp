@@ -48,6 +48,7 @@ TEST_CASE_TEMPLATE("training steps of Table 1 have the same bits on 1, 2, 3 and 
   for (const Row& row : kRows) {
     CAPTURE(row.name);
     const auto expected = trained<Recipe>(row.name, 1);
-    for (const int threads : {2, 3, 7}) CHECK_MESSAGE(trained<Recipe>(row.name, threads) == expected, threads, " threads");
+    for (const int threads : {2, 3, 7})
+      CHECK_MESSAGE(trained<Recipe>(row.name, threads) == expected, threads, " threads");
   }
 }

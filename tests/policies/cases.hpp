@@ -64,7 +64,7 @@ TokenContext<ScalarOf<Ex>> context_of(Ex& ex, const TensorOf<Ex>& x, const Seque
 template <class T, class Visit>
 void for_each_layer(const Visit& visit) {
   const auto layer = [&]<class R, class I, class M = TopM<2>, class E = Mlp<Tanh>>(
-      const std::string& name, const auto& adjust, const std::vector<Shape>& earlier = {}) {
+                         const std::string& name, const auto& adjust, const std::vector<Shape>& earlier = {}) {
     using L = Layer<R, I, M, E, T>;
     typename L::Config config;
     config.router = typename R::Config{};
@@ -78,11 +78,9 @@ void for_each_layer(const Visit& visit) {
   layer.template operator()<TwoLayerRouter<Tanh>, RandomInhibition>("random inhibition", plain);
   layer.template operator()<LinearRouter, GluInhibition>("GLU on a linear router", plain);
   layer.template operator()<TwoLayerRouter<Silu>, GluInhibition>("GLU on a two-layer router", plain);
-  layer.template operator()<TwoLayerRouter<Tanh>, PretextInhibition>("pre-text, two activations of different shapes",
-                                                                     [](auto& c) {
-                                                                       c.inhibition.earlier_widths = {3, 8};
-                                                                     },
-                                                                     {{kTokens, 3}, {kTokens, 2, 4}});
+  layer.template operator()<TwoLayerRouter<Tanh>, PretextInhibition>(
+      "pre-text, two activations of different shapes", [](auto& c) { c.inhibition.earlier_widths = {3, 8}; },
+      {{kTokens, 3}, {kTokens, 2, 4}});
   for (const Pooling pooling : {Pooling::max, Pooling::mean, Pooling::row})
     layer.template operator()<TwoLayerRouter<Tanh>, PosttextInhibition>(
         "post-text, pooling " + std::to_string(static_cast<int>(pooling)),

@@ -56,8 +56,7 @@ class Recording {
   template <class Op>
   void run(const Op& op) {
     static_assert(std::is_trivially_copyable_v<Op>, "an operation is a plain struct of tensors and numbers");
-    static_assert(
-        requires { op.y.has_gradient(); }, "an operation names its differentiable output y");
+    static_assert(requires { op.y.has_gradient(); }, "an operation names its differentiable output y");
     detail::run_forward(backend_, op);
     name_outputs(Op::name);
     if (!op.y.wants_gradient()) return;

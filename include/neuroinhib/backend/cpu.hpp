@@ -30,7 +30,9 @@ namespace cost {
 inline constexpr Index exponential = 8;  ///< one exp, tanh or logarithm
 inline constexpr Index random = 16;      ///< one random number
 /// Multiply-adds of a product, whose numbers stay in registers.
-[[nodiscard]] constexpr Index multiply_adds(Index count) { return count / 8; }
+[[nodiscard]] constexpr Index multiply_adds(Index count) {
+  return count / 8;
+}
 }  // namespace cost
 
 inline namespace NEUROINHIB_TARGET {
@@ -138,18 +140,14 @@ class Cpu {
   [[nodiscard]] U* kernel_memory(Index count) {
     return arena_.allocate<U>(count);
   }
-  void fill(T* target, Index count, T value) const {
-    std::fill_n(target, count, value);
-  }
+  void fill(T* target, Index count, T value) const { std::fill_n(target, count, value); }
   /// Copies from the host.
   template <class U>
   void write(const View<U>& target, const std::type_identity_t<U>* source) const {
     std::copy_n(source, target.size(), target.data);
   }
   /// One number, on the host.
-  [[nodiscard]] T value(const T* source) const {
-    return *source;
-  }
+  [[nodiscard]] T value(const T* source) const { return *source; }
   /// A copy on the host.
   template <class U>
   [[nodiscard]] std::vector<std::remove_const_t<U>> read(const View<U>& source) const {
@@ -157,24 +155,16 @@ class Cpu {
   }
 
   // The executor's interface.
-  [[nodiscard]] Cpu& backend() {
-    return *this;
-  }
-  [[nodiscard]] bool training() const {
-    return false;
-  }
+  [[nodiscard]] Cpu& backend() { return *this; }
+  [[nodiscard]] bool training() const { return false; }
   [[nodiscard]] Tensor<T> tensor(const Shape& shape, bool /*wants_gradient*/) {
     Tensor<T> result;
     result.data = arena_.allocate<T>(shape.size());
     result.shape = shape;
     return result;
   }
-  [[nodiscard]] View<int> integers(const Shape& shape) {
-    return {kernel_memory<int>(shape.size()), shape};
-  }
-  [[nodiscard]] RandomStream stream() {
-    return {random_.seed, random_.step, streams_++};
-  }
+  [[nodiscard]] View<int> integers(const Shape& shape) { return {kernel_memory<int>(shape.size()), shape}; }
+  [[nodiscard]] RandomStream stream() { return {random_.seed, random_.step, streams_++}; }
   template <class Op>
   void run(const Op& op) {
     detail::run_forward(*this, op);

@@ -11,8 +11,8 @@ namespace neuroinhib {
 
 /// What a policy's forward runs on: a plain backend (inference) or Recording<Backend> (training).
 /// `backend().space()` is where parameters must live. `tensor` gives memory for one step, `integers` likewise; `run`
-/// runs an operation now and, where it records, keeps it for the backward pass; `stream` names the next random stream of
-/// the step.
+/// runs an operation now and, where it records, keeps it for the backward pass; `stream` names the next random stream
+/// of the step.
 template <class Ex>
 concept Executor = requires(Ex& ex, const Shape& shape) {
   typename Ex::Scalar;

@@ -128,8 +128,8 @@ struct Leaves {
   void add(const std::string& name, Buffer<T>& leaf) { states.push_back({name, &leaf}); }
 };
 
-/// Walks a module's tree. Never inlined, and of one type for all modules: a kind of layer is compiled once, however many
-/// models have it.
+/// Walks a module's tree. Never inlined, and of one type for all modules: a kind of layer is compiled once, however
+/// many models have it.
 template <class T>
 struct LeafVisitor {
   std::string prefix;
@@ -292,7 +292,8 @@ class Parameters {
     std::set<const void*> seen;
     for (const auto& [name, leaf] : leaves)
       if (!seen.insert(leaf).second)
-        fail<ConfigError>("parameters", "each parameter and state once", "\"" + name + "\", shown under another name too",
+        fail<ConfigError>("parameters", "each parameter and state once",
+                          "\"" + name + "\", shown under another name too",
                           "show it once, and use it where it is shared");
   }
   /// Names are what files and initial values go by.

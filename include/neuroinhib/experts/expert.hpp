@@ -39,8 +39,8 @@ struct ExpertLinear {
 };
 
 template <class P>
-concept ExpertHasModule = std::constructible_from < typename P::template Module<float>,
-const typename P::Config&, const ExpertSizes& > ;
+concept ExpertHasModule =
+    std::constructible_from<typename P::template Module<float>, const typename P::Config&, const ExpertSizes&>;
 
 template <class P>
 concept ExpertHasForward = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,

@@ -28,15 +28,15 @@ concept RouterHasKind = requires {
 };
 
 template <class P>
-concept RouterHasModule = std::constructible_from < typename P::template Module<float>,
-const typename P::Config&, Index, Index > ;
+concept RouterHasModule =
+    std::constructible_from<typename P::template Module<float>, const typename P::Config&, Index, Index>;
 
 template <class P>
-concept RouterHasGated = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
-                                  const Tensor<float>& x) {
-  { module.gated(ex, x) } -> std::same_as<Tensor<float>>;
-  { module.gated_width() } -> std::same_as<Index>;
-};
+concept RouterHasGated =
+    requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex, const Tensor<float>& x) {
+      { module.gated(ex, x) } -> std::same_as<Tensor<float>>;
+      { module.gated_width() } -> std::same_as<Index>;
+    };
 
 namespace detail {
 
@@ -59,11 +59,11 @@ template <Executor Ex, class M, class T>
 }  // namespace detail
 
 template <class P>
-concept RouterHasScores = detail::LooksAround < typename P::template Module<float>,
-        detail::AnyExecutor,
-float > || requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex, const Tensor<float>& x) {
-  { module.scores(ex, x) } -> std::same_as<RouterScores<float>>;
-};
+concept RouterHasScores =
+    detail::LooksAround<typename P::template Module<float>, detail::AnyExecutor, float> ||
+    requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex, const Tensor<float>& x) {
+      { module.scores(ex, x) } -> std::same_as<RouterScores<float>>;
+    };
 
 /// A policy struct with kScores, a Config and a template Module<T>(Config, features, experts) that has
 /// gated(executor, x) → z, gated_width(), visit(visitor) and scores(executor, z*) → RouterScores<T>, or, for a router

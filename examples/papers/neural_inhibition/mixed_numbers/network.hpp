@@ -129,9 +129,7 @@ struct MoeNetwork {
   [[nodiscard]] Tensor<T> logits(Ex& ex, const Tensor<T>& images) {
     const auto [pooled, features] = body.forward(ex, images);
     std::array<Tensor<T>, 1> earlier{pooled};
-    constexpr bool kPretext = requires(typename Inhibition::Config c) {
-      c.earlier_widths;
-    };
+    constexpr bool kPretext = requires(typename Inhibition::Config c) { c.earlier_widths; };
     const auto moe_output = moe.forward(ex, layer_norm<Ex>(ex, features),
                                         kPretext ? std::span<const Tensor<T>>(earlier) : std::span<const Tensor<T>>{});
     const Tensor<T> scores = output(ex, moe_output.y);

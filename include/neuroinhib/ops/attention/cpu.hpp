@@ -328,8 +328,7 @@ void column_pass(const Stream<T>& s, const StreamGradient<T>& g, LaneBlock<T, fa
 template <class T, class Task>
 void for_each_block(Cpu<T>& cpu, const Stream<T>& s, Index extent, const Task& task) {
   const Index blocks = product::ceil_div(extent, kLanes<T>);
-  const Index cost =
-      kLanes<T> * s.sight.keys * (cost::exponential + cost::multiply_adds(s.key_width + s.value_width));
+  const Index cost = kLanes<T> * s.sight.keys * (cost::exponential + cost::multiply_adds(s.key_width + s.value_width));
   cpu.parallel_tasks(s.sight.count * s.heads * blocks, cost, Scratch<T>::size(s), [&](Index number, T* memory) {
     const Index begin = number % blocks * kLanes<T>, rest = number / blocks;
     task(rest / s.heads, rest % s.heads, begin, std::min(extent, begin + kLanes<T>), Scratch<T>(s, memory));

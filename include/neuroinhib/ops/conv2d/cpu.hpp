@@ -134,8 +134,7 @@ void weight_gradient(const ConvExtents& e, const T* x, const T* dy, T* sum, bool
   const product::Walk pixels{e.width, e.stride * e.in, e.height, e.stride * e.padded_width() * e.in};
   for (Index n = 0; n < e.out; n += product::kWidth<T>) {
     const Index columns = std::min(product::kWidth<T>, e.out - n);
-    product::pack_rows<T>(
-        e.pixels(), columns, [&](Index k) { return dy + k * e.out + n; }, panel);
+    product::pack_rows<T>(e.pixels(), columns, [&](Index k) { return dy + k * e.out + n; }, panel);
     product::rows_times_panels<T>(
         e.window(), [&](Index m) { return x + m / e.run() * e.padded_width() * e.in + m % e.run(); }, pixels, panel,
         [&](Index m) { return sum + m * e.out + n; }, columns, add);
@@ -160,23 +159,24 @@ void backward(Cpu<T>& cpu, const Conv2d<T>& op) {
 
   cpu.parallel_tasks(groups, 2 * image_cost(e) * product::ceil_div(e.images, groups),
                      panel_size + gradient_size + e.padded_size(), [&](Index group, T* scratch) {
-    T* const panel = scratch;
-    T* const gradient = panel + panel_size;
-    T* const padded = gradient + gradient_size;
-    T* bias_sum = bias_sums + group * e.out;
-    std::fill_n(bias_sum, e.out, T{0});
-    const Index begin = e.images * group / groups, end = e.images * (group + 1) / groups;
-    for (Index image = begin; image < end; ++image) {
-      const T* dy = result_gradient(op, e, image, gradient);
-      if (dx) input_gradient(e, dy, packed, offsets, dx.data + image * e.image_size(), dx.add, padded);
-      if (db)
-        for (Index i = 0; i < e.result_size(); i += e.out)
-          for (Index c = 0; c < e.out; ++c) bias_sum[c] += dy[i + c];
-      if (!dw) continue;
-      const T* x = padded_image(op.x.data + image * e.image_size(), e, padded);
-      weight_gradient(e, x, dy, weight_sums + group * e.out * e.window(), image > begin, panel);
-    }
-  });
+                       T* const panel = scratch;
+                       T* const gradient = panel + panel_size;
+                       T* const padded = gradient + gradient_size;
+                       T* bias_sum = bias_sums + group * e.out;
+                       std::fill_n(bias_sum, e.out, T{0});
+                       const Index begin = e.images * group / groups, end = e.images * (group + 1) / groups;
+                       for (Index image = begin; image < end; ++image) {
+                         const T* dy = result_gradient(op, e, image, gradient);
+                         if (dx)
+                           input_gradient(e, dy, packed, offsets, dx.data + image * e.image_size(), dx.add, padded);
+                         if (db)
+                           for (Index i = 0; i < e.result_size(); i += e.out)
+                             for (Index c = 0; c < e.out; ++c) bias_sum[c] += dy[i + c];
+                         if (!dw) continue;
+                         const T* x = padded_image(op.x.data + image * e.image_size(), e, padded);
+                         weight_gradient(e, x, dy, weight_sums + group * e.out * e.window(), image > begin, panel);
+                       }
+                     });
   const auto total = [&](const T* sums, Index size, Index i) {
     T sum = 0;
     for (Index group = 0; group < groups; ++group) sum += sums[group * size + i];

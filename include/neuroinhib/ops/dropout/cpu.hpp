@@ -32,7 +32,8 @@ void backward(Cpu<T>& cpu, const Dropout<T>& op) {
 
 template <class T>
 void forward(Cpu<T>& cpu, const AddNoise<T>& op) {
-  cpu.parallel_for(op.x.size(), cost::random, [&](Index i) { op.y[i] = op.x[i] + op.scale[i] * op.random.template normal<T>(i); });
+  cpu.parallel_for(op.x.size(), cost::random,
+                   [&](Index i) { op.y[i] = op.x[i] + op.scale[i] * op.random.template normal<T>(i); });
 }
 
 template <class T>

@@ -18,8 +18,7 @@ void forward(Cpu<T>& cpu, const LayerNorm<T>& op) {
     const T mean = (x * T{1}).mean();
     const T rstd = 1 / std::sqrt((x - mean).square().mean() + op.epsilon);
     y = (x - mean) * rstd;
-    if (op.weight.defined())
-      y = y * ConstArrayMap<T>(op.weight.data, width) + ConstArrayMap<T>(op.bias.data, width);
+    if (op.weight.defined()) y = y * ConstArrayMap<T>(op.weight.data, width) + ConstArrayMap<T>(op.bias.data, width);
     op.mean[row] = mean;
     op.rstd[row] = rstd;
   });

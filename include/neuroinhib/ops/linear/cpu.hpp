@@ -36,16 +36,14 @@ void backward(Cpu<T>& cpu, const Linear<T>& op) {
     product::multiply(
         cpu, rows, in, out, 1, [&](Index m) { return dy + m * out; },
         [&](Index k0, Index k1, Index n, Index columns, T* panel) {
-          product::pack_rows<T>(
-              k1 - k0, columns, [&](Index k) { return op.weight.data + (k0 + k) * in + n; }, panel);
+          product::pack_rows<T>(k1 - k0, columns, [&](Index k) { return op.weight.data + (k0 + k) * in + n; }, panel);
         },
         [&](Index m) { return dx.data + m * in; }, dx.add);
   if (const auto dw = op.weight.gradient_slot())
     product::multiply(
         cpu, out, in, rows, out, [&](Index m) { return dy + m; },
         [&](Index k0, Index k1, Index n, Index columns, T* panel) {
-          product::pack_rows<T>(
-              k1 - k0, columns, [&](Index k) { return op.x.data + (k0 + k) * in + n; }, panel);
+          product::pack_rows<T>(k1 - k0, columns, [&](Index k) { return op.x.data + (k0 + k) * in + n; }, panel);
         },
         [&](Index m) { return dw.data + m * in; }, dw.add);
   if (const auto db = op.bias.gradient_slot()) sum_rows(cpu, dy, rows, out, db);

@@ -152,10 +152,11 @@ template <class T, class Row, class Pack, class Out>
 void multiply(Cpu<T>& cpu, Index rows, Index columns, Index depth, Index step, const Row& row, const Pack& pack,
               const Out& out, bool add) {
   const Index width = task_columns(cpu, columns);
-  cpu.parallel_tasks(ceil_div(columns, width), cost::multiply_adds(rows * depth * width), scratch_size<T>(depth), [&](Index task, T* scratch) {
-    const Index n = task * width;
-    columns_of<T>(n, std::min(columns, n + width), rows, depth, step, row, pack, out, add, scratch);
-  });
+  cpu.parallel_tasks(ceil_div(columns, width), cost::multiply_adds(rows * depth * width), scratch_size<T>(depth),
+                     [&](Index task, T* scratch) {
+                       const Index n = task * width;
+                       columns_of<T>(n, std::min(columns, n + width), rows, depth, step, row, pack, out, add, scratch);
+                     });
 }
 
 }  // namespace neuroinhib::product::inline NEUROINHIB_TARGET

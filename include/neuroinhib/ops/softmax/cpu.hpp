@@ -21,9 +21,8 @@ T softmax_row(const T* x, T* y, Index columns) {
 template <class T>
 void forward(Cpu<T>& cpu, const Softmax<T>& op) {
   const Index columns = op.x.cols();
-  cpu.parallel_for(op.x.rows(), columns * cost::exponential, [&](Index row) {
-    softmax_row(op.x.data + row * columns, op.y.data + row * columns, columns);
-  });
+  cpu.parallel_for(op.x.rows(), columns * cost::exponential,
+                   [&](Index row) { softmax_row(op.x.data + row * columns, op.y.data + row * columns, columns); });
 }
 
 template <class T>
