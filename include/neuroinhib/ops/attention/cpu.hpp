@@ -7,7 +7,7 @@
 
 #include <neuroinhib/backend/eigen.hpp>
 #include <neuroinhib/ops/attention/op.hpp>
-#include <neuroinhib/ops/product/cpu.hpp>
+#include <neuroinhib/ops/gemm/cpu.hpp>
 
 namespace neuroinhib::ops::stream::inline NEUROINHIB_TARGET {
 
@@ -15,16 +15,16 @@ namespace neuroinhib::ops::stream::inline NEUROINHIB_TARGET {
 /// meet them at a time.
 inline constexpr Index kPanels = 2, kRows = 48;
 template <class T>
-inline constexpr Index kLanes = kPanels * product::kWidth<T>;
+inline constexpr Index kLanes = kPanels * gemm::kWidth<T>;
 
 template <class T>
 inline constexpr T kHidden = -std::numeric_limits<T>::infinity();
 
 /// One value for each lane of a panel.
 template <class T>
-using Panel = Eigen::Array<T, product::kWidth<T>, 1>;
+using Panel = Eigen::Array<T, gemm::kWidth<T>, 1>;
 template <class T>
-using Lanes = ArrayMap<T, product::kWidth<T>>;
+using Lanes = ArrayMap<T, gemm::kWidth<T>>;
 
 /// Rows of lanes, panel after panel: as it stands, the packed factor of a product over its rows.
 template <class T>
@@ -33,10 +33,10 @@ struct Grid {
   Index rows;
 
   [[nodiscard]] static constexpr Index size(Index rows) { return rows * kLanes<T>; }
-  [[nodiscard]] T* panel(Index p) const { return data + p * rows * product::kWidth<T>; }
-  [[nodiscard]] Lanes<T> lanes(Index p, Index row) const { return Lanes<T>(panel(p) + row * product::kWidth<T>); }
+  [[nodiscard]] T* panel(Index p) const { return data + p * rows * gemm::kWidth<T>; }
+  [[nodiscard]] Lanes<T> lanes(Index p, Index row) const { return Lanes<T>(panel(p) + row * gemm::kWidth<T>); }
   [[nodiscard]] T& at(Index row, Index lane) const {
-    return panel(lane / product::kWidth<T>)[row * product::kWidth<T> + lane % product::kWidth<T>];
+    return panel(lane / gemm::kWidth<T>)[row * gemm::kWidth<T> + lane % gemm::kWidth<T>];
   }
 };
 
@@ -50,7 +50,7 @@ struct LaneBlock {
   [[nodiscard]] Index lanes() const { return ByQueries ? queries() : keys(); }
   [[nodiscard]] Index rows() const { return ByQueries ? keys() : queries(); }
   /// Panels that have lanes.
-  [[nodiscard]] Index panels() const { return product::ceil_div(lanes(), product::kWidth<T>); }
+  [[nodiscard]] Index panels() const { return gemm::ceil_div(lanes(), gemm::kWidth<T>); }
   [[nodiscard]] Index query_row(const Visibility& sight) const { return sequence * sight.queries + q; }
   [[nodiscard]] Index key_row(const Visibility& sight) const { return sequence * sight.key_rows + k; }
 
@@ -109,9 +109,9 @@ template <class T, bool ByQueries>
 void products(const LaneBlock<T, ByQueries>& b, const HeadRows<const T>& x, Index first, const Grid<T>& packed,
               const Grid<T>& out) {
   for (Index p = 0; p < b.panels(); ++p)
-    product::rows_times_panels<T>(
-        b.rows(), [&](Index m) { return x.at(first + m, b.head); }, product::Walk{packed.rows}, packed.panel(p),
-        [&](Index m) { return out.lanes(p, m).data(); }, product::kWidth<T>, false);
+    gemm::rows_times_panels<T>(
+        b.rows(), [&](Index m) { return x.at(first + m, b.head); }, gemm::Walk{packed.rows}, packed.panel(p),
+        [&](Index m) { return out.lanes(p, m).data(); }, gemm::kWidth<T>, false);
 }
 
 /// sums(c, lane) += Σ_row x_row[c] · grid(row, lane) over the block's rows.
@@ -119,16 +119,16 @@ template <class T, bool ByQueries>
 void accumulate(const LaneBlock<T, ByQueries>& b, const HeadRows<const T>& x, Index first, const Grid<T>& grid,
                 const Grid<T>& sums) {
   for (Index p = 0; p < b.panels(); ++p)
-    product::rows_times_panels<T>(
-        sums.rows, [&](Index c) { return x.at(first, b.head) + c; }, product::Walk{b.rows(), x.stride}, grid.panel(p),
-        [&](Index c) { return sums.lanes(p, c).data(); }, product::kWidth<T>, true);
+    gemm::rows_times_panels<T>(
+        sums.rows, [&](Index c) { return x.at(first, b.head) + c; }, gemm::Walk{b.rows(), x.stride}, grid.panel(p),
+        [&](Index c) { return sums.lanes(p, c).data(); }, gemm::kWidth<T>, true);
 }
 
 /// −∞ for each pair that is hidden.
 template <class T, bool ByQueries>
 void hide(const Visibility& sight, const LaneBlock<T, ByQueries>& b, const Grid<T>& grid) {
-  for (Index first = 0; first < b.lanes(); first += product::kWidth<T>) {
-    const Index count = std::min(product::kWidth<T>, b.lanes() - first);
+  for (Index first = 0; first < b.lanes(); first += gemm::kWidth<T>) {
+    const Index count = std::min(gemm::kWidth<T>, b.lanes() - first);
     for (Index row = 0; row < b.rows(); ++row) {
       T* values = &grid.at(row, first);
       for (Index lane = 0; lane < count; ++lane) {
@@ -327,7 +327,7 @@ void column_pass(const Stream<T>& s, const StreamGradient<T>& g, LaneBlock<T, fa
 /// task(sequence, head, begin, end, scratch) for the lanes [begin, end) of every sequence and head.
 template <class T, class Task>
 void for_each_block(Cpu<T>& cpu, const Stream<T>& s, Index extent, const Task& task) {
-  const Index blocks = product::ceil_div(extent, kLanes<T>);
+  const Index blocks = gemm::ceil_div(extent, kLanes<T>);
   const Index cost = kLanes<T> * s.sight.keys * (cost::exponential + cost::multiply_adds(s.key_width + s.value_width));
   cpu.parallel_tasks(s.sight.count * s.heads * blocks, cost, Scratch<T>::size(s), [&](Index number, T* memory) {
     const Index begin = number % blocks * kLanes<T>, rest = number / blocks;

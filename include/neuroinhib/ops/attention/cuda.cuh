@@ -30,12 +30,12 @@ void with_plan(Cuda<T>& cuda, const Stream<T>& s, int vector, const Use& use) {
   };
   if constexpr (std::is_same_v<T, float>)
     if (!is_exact(cuda, s)) {
-      using Math = product::Tf32<kWarpRows, kTile>;
+      using Math = gemm::Tf32<kWarpRows, kTile>;
       if (vector == 4) return widths.template operator()<Math, 4>();
       if (vector == 2) return widths.template operator()<Math, 2>();
       return widths.template operator()<Math, 1>();
     }
-  widths.template operator()<product::MultiplyAdd<T, kWarpRows, kTile>, 1>();
+  widths.template operator()<gemm::MultiplyAdd<T, kWarpRows, kTile>, 1>();
 }
 
 /// Splits of a pass, so that few tiles still keep the device busy.

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include <neuroinhib/ops/attention/stream.hpp>
-#include <neuroinhib/ops/product/cuda.cuh>
+#include <neuroinhib/ops/gemm/cuda.cuh>
 
 /// The kernels of a stream whose rows are at most kWidest wide. A block has 64 rows of its own, 16 a warp, and goes
 /// over the others 64 at a time: what a warp needs of a tile of weights is in its own registers and its own part of
@@ -21,7 +21,7 @@ struct Plan {
   using Math = MathType;
   using T = typename Math::Scalar;
   static constexpr int kKeys = KeyTiles, kValues = ValueTiles;
-  using Panel = product::Panel<T, true, kTile, kChunk, kThreads, VectorSize, Math::layout(true, VectorSize)>;
+  using Panel = gemm::Panel<T, true, kTile, kChunk, kThreads, VectorSize, Math::layout(true, VectorSize)>;
   static constexpr int kKeyPanels = kKeys * kTile / kChunk, kValuePanels = kValues * kTile / kChunk;
   static_assert(Math::kWarpM == kWarpRows && Math::kWarpN == kTile);
 
@@ -35,7 +35,7 @@ struct Plan {
 
 /// A warp's part of the tile of weights as a product's left factor.
 struct WeightFactor {
-  static constexpr product::Layout kLayout = product::Layout::padded;
+  static constexpr gemm::Layout kLayout = gemm::Layout::padded;
   __device__ static int at(int line, int depth) { return line * kStride + depth; }
 };
 /// Rows in panels as a product's right factor: a panel's rows are the depth, and columns go on in the next panel.
@@ -70,15 +70,15 @@ struct Shared {
 template <class Plan, int Panels, class T = typename Plan::T>
 __device__ void load_rows(const T* rows, Index stride, int count, int width, T* panels) {
   using Panel = typename Plan::Panel;
-  const auto f = product::factor<true>(rows, 0, product::Line{stride}, product::Line{1});
+  const auto f = gemm::factor<true>(rows, 0, gemm::Line{stride}, gemm::Line{1});
   typename Panel::template Reader<std::remove_const_t<decltype(f)>> read(f, 0, 0, count);
 #pragma unroll
   for (int i = 0; i < Panels; ++i)
     if (i == 0 || i * kChunk < width) read.load(f, panels + i * Panel::kSize, i * kChunk, width);
 }
 __device__ inline void await_rows() {
-  product::commit_copies();
-  product::wait_copies<0>();
+  gemm::commit_copies();
+  gemm::wait_copies<0>();
   __syncthreads();
 }
 

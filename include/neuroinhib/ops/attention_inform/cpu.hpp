@@ -19,13 +19,13 @@ struct Matrix {
 template <class T>
 void multiply(Cpu<T>& cpu, Index m, Index n, Index k, const Matrix<const T>& a, const Matrix<const T>& b,
               const Matrix<T>& c, bool add) {
-  product::multiply(
+  gemm::multiply(
       cpu, m, n, k, a.step, [&](Index i) { return a.row(i); },
       [&](Index k0, Index k1, Index first, Index columns, T* panel) {
         if (b.step == 1)
-          product::pack_rows<T>(k1 - k0, columns, [&](Index i) { return b.row(k0 + i) + first; }, panel);
+          gemm::pack_rows<T>(k1 - k0, columns, [&](Index i) { return b.row(k0 + i) + first; }, panel);
         else
-          product::pack_columns(k1 - k0, columns, b.data + first * b.step + k0, b.step, panel);
+          gemm::pack_columns(k1 - k0, columns, b.data + first * b.step + k0, b.step, panel);
       },
       [&](Index i) { return c.row(i); }, add);
 }

@@ -4,15 +4,15 @@
 
 #include <neuroinhib/ops/activation/cpu.hpp>
 #include <neuroinhib/ops/conv2d/op.hpp>
+#include <neuroinhib/ops/gemm/cpu.hpp>
 #include <neuroinhib/ops/max_pool2d/cpu.hpp>
-#include <neuroinhib/ops/product/cpu.hpp>
 
 /// Convolution without a column matrix. Channels last, the window of an output pixel is kernel_height runs of
 /// kernel_width · in contiguous numbers: row pointers into the image are the product's left operand as they stand.
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 /// The walk over one window, from its first number in the padded image.
-[[nodiscard]] inline product::Walk window_walk(const ConvExtents& e) {
+[[nodiscard]] inline gemm::Walk window_walk(const ConvExtents& e) {
   return {e.run(), 1, e.kernel_height, e.padded_width() * e.in};
 }
 
@@ -46,13 +46,13 @@ template <class T>
 void forward(Cpu<T>& cpu, const Conv2d<T>& op) {
   const ConvExtents e(op);
   const ArenaScope scope(cpu.arena());
-  const Index panels = product::ceil_div(e.out, product::kWidth<T>);
-  const Index panel_size = e.window() * product::kWidth<T>;
+  const Index panels = gemm::ceil_div(e.out, gemm::kWidth<T>);
+  const Index panel_size = e.window() * gemm::kWidth<T>;
   T* packed = cpu.arena().template allocate<T>(panels * panel_size);
   cpu.parallel_for(panels, panel_size, [&](Index panel) {
-    const Index n = panel * product::kWidth<T>;
-    product::pack_columns(e.window(), std::min(product::kWidth<T>, e.out - n), op.weight.data + n * e.window(),
-                          e.window(), packed + panel * panel_size);
+    const Index n = panel * gemm::kWidth<T>;
+    gemm::pack_columns(e.window(), std::min(gemm::kWidth<T>, e.out - n), op.weight.data + n * e.window(), e.window(),
+                       packed + panel * panel_size);
   });
   const Index* offsets = window_offsets(cpu, e);
   cpu.parallel_tasks(e.images, image_cost(e), e.result_size() + e.padded_size(), [&](Index image, T* scratch) {
@@ -61,7 +61,7 @@ void forward(Cpu<T>& cpu, const Conv2d<T>& op) {
     T* y = op.pools() ? scratch : pooled;
     if (op.bias.defined())
       for (Index pixel = 0; pixel < e.pixels(); ++pixel) std::copy_n(op.bias.data, e.out, y + pixel * e.out);
-    product::rows_times_panels<T>(
+    gemm::rows_times_panels<T>(
         e.pixels(), [&](Index m) { return x + offsets[m]; }, window_walk(e), packed,
         [&](Index m) { return y + m * e.out; }, e.out, op.bias.defined());
     if (op.options.activation != Activation::identity) apply_activation(op.options.activation, y, y, e.result_size());
@@ -86,13 +86,13 @@ const T* result_gradient(const Conv2d<T>& op, const ConvExtents& e, Index image,
 /// The weight as the input gradient's right operand: [out] deep, the window's numbers as columns.
 template <class T>
 const T* pack_for_input_gradient(Cpu<T>& cpu, const Conv2d<T>& op, const ConvExtents& e) {
-  const Index panels = product::ceil_div(e.run(), product::kWidth<T>), panel_size = e.out * product::kWidth<T>;
+  const Index panels = gemm::ceil_div(e.run(), gemm::kWidth<T>), panel_size = e.out * gemm::kWidth<T>;
   T* packed = cpu.arena().template allocate<T>(e.kernel_height * panels * panel_size);
-  cpu.parallel_for(e.kernel_height * panels, e.out * product::kWidth<T>, [&](Index i) {
-    const Index n = i % panels * product::kWidth<T>, first = i / panels * e.run() + n;
-    product::pack_rows<T>(
-        e.out, std::min(product::kWidth<T>, e.run() - n),
-        [&](Index k) { return op.weight.data + k * e.window() + first; }, packed + i * panel_size);
+  cpu.parallel_for(e.kernel_height * panels, e.out * gemm::kWidth<T>, [&](Index i) {
+    const Index n = i % panels * gemm::kWidth<T>, first = i / panels * e.run() + n;
+    gemm::pack_rows<T>(
+        e.out, std::min(gemm::kWidth<T>, e.run() - n), [&](Index k) { return op.weight.data + k * e.window() + first; },
+        packed + i * panel_size);
   });
   return packed;
 }
@@ -100,11 +100,11 @@ const T* pack_for_input_gradient(Cpu<T>& cpu, const Conv2d<T>& op, const ConvExt
 /// Adds dy [pixels, out] of one image to the windows it came from. Windows overlap; rows are added one after another.
 template <class T>
 void scatter_windows(const ConvExtents& e, const T* dy, const T* packed, const Index* offsets, T* dx) {
-  const Index row_size = product::ceil_div(e.run(), product::kWidth<T>) * product::kWidth<T> * e.out;
+  const Index row_size = gemm::ceil_div(e.run(), gemm::kWidth<T>) * gemm::kWidth<T> * e.out;
   for (Index row = 0; row < e.kernel_height; ++row) {
     T* first = dx + row * e.padded_width() * e.in;
-    product::rows_times_panels<T>(
-        e.pixels(), [&](Index m) { return dy + m * e.out; }, product::Walk{e.out}, packed + row * row_size,
+    gemm::rows_times_panels<T>(
+        e.pixels(), [&](Index m) { return dy + m * e.out; }, gemm::Walk{e.out}, packed + row * row_size,
         [&](Index m) { return first + offsets[m]; }, e.run(), true);
   }
 }
@@ -131,11 +131,11 @@ void input_gradient(const ConvExtents& e, const T* dy, const T* packed, const In
 /// `panel` has room for the pixels' dy, kWidth columns at a time.
 template <class T>
 void weight_gradient(const ConvExtents& e, const T* x, const T* dy, T* sum, bool add, T* panel) {
-  const product::Walk pixels{e.width, e.stride * e.in, e.height, e.stride * e.padded_width() * e.in};
-  for (Index n = 0; n < e.out; n += product::kWidth<T>) {
-    const Index columns = std::min(product::kWidth<T>, e.out - n);
-    product::pack_rows<T>(e.pixels(), columns, [&](Index k) { return dy + k * e.out + n; }, panel);
-    product::rows_times_panels<T>(
+  const gemm::Walk pixels{e.width, e.stride * e.in, e.height, e.stride * e.padded_width() * e.in};
+  for (Index n = 0; n < e.out; n += gemm::kWidth<T>) {
+    const Index columns = std::min(gemm::kWidth<T>, e.out - n);
+    gemm::pack_rows<T>(e.pixels(), columns, [&](Index k) { return dy + k * e.out + n; }, panel);
+    gemm::rows_times_panels<T>(
         e.window(), [&](Index m) { return x + m / e.run() * e.padded_width() * e.in + m % e.run(); }, pixels, panel,
         [&](Index m) { return sum + m * e.out + n; }, columns, add);
   }
@@ -155,9 +155,9 @@ void backward(Cpu<T>& cpu, const Conv2d<T>& op) {
   const T* packed = dx ? pack_for_input_gradient(cpu, op, e) : nullptr;
   T* weight_sums = cpu.arena().template allocate<T>(groups * e.out * e.window());
   T* bias_sums = cpu.arena().template allocate<T>(groups * e.out);
-  const Index panel_size = e.pixels() * product::kWidth<T>, gradient_size = 2 * e.result_size();
+  const Index panel_size = e.pixels() * gemm::kWidth<T>, gradient_size = 2 * e.result_size();
 
-  cpu.parallel_tasks(groups, 2 * image_cost(e) * product::ceil_div(e.images, groups),
+  cpu.parallel_tasks(groups, 2 * image_cost(e) * gemm::ceil_div(e.images, groups),
                      panel_size + gradient_size + e.padded_size(), [&](Index group, T* scratch) {
                        T* const panel = scratch;
                        T* const gradient = panel + panel_size;

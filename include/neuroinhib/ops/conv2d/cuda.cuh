@@ -5,8 +5,8 @@
 #include <neuroinhib/ops/conv2d/cuda_grey.cuh>
 #include <neuroinhib/ops/conv2d/cuda_resident.cuh>
 #include <neuroinhib/ops/conv2d/op.hpp>
+#include <neuroinhib/ops/gemm/cuda.cuh>
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>
-#include <neuroinhib/ops/product/cuda.cuh>
 
 namespace neuroinhib::ops {
 
@@ -27,18 +27,18 @@ template <class T>
 }
 
 /// Output pixel ↦ where its window begins in the padded images.
-[[nodiscard]] inline product::Digits window_starts(const ConvExtents& e) {
-  return {product::Divisor(e.width), product::Divisor(e.height), e.stride * e.in, e.stride * e.padded_width() * e.in,
+[[nodiscard]] inline gemm::Digits window_starts(const ConvExtents& e) {
+  return {gemm::Divisor(e.width), gemm::Divisor(e.height), e.stride * e.in, e.stride * e.padded_width() * e.in,
           e.padded_height() * e.padded_width() * e.in};
 }
 /// A window's number ↦ its place behind the window's start.
-[[nodiscard]] inline product::Digits window_numbers(const ConvExtents& e) {
-  return {product::Divisor(e.run()), product::Divisor(e.kernel_height), 1, e.padded_width() * e.in, 0};
+[[nodiscard]] inline gemm::Digits window_numbers(const ConvExtents& e) {
+  return {gemm::Divisor(e.run()), gemm::Divisor(e.kernel_height), 1, e.padded_width() * e.in, 0};
 }
 /// Runs of a window begin at multiples of `in`, and so do windows.
 template <class T>
-[[nodiscard]] product::Alignment window_alignment(const ConvExtents& e, const T* x) {
-  return product::Alignment{}.pointer(x).multiple(e.in);
+[[nodiscard]] gemm::Alignment window_alignment(const ConvExtents& e, const T* x) {
+  return gemm::Alignment{}.pointer(x).multiple(e.in);
 }
 
 /// Whether the kernels that keep a whole image in shared memory serve.
@@ -57,10 +57,9 @@ void forward(Cuda<T>& cuda, const Conv2d<T>& op) {
   T* y = op.pools() ? cuda.template kernel_memory<T>(e.images * e.result_size()) : op.y.data;
   const T* bias = op.bias.data;
   const Activation activation = op.options.activation;
-  product::multiply<product::Form::pixels>(
-      cuda, {e.images * e.pixels(), e.out, e.window()},
-      product::factor<true>(x, 0, window_starts(e), window_numbers(e)),
-      product::factor<true>(op.weight.data, 0, product::Line{e.window()}, product::Line{1}),
+  gemm::multiply<gemm::Form::pixels>(
+      cuda, {e.images * e.pixels(), e.out, e.window()}, gemm::factor<true>(x, 0, window_starts(e), window_numbers(e)),
+      gemm::factor<true>(op.weight.data, 0, gemm::Line{e.window()}, gemm::Line{1}),
       window_alignment(e, x).pointer(op.weight.data), [=] __device__(int, Index pixel, Index c, T sum) {
         y[pixel * e.out + c] = bias != nullptr ? sum + bias[c] : sum;
       });
@@ -77,8 +76,8 @@ struct SpreadGradient {
   Index height, width, margin_y, margin_x, step;
   T* data;
 
-  [[nodiscard]] product::Digits pixels(const ConvExtents& e) const {
-    return {product::Divisor(e.width), product::Divisor(e.height), step * e.out, step * width * e.out,
+  [[nodiscard]] gemm::Digits pixels(const ConvExtents& e) const {
+    return {gemm::Divisor(e.width), gemm::Divisor(e.height), step * e.out, step * width * e.out,
             height * width * e.out};
   }
   [[nodiscard]] const T* first(const ConvExtents& e) const { return data + (margin_y * width + margin_x) * e.out; }
@@ -134,15 +133,14 @@ template <class T>
 void input_gradient(Cuda<T>& cuda, const Conv2d<T>& op, const ConvExtents& e, const SpreadGradient<T>& s) {
   const auto dx = op.x.gradient_slot();
   const Index row_run = e.kernel_width * e.out, depth = e.kernel_height * row_run, in = e.in;
-  product::multiply<product::Form::pixels>(
+  gemm::multiply<gemm::Form::pixels>(
       cuda, {e.images * e.in_height * e.in_width, e.in, depth},
-      product::factor<true>(
-          s.data + (e.padding * s.width + e.padding) * e.out, 0,
-          product::Digits{product::Divisor(e.in_width), product::Divisor(e.in_height), e.out, s.width * e.out,
-                          s.height * s.width * e.out},
-          product::Digits{product::Divisor(row_run), product::Divisor(e.kernel_height), 1, s.width * e.out, 0}),
-      product::factor<true>(reversed_kernel(cuda, op, e), 0, product::Line{depth}, product::Line{1}),
-      product::Alignment{}.pointer(s.data).multiple(e.out),
+      gemm::factor<true>(s.data + (e.padding * s.width + e.padding) * e.out, 0,
+                         gemm::Digits{gemm::Divisor(e.in_width), gemm::Divisor(e.in_height), e.out, s.width * e.out,
+                                      s.height * s.width * e.out},
+                         gemm::Digits{gemm::Divisor(row_run), gemm::Divisor(e.kernel_height), 1, s.width * e.out, 0}),
+      gemm::factor<true>(reversed_kernel(cuda, op, e), 0, gemm::Line{depth}, gemm::Line{1}),
+      gemm::Alignment{}.pointer(s.data).multiple(e.out),
       [=] __device__(int, Index pixel, Index c, T sum) { dx.put(pixel * in + c, sum); });
 }
 
@@ -158,10 +156,9 @@ void backward(Cuda<T>& cuda, const Conv2d<T>& op) {
   if (const auto dw = op.weight.gradient_slot()) {
     const T* x = padded_images(cuda, op, e);
     const Index window = e.window();
-    product::multiply<product::Form::weights>(
-        cuda, {e.out, window, e.images * e.pixels()},
-        product::factor<false>(s.first(e), 0, s.pixels(e), product::Line{1}),
-        product::factor<false>(x, 0, window_starts(e), window_numbers(e)),
+    gemm::multiply<gemm::Form::weights>(
+        cuda, {e.out, window, e.images * e.pixels()}, gemm::factor<false>(s.first(e), 0, s.pixels(e), gemm::Line{1}),
+        gemm::factor<false>(x, 0, window_starts(e), window_numbers(e)),
         window_alignment(e, x).pointer(s.data).multiple(e.out),
         [=] __device__(int, Index c, Index number, T sum) { dw.put(c * window + number, sum); });
   }

@@ -2,7 +2,7 @@
 
 #include <neuroinhib/ops/activation/scalar.hpp>
 #include <neuroinhib/ops/conv2d/cuda_extents.cuh>
-#include <neuroinhib/ops/product/cuda_maps.cuh>
+#include <neuroinhib/ops/gemm/cuda_maps.cuh>
 
 /// Convolution of one-channel images with a 3 × 3 kernel, pooled 3 × 3 one pixel at a time: a network's first layer. A
 /// window has so few numbers that a product is the wrong shape for it: a thread has one channel and a strip of rows,

@@ -2,9 +2,9 @@
 
 #include <neuroinhib/ops/activation/scalar.hpp>
 #include <neuroinhib/ops/conv2d/cuda_extents.cuh>
+#include <neuroinhib/ops/gemm/cuda_maps.cuh>
+#include <neuroinhib/ops/gemm/cuda_wgmma.cuh>
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>
-#include <neuroinhib/ops/product/cuda_maps.cuh>
-#include <neuroinhib/ops/product/cuda_wgmma.cuh>
 
 /// Convolution on Hopper's matrix units where a whole image fits into shared memory: one block an image. All pixels of
 /// a window position are the image moved by a few rows of 16 bytes, so the products read the image itself, and columns
@@ -26,7 +26,7 @@ struct Resident : KernelExtents {
   static constexpr int kHeldPixels = 4;  ///< the same of the result's gradient
 
   bool pools;
-  product::Divisor by_in_width, by_width, by_frame_width, by_pooled_width, by_pool, by_turns, by_columns;
+  gemm::Divisor by_in_width, by_width, by_frame_width, by_pooled_width, by_pool, by_turns, by_columns;
 
   Resident(const Conv2d<float>& op, const ConvExtents& e)
       : KernelExtents(e),
@@ -108,7 +108,7 @@ struct Resident : KernelExtents {
 /// Where number i stands in rows that are as long as the divisor.
 struct Place {
   int row, column;
-  __device__ Place(int i, const product::Divisor& length)
+  __device__ Place(int i, const gemm::Divisor& length)
       : row(static_cast<int>(length.divide(static_cast<unsigned>(i)))),
         column(i - row * static_cast<int>(length.value)) {}
 };

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include <neuroinhib/ops/gemm/cpu.hpp>
 #include <neuroinhib/ops/grouped_linear/op.hpp>
-#include <neuroinhib/ops/product/cpu.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
@@ -19,10 +19,10 @@ void clear_unused(Cpu<T>& cpu, const RoutingPlan& plan, T* rows, Index width) {
 /// product(expert, begin, end, scratch).
 template <class T, class Product>
 void for_each_expert(Cpu<T>& cpu, const GroupedLinear<T>& op, Index columns, Index depth, const Product& product) {
-  const Index experts = op.plan.experts, width = product::task_columns(cpu, columns, experts);
-  const Index tasks = product::ceil_div(columns, width);
+  const Index experts = op.plan.experts, width = gemm::task_columns(cpu, columns, experts);
+  const Index tasks = gemm::ceil_div(columns, width);
   const Index cost = cost::multiply_adds(op.plan.slots() * op.in() * op.out() / (experts * tasks));
-  cpu.parallel_tasks(experts * tasks, cost, product::scratch_size<T>(depth), [&](Index task, T* scratch) {
+  cpu.parallel_tasks(experts * tasks, cost, gemm::scratch_size<T>(depth), [&](Index task, T* scratch) {
     const Index begin = task % tasks * width;
     product(task / tasks, begin, std::min(columns, begin + width), scratch);
   });
@@ -39,10 +39,10 @@ void forward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
     if (op.bias.defined())
       for (Index r = first; r < first + rows; ++r)
         std::copy(op.bias.data + e * out + begin, op.bias.data + e * out + end, op.y.data + r * out + begin);
-    product::columns_of<T>(
+    gemm::columns_of<T>(
         begin, end, rows, in, 1, [&](Index m) { return op.x.data + op.source(first + m) * in; },
         [&](Index k0, Index k1, Index n, Index columns, T* panel) {
-          product::pack_columns(k1 - k0, columns, weight + n * in + k0, in, panel);
+          gemm::pack_columns(k1 - k0, columns, weight + n * in + k0, in, panel);
         },
         [&](Index m) { return op.y.data + (first + m) * out; }, op.bias.defined(), scratch);
   });
@@ -56,10 +56,10 @@ void slot_gradients(Cpu<T>& cpu, const GroupedLinear<T>& op, T* dx, bool add) {
   for_each_expert(cpu, op, in, out, [&](Index e, Index begin, Index end, T* scratch) {
     const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
     if (rows == 0) return;
-    product::columns_of<T>(
+    gemm::columns_of<T>(
         begin, end, rows, out, 1, [&](Index m) { return op.y.gradient + (first + m) * out; },
         [&](Index k0, Index k1, Index n, Index columns, T* panel) {
-          product::pack_rows<T>(
+          gemm::pack_rows<T>(
               k1 - k0, columns, [&](Index k) { return op.weight.data + (e * out + k0 + k) * in + n; }, panel);
         },
         [&](Index m) { return dx + (first + m) * in; }, add, scratch);
@@ -89,10 +89,10 @@ void backward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
   if (const auto dw = op.weight.gradient_slot())
     for_each_expert(cpu, op, in, op.plan.slots(), [&](Index e, Index begin, Index end, T* scratch) {
       const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
-      product::columns_of<T>(
+      gemm::columns_of<T>(
           begin, end, out, rows, out, [&](Index m) { return op.y.gradient + first * out + m; },
           [&](Index k0, Index k1, Index n, Index columns, T* panel) {
-            product::pack_rows<T>(
+            gemm::pack_rows<T>(
                 k1 - k0, columns, [&](Index k) { return op.x.data + op.source(first + k0 + k) * in + n; }, panel);
           },
           [&](Index m) { return dw.data + (e * out + m) * in; }, dw.add, scratch);

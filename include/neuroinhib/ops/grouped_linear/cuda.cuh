@@ -1,8 +1,8 @@
 #pragma once
 
 #include <neuroinhib/backend/cuda.cuh>
+#include <neuroinhib/ops/gemm/cuda.cuh>
 #include <neuroinhib/ops/grouped_linear/op.hpp>
-#include <neuroinhib/ops/product/cuda.cuh>
 
 namespace neuroinhib::ops {
 
@@ -17,33 +17,32 @@ void clear_unused(Cuda<T>& cuda, const RoutingPlan& plan, T* rows, Index width) 
 
 /// The rows of x, `stride` apart, that the plan's places read, as an address map.
 template <class T>
-[[nodiscard]] product::Gathered source_rows(const GroupedLinear<T>& op, Index stride) {
-  return {op.gathers ? op.plan.order.data : nullptr, product::Divisor(op.plan.chosen()), stride};
+[[nodiscard]] gemm::Gathered source_rows(const GroupedLinear<T>& op, Index stride) {
+  return {op.gathers ? op.plan.order.data : nullptr, gemm::Divisor(op.plan.chosen()), stride};
 }
 
 template <class T>
-[[nodiscard]] product::Rows<T> inputs(const GroupedLinear<T>& op) {
-  return product::plain_rows<T>(op.x.data, op.x.rows(), op.in());
+[[nodiscard]] gemm::Rows<T> inputs(const GroupedLinear<T>& op) {
+  return gemm::plain_rows<T>(op.x.data, op.x.rows(), op.in());
 }
 /// The same in the plan's order. Where they are rounded, they are gathered on the way: the weight's gradient reads them
 /// row by row, and would wait for each row's address.
 template <class T>
-[[nodiscard]] product::Rows<T, product::Gathered> gathered_inputs(const GroupedLinear<T>& op) {
+[[nodiscard]] gemm::Rows<T, gemm::Gathered> gathered_inputs(const GroupedLinear<T>& op) {
   return {op.x.data, op.plan.slots(), op.in(), op.in(), source_rows(op, op.in())};
 }
 template <class T>
-[[nodiscard]] product::Rows<T> weights(const GroupedLinear<T>& op) {
-  return product::plain_rows<T>(op.weight.data, op.plan.experts * op.out(), op.in());
+[[nodiscard]] gemm::Rows<T> weights(const GroupedLinear<T>& op) {
+  return gemm::plain_rows<T>(op.weight.data, op.plan.experts * op.out(), op.in());
 }
 template <class T>
-[[nodiscard]] product::Rows<T> output_gradients(const GroupedLinear<T>& op) {
-  return product::plain_rows<T>(op.y.gradient, op.plan.slots(), op.out());
+[[nodiscard]] gemm::Rows<T> output_gradients(const GroupedLinear<T>& op) {
+  return gemm::plain_rows<T>(op.y.gradient, op.plan.slots(), op.out());
 }
 
 /// Extents with one group an expert.
 template <class T>
-[[nodiscard]] product::Extents expert_extents(const GroupedLinear<T>& op, product::Groups kind, Index m, Index n,
-                                              Index k) {
+[[nodiscard]] gemm::Extents expert_extents(const GroupedLinear<T>& op, gemm::Groups kind, Index m, Index n, Index k) {
   return {m, n, k, kind, static_cast<int>(op.plan.experts), op.plan.offsets.data};
 }
 
@@ -57,13 +56,12 @@ void forward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
     y[row * out + c] = sum + (bias != nullptr ? bias[expert * out + c] : T{0});
   };
   const auto multiply = [&](const auto& x, const auto& w) {
-    product::multiply<product::Form::experts>(
-        cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), out, in),
-        product::factor<true>(x.data, 0, source_rows(op, x.stride), product::Line{1}),
-        product::factor<true>(w.data, out * w.stride, w.row_at, product::Line{1}), product::Alignment{}.rows(x).rows(w),
-        store);
+    gemm::multiply<gemm::Form::experts>(cuda, expert_extents(op, gemm::Groups::rows, op.plan.slots(), out, in),
+                                        gemm::factor<true>(x.data, 0, source_rows(op, x.stride), gemm::Line{1}),
+                                        gemm::factor<true>(w.data, out * w.stride, w.row_at, gemm::Line{1}),
+                                        gemm::Alignment{}.rows(x).rows(w), store);
   };
-  product::with_factors(cuda, multiply, inputs(op), weights(op));
+  gemm::with_factors(cuda, multiply, inputs(op), weights(op));
 }
 
 /// dy · weight in the plan's order: dx [slots, in].
@@ -71,11 +69,11 @@ template <class T, class Dy, class W>
 void slot_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const Dy& dy, const W& w, const GradientSlot<T>& dx) {
   const Index in = op.in(), out = op.out();
   if (!dx.add) clear_unused(cuda, op.plan, dx.data, in);
-  product::multiply<product::Form::experts>(
-      cuda, expert_extents(op, product::Groups::rows, op.plan.slots(), in, out),
-      product::factor<true>(dy.data, 0, dy.row_at, product::Line{1}),
-      product::factor<false>(w.data, out * w.stride, w.row_at, product::Line{1}), product::Alignment{}.rows(dy).rows(w),
-      [=] __device__(int, Index row, Index c, T sum) { dx.put(row * in + c, sum); });
+  gemm::multiply<gemm::Form::experts>(cuda, expert_extents(op, gemm::Groups::rows, op.plan.slots(), in, out),
+                                      gemm::factor<true>(dy.data, 0, dy.row_at, gemm::Line{1}),
+                                      gemm::factor<false>(w.data, out * w.stride, w.row_at, gemm::Line{1}),
+                                      gemm::Alignment{}.rows(dy).rows(w),
+                                      [=] __device__(int, Index row, Index c, T sum) { dx.put(row * in + c, sum); });
 }
 
 /// dx, in the plan's order or, where x has a row a token, the sum over each token's slots.
@@ -98,10 +96,10 @@ void input_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const Dy& dy, co
 template <class T, class Dy, class X>
 void weight_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const Dy& dy, const X& x, const GradientSlot<T>& dw) {
   const Index in = op.in(), out = op.out();
-  product::multiply<product::Form::experts>(
-      cuda, expert_extents(op, product::Groups::depth, out, in, op.plan.slots()),
-      product::factor<false>(dy.data, 0, dy.row_at, product::Line{1}),
-      product::factor<false>(x.data, 0, x.row_at, product::Line{1}), product::Alignment{}.rows(dy).rows(x),
+  gemm::multiply<gemm::Form::experts>(
+      cuda, expert_extents(op, gemm::Groups::depth, out, in, op.plan.slots()),
+      gemm::factor<false>(dy.data, 0, dy.row_at, gemm::Line{1}),
+      gemm::factor<false>(x.data, 0, x.row_at, gemm::Line{1}), gemm::Alignment{}.rows(dy).rows(x),
       [=] __device__(int expert, Index row, Index c, T sum) { dw.put((expert * out + row) * in + c, sum); });
 }
 
@@ -130,7 +128,7 @@ void backward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
     };
     cuda.side_by_side(op.plan.slots() * op.in() * op.out(), of_x, of_parameters);
   };
-  product::with_factors(cuda, multiply, output_gradients(op), gathered_inputs(op), weights(op));
+  gemm::with_factors(cuda, multiply, output_gradients(op), gathered_inputs(op), weights(op));
 }
 
 }  // namespace neuroinhib::ops

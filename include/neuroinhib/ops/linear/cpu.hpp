@@ -1,7 +1,7 @@
 #pragma once
 
+#include <neuroinhib/ops/gemm/cpu.hpp>
 #include <neuroinhib/ops/linear/op.hpp>
-#include <neuroinhib/ops/product/cpu.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
@@ -20,10 +20,10 @@ void forward(Cpu<T>& cpu, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0];
   if (op.bias.defined())
     cpu.parallel_for(op.x.rows(), out, [&](Index row) { std::copy_n(op.bias.data, out, op.y.data + row * out); });
-  product::multiply(
+  gemm::multiply(
       cpu, op.x.rows(), out, in, 1, [&](Index m) { return op.x.data + m * in; },
       [&](Index k0, Index k1, Index n, Index columns, T* panel) {
-        product::pack_columns(k1 - k0, columns, op.weight.data + n * in + k0, in, panel);
+        gemm::pack_columns(k1 - k0, columns, op.weight.data + n * in + k0, in, panel);
       },
       [&](Index m) { return op.y.data + m * out; }, op.bias.defined());
 }
@@ -33,17 +33,17 @@ void backward(Cpu<T>& cpu, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0], rows = op.x.rows();
   const T* dy = op.y.gradient;
   if (const auto dx = op.x.gradient_slot())
-    product::multiply(
+    gemm::multiply(
         cpu, rows, in, out, 1, [&](Index m) { return dy + m * out; },
         [&](Index k0, Index k1, Index n, Index columns, T* panel) {
-          product::pack_rows<T>(k1 - k0, columns, [&](Index k) { return op.weight.data + (k0 + k) * in + n; }, panel);
+          gemm::pack_rows<T>(k1 - k0, columns, [&](Index k) { return op.weight.data + (k0 + k) * in + n; }, panel);
         },
         [&](Index m) { return dx.data + m * in; }, dx.add);
   if (const auto dw = op.weight.gradient_slot())
-    product::multiply(
+    gemm::multiply(
         cpu, out, in, rows, out, [&](Index m) { return dy + m; },
         [&](Index k0, Index k1, Index n, Index columns, T* panel) {
-          product::pack_rows<T>(k1 - k0, columns, [&](Index k) { return op.x.data + (k0 + k) * in + n; }, panel);
+          gemm::pack_rows<T>(k1 - k0, columns, [&](Index k) { return op.x.data + (k0 + k) * in + n; }, panel);
         },
         [&](Index m) { return dw.data + m * in; }, dw.add);
   if (const auto db = op.bias.gradient_slot()) sum_rows(cpu, dy, rows, out, db);

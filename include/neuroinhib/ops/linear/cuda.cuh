@@ -1,16 +1,16 @@
 #pragma once
 
 #include <neuroinhib/backend/cuda.cuh>
+#include <neuroinhib/ops/gemm/cuda.cuh>
 #include <neuroinhib/ops/linear/op.hpp>
-#include <neuroinhib/ops/product/cuda.cuh>
 
 namespace neuroinhib::ops {
 
 /// C [m, n] (+)= op(A) op(B), all row-major, through cuBLAS: a transposed factor is stored [k, m], or [n, k]. `exact`:
 /// in float throughout, whatever the backend's precision.
 template <class T, class Factor>
-void blas_product(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, Index n, Index k,
-                  const product::Rows<Factor>& a, const product::Rows<Factor>& b, T* c, bool add, bool exact = false) {
+void blas_gemm(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, Index n, Index k,
+               const gemm::Rows<Factor>& a, const gemm::Rows<Factor>& b, T* c, bool add, bool exact = false) {
   constexpr bool kDouble = std::is_same_v<T, double>, kRounded = !std::is_same_v<T, Factor>;
   constexpr cudaDataType kType = kDouble ? CUDA_R_64F : CUDA_R_32F, kFactor = kRounded ? CUDA_R_16BF : kType;
   const cublasComputeType_t compute = kDouble                                          ? CUBLAS_COMPUTE_64F
@@ -35,7 +35,7 @@ void with_layer_factors(Cuda<T>& cuda, const Linear<T>& op, const Multiply& mult
   if (op.use == LinearUse::routing)
     multiply(matrices...);
   else
-    product::with_factors(cuda, multiply, matrices...);
+    gemm::with_factors(cuda, multiply, matrices...);
 }
 
 /// db = Σ_rows dy.
@@ -52,10 +52,10 @@ void forward(Cuda<T>& cuda, const Linear<T>& op) {
   const bool biased = op.bias.defined(), exact = op.use == LinearUse::routing && cuda.routes_exactly();
   if (biased) cuda.parallel_grid(rows, out, [=] __device__(Index row, Index c) { op.y[row * out + c] = op.bias[c]; });
   const auto multiply = [&](const auto& x, const auto& w) {
-    blas_product(cuda, false, true, rows, out, in, x, w, op.y.data, biased, exact);
+    blas_gemm(cuda, false, true, rows, out, in, x, w, op.y.data, biased, exact);
   };
-  with_layer_factors(cuda, op, multiply, product::plain_rows<T>(op.x.data, rows, in),
-                     product::plain_rows<T>(op.weight.data, out, in));
+  with_layer_factors(cuda, op, multiply, gemm::plain_rows<T>(op.x.data, rows, in),
+                     gemm::plain_rows<T>(op.weight.data, out, in));
 }
 
 template <class T>
@@ -63,17 +63,17 @@ void backward(Cuda<T>& cuda, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0], rows = op.x.rows();
   const auto multiply = [&](const auto& dy, const auto& x, const auto& w) {
     const auto of_x = [&] {
-      if (const auto dx = op.x.gradient_slot()) blas_product(cuda, false, false, rows, in, out, dy, w, dx.data, dx.add);
+      if (const auto dx = op.x.gradient_slot()) blas_gemm(cuda, false, false, rows, in, out, dy, w, dx.data, dx.add);
     };
     const auto of_parameters = [&] {
       if (const auto dw = op.weight.gradient_slot())
-        blas_product(cuda, true, false, out, in, rows, dy, x, dw.data, dw.add);
+        blas_gemm(cuda, true, false, out, in, rows, dy, x, dw.data, dw.add);
       if (const auto db = op.bias.gradient_slot()) sum_rows<T>(cuda, rows, out, op.y.gradient, db);
     };
     cuda.side_by_side(rows * in * out, of_x, of_parameters);
   };
-  with_layer_factors(cuda, op, multiply, product::plain_rows<T>(op.y.gradient, rows, out),
-                     product::plain_rows<T>(op.x.data, rows, in), product::plain_rows<T>(op.weight.data, out, in));
+  with_layer_factors(cuda, op, multiply, gemm::plain_rows<T>(op.y.gradient, rows, out),
+                     gemm::plain_rows<T>(op.x.data, rows, in), gemm::plain_rows<T>(op.weight.data, out, in));
 }
 
 }  // namespace neuroinhib::ops

@@ -2,10 +2,10 @@
 
 #include <cstdint>
 
-#include <neuroinhib/ops/product/cuda_panel.cuh>
+#include <neuroinhib/ops/gemm/cuda_panel.cuh>
 
 /// Ways in which a warp multiplies what lies in shared memory.
-namespace neuroinhib::ops::product {
+namespace neuroinhib::ops::gemm {
 
 /// Rounds to tf32, to nearest: half of its last bit is added, and the bits below are left to the matrix unit, which
 /// ignores them. Where the sum overflows, the number stays as it is: the device's NaN, 0x7fffffff, would become −0. One
@@ -218,4 +218,4 @@ struct MultiplyAdd {
   }
 };
 
-}  // namespace neuroinhib::ops::product
+}  // namespace neuroinhib::ops::gemm

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <neuroinhib/ops/product/cuda_maps.cuh>
+#include <neuroinhib/ops/gemm/cuda_maps.cuh>
 
 /// A block's part of a factor, on its way into shared memory.
-namespace neuroinhib::ops::product {
+namespace neuroinhib::ops::gemm {
 
 /// Copies `Count` numbers to shared memory while the program goes on; zeros where `valid` is false.
 template <int Count, class T>
@@ -99,4 +99,4 @@ struct Panel {
   };
 };
 
-}  // namespace neuroinhib::ops::product
+}  // namespace neuroinhib::ops::gemm

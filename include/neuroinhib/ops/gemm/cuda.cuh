@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include <neuroinhib/backend/cuda.cuh>
-#include <neuroinhib/ops/product/cuda_math.cuh>
+#include <neuroinhib/ops/gemm/cuda_math.cuh>
 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 #error "neuroinhib's kernels need compute capability 8.0 or later; compile with -arch=sm_80 or above"
@@ -15,7 +15,7 @@
 /// Products C[m, n] = Σ_k A[m, k] B[k, n] whose factors are read through address maps: rows gathered, windows of
 /// images, parts of an expert. One pipeline of asynchronous copies into shared memory, and three ways to multiply: the
 /// matrix units (tf32, bf16) and plain multiply-adds (float, double). Sums have one order for given extents.
-namespace neuroinhib::ops::product {
+namespace neuroinhib::ops::gemm {
 
 /// What the groups of a product divide.
 enum class Groups {
@@ -129,7 +129,7 @@ struct Parts {
 };
 
 template <class Plan, class Sum, class A, class B, class Store>
-__global__ void __launch_bounds__(Plan::kThreads) product_kernel(Deal deal, A a, B b, Store store, Parts<Sum> parts) {
+__global__ void __launch_bounds__(Plan::kThreads) gemm_kernel(Deal deal, A a, B b, Store store, Parts<Sum> parts) {
   detail::take_turn();
   using T = typename Plan::T;
   using PanelA = typename Plan::template PanelA<A, B>;
@@ -214,7 +214,7 @@ void run(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Store& s
   if (splits > 1)
     parts = {cuda.template kernel_memory<T>(splits * groups * m * n), groups * m * n, by_depth ? m * n : 0, n};
 
-  auto* kernel = product_kernel<Plan, T, A, B, Store>;
+  auto* kernel = gemm_kernel<Plan, T, A, B, Store>;
   constexpr std::size_t kShared = Plan::template kSharedBytes<T, A, B>;
   if constexpr (kShared > 48 * 1024)
     require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared), "product");
@@ -349,4 +349,4 @@ void with_factors(Cuda<T>& cuda, const Use& use, const Matrices&... matrices) {
   use(matrices...);
 }
 
-}  // namespace neuroinhib::ops::product
+}  // namespace neuroinhib::ops::gemm

@@ -5,7 +5,7 @@
 #include <neuroinhib/backend/cuda.cuh>
 
 /// Where the numbers of a product's factors lie: maps from an index to an address.
-namespace neuroinhib::ops::product {
+namespace neuroinhib::ops::gemm {
 
 /// Unsigned division by a number that is fixed for a kernel; numerators below 2^31 (Granlund and Montgomery 1994).
 struct Divisor {
@@ -72,4 +72,4 @@ template <bool DepthInner, class T, class Outer, class Inner>
   return {base, group_stride, outer, inner};
 }
 
-}  // namespace neuroinhib::ops::product
+}  // namespace neuroinhib::ops::gemm
