@@ -1,0 +1,23 @@
+# neuroinhib_add_checked_program(name source [LIBRARIES …] [ARGUMENTS …] [PROPERTIES …])
+# builds a program of one file, .cpp or .cu, and adds the test output.<name>: what the program prints must be the text
+# of the file beside its source that ends in .output. CHECK_OUTPUT_UPDATE=1 in the test's environment writes that file.
+function(neuroinhib_add_checked_program name source)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "LIBRARIES;ARGUMENTS;PROPERTIES")
+  cmake_path(ABSOLUTE_PATH source)
+  cmake_path(REPLACE_EXTENSION source output OUTPUT_VARIABLE expected)
+  set(kernels $<TARGET_NAME_IF_EXISTS:neuroinhib_own_kernels>)
+  set(properties "")
+  if(source MATCHES "\\.cu$")
+    set(kernels neuroinhib_own_cuda)
+    set(properties LABELS cuda SKIP_RETURN_CODE 77 RESOURCE_LOCK gpu)
+  endif()
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE neuroinhib_own ${kernels} ${arg_LIBRARIES})
+  if(NEUROINHIB_BUILD_TESTS)
+    add_test(NAME output.${name}
+             COMMAND ${PROJECT_SOURCE_DIR}/tests/docs/check_output ${expected} $<TARGET_FILE:${name}> ${arg_ARGUMENTS})
+    if(properties OR arg_PROPERTIES)
+      set_tests_properties(output.${name} PROPERTIES ${properties} ${arg_PROPERTIES})
+    endif()
+  endif()
+endfunction()
