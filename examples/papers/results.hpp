@@ -1,10 +1,10 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <system_error>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -14,6 +14,7 @@
 
 #include "call.hpp"
 #include "common.hpp"
+#include "notes.hpp"
 
 namespace papers {
 
@@ -87,8 +88,8 @@ class Results {
   }
 
   [[nodiscard]] const OutputFolder& folder() const { return folder_; }
-  [[nodiscard]] const nlohmann::json& settings() const { return json_["settings"]; }
-  [[nodiscard]] const nlohmann::json& runs() const { return json_["runs"]; }
+  [[nodiscard]] const nlohmann::json& settings() const { return json_.at("settings"); }
+  [[nodiscard]] const nlohmann::json& runs() const { return json_.at("runs"); }
   [[nodiscard]] bool has(const std::string& row, std::ptrdiff_t seed) const {
     for (const auto& run : runs())
       if (run.at("row") == row && run.at("seed") == seed) return true;
@@ -101,7 +102,7 @@ class Results {
     run["machine"] = machine_;
     run["version"] = NEUROINHIB_VERSION;
     auto& runs = json_["runs"].get_ref<nlohmann::json::array_t&>();
-    runs.insert(std::upper_bound(runs.begin(), runs.end(), run, before), run);
+    runs.insert(std::upper_bound(runs.begin(), runs.end(), run, before), storable(run));
     save();
   }
   /// Where the runs of these rows were made.
@@ -132,8 +133,9 @@ class Results {
     };
     const std::string found = look([&] {
       earlier = nlohmann::json::parse(neuroinhib::io::read_file(folder_.file("results.json")));
-      for (const auto& run : earlier.at("runs"))
-        for (const char* name : {"row", "seed", "machine"}) (void)run.at(name);
+      for (const auto& run : earlier.at("runs").get_ref<const nlohmann::json::array_t&>())
+        (void)std::tuple(run.at("row").get<std::string>(), run.at("seed").get<Index>(),
+                         run.at("machine").get<std::string>());
       return identity(earlier);
     });
     if (found != identity(json_))

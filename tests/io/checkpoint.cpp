@@ -81,6 +81,33 @@ TEST_CASE("a checkpoint of another configuration or shape changes nothing") {
   CHECK(c.values() == kept);
 }
 
+TEST_CASE(
+    "notes are read before anything is changed: refusing them leaves model, optimizer and random state as they were") {
+  const TemporaryFolder folder;
+  Training a, b;
+  a.run(0, 3);
+  io::save_checkpoint(folder / "c", a.parameters, a.adam, a.cpu.random(), {"config", "of no use"});
+  b.run(0, 1);
+  io::save_checkpoint(folder / "before", b.parameters, b.adam, b.cpu.random(), {"config", ""});
+  check_error<FormatError>(
+      [&] {
+        io::load_checkpoint(folder / "c", b.parameters, b.adam, b.cpu.random(), "config", [](const std::string& notes) {
+          fail<FormatError>("notes", "some use", notes, "try again");
+        });
+      },
+      {"some use, got of no use"});
+  io::save_checkpoint(folder / "after", b.parameters, b.adam, b.cpu.random(), {"config", ""});
+  CHECK(read(folder / "after") == read(folder / "before"));
+
+  // Of a file that does not fit, not even the notes are given.
+  check_error<ConfigError>(
+      [&] {
+        io::load_checkpoint(folder / "c", b.parameters, b.adam, b.cpu.random(), "another",
+                            [](const std::string&) { FAIL("notes of another configuration"); });
+      },
+      {"the configuration another"});
+}
+
 TEST_CASE("a full disk while saving leaves the old checkpoint as it was") {
   const TemporaryFolder folder;
   Training a;

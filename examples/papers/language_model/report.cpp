@@ -9,6 +9,8 @@
 
 namespace language_model {
 
+using papers::number_in;
+using papers::numbers_in;
 using papers::Summary;
 
 namespace {
@@ -23,14 +25,14 @@ std::string with_deviation(const char* format, const Summary& summary) {
 }
 double mean_of(const nlohmann::json& values) {
   double sum = 0;
-  for (const auto& value : values) sum += value.get<double>();
+  for (const auto& value : values) sum += number_in(value);
   return values.empty() ? NAN : sum / static_cast<double>(values.size());
 }
 /// Deviation of the experts' loads over their mean, averaged over layers.
 double load_variation(const nlohmann::json& run) {
   double sum = 0;
   for (const auto& layer : run.at("layers")) {
-    const Summary load(layer.at("load").get<std::vector<double>>());
+    const Summary load(numbers_in(layer.at("load")));
     const auto n = static_cast<double>(load.count);
     sum += load.deviation * std::sqrt((n - 1) / n) / load.mean;
   }
@@ -38,7 +40,7 @@ double load_variation(const nlohmann::json& run) {
 }
 double mean_layer(const nlohmann::json& run, const char* measure) {
   double sum = 0;
-  for (const auto& layer : run.at("layers")) sum += layer.at(measure).get<double>();
+  for (const auto& layer : run.at("layers")) sum += number_in(layer.at(measure));
   return run.at("layers").empty() ? NAN : sum / static_cast<double>(run.at("layers").size());
 }
 /// What to say of layers whose weights on other words are degenerate: all on the word itself, or near even over all.
@@ -46,7 +48,8 @@ std::string degenerate(const Row& row, const nlohmann::json& run, Index length) 
   constexpr double kSelf = 0.95, kEven = 0.9;
   std::string notes;
   for (std::size_t l = 0; l < run.at("layers").size(); ++l) {
-    const double self = run.at("layers").at(l).at("self"), neighbours = run.at("layers").at(l).at("neighbours");
+    const auto& layer = run.at("layers").at(l);
+    const double self = number_in(layer.at("self")), neighbours = number_in(layer.at("neighbours"));
     const std::string where = "- " + row.title + ", layer " + std::to_string(l + 1) + ": ";
     if (self > kSelf)
       notes += where + text("a word's weight on itself is %.2f", self) +
@@ -133,13 +136,13 @@ std::string Report::table(int paper) const {
   const auto& runs = results_.runs();
   // The same in all runs of a paper.
   const auto& any = *std::find_if(runs.begin(), runs.end(), [&](const auto& run) { return run.at("row") == names[0]; });
-  const double floor = any.at("floor");
+  const double floor = number_in(any.at("floor"));
   std::string out = paper == 1 ? "## Neural Inhibition, table 2: next-word prediction\n\n"
                                : "## Mutual-Inform SMoE, tables 1 and 3: next-word prediction\n\n";
   out += "Ours: " + n.name() + ", vocabulary " + std::to_string(any.at("vocabulary").get<Index>()) + ", " +
          std::to_string(n.batch) + " × " + std::to_string(n.length) + " tokens a step, " +
          std::to_string(any.at("steps").get<Index>()) +
-         " steps; text: " + results_.settings()["data"].get<std::string>() + ", " +
+         " steps; text: " + results_.settings().at("data").get<std::string>() + ", " +
          std::to_string(any.at("training_words").get<Index>()) + " training words, " +
          text("%.1f", 100 * any.at("unknown").get<double>()) +
          " % of all words unknown. Machine: " + results_.machines(names) + ".\n";
@@ -158,11 +161,10 @@ std::string Report::table(int paper) const {
       "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
   for (const Row& row : rows) {
     const auto exp_of = [&](const char* measure) {
-      return Summary(
-          values(row.name, [&](const auto& run) { return std::exp(run.at(measure).template get<double>()); }));
+      return Summary(values(row.name, [&](const auto& run) { return std::exp(number_in(run.at(measure))); }));
     };
     const auto of = [&](const auto& measure) { return Summary(values(row.name, measure)); };
-    const Summary test = of([](const auto& run) { return run.at("test").template get<double>(); });
+    const Summary test = of([](const auto& run) { return number_in(run.at("test")); });
     const double fluctuation = of([](const auto& run) { return mean_of(run.at("fluctuation")); }).mean;
     out += "| " + row.title + " | " + row.published + " | " + with_deviation("%.2f", exp_of("validation")) + " | " +
            with_deviation("%.4f", test) + " | " + with_deviation("%.2f", exp_of("test")) + " | " +
@@ -189,7 +191,7 @@ std::string Report::comparisons(const std::vector<Row>& rows, const std::string&
     for (const auto& run : results_.runs())
       for (const auto& other : results_.runs())
         if (run.at("row") == row.name && other.at("row") == against && run.at("seed") == other.at("seed"))
-          differences.push_back(run.at("test").get<double>() - other.at("test").get<double>());
+          differences.push_back(number_in(run.at("test")) - number_in(other.at("test")));
     const Summary paired(differences);
     if (paired.count < 2) continue;
     const double half = papers::half_interval(paired);
@@ -210,12 +212,12 @@ std::string Report::layers(const std::vector<Row>& rows, const std::string& agai
         for (const auto& other : results_.runs())
           if (other.at("row") == against && other.at("seed") == 0 &&
               other.at("layers").size() == run.at("layers").size())
-            baseline = other.at("layers").at(l).at("entropy");
+            baseline = number_in(other.at("layers").at(l).at("entropy"));
         const auto& layer = run.at("layers").at(l);
-        const double self = layer.at("self");
-        lines += " " + or_dash("%.3f", layer.at("entropy").get<double>() / baseline) + " / " +
-                 text("%.3f", run.at("fluctuation").at(l).get<double>()) +
-                 (self > 0 ? " / " + text("%.2f", self) : "") + " |";
+        const double self = number_in(layer.at("self"));
+        lines += " " + or_dash("%.3f", number_in(layer.at("entropy")) / baseline) + " / " +
+                 text("%.3f", number_in(run.at("fluctuation").at(l))) + (self > 0 ? " / " + text("%.2f", self) : "") +
+                 " |";
       }
       lines += "\n";
     }
@@ -236,9 +238,8 @@ std::string Report::domains(const std::vector<Row>& rows) const {
   std::string out = "\nTest loss by domain, nats a word:\n\n" + domain_head();
   for (const Row& row : rows) {
     out += "| " + row.title + " |";
-    for (std::size_t d = 0; d < results_.settings()["domains"].size(); ++d) {
-      const Summary nats(
-          values(row.name, [&](const auto& run) { return run.at("domains").at(d).template get<double>(); }));
+    for (std::size_t d = 0; d < results_.settings().at("domains").size(); ++d) {
+      const Summary nats(values(row.name, [&](const auto& run) { return number_in(run.at("domains").at(d)); }));
       out += " " + or_dash("%.3f", nats.mean) + " |";
     }
     out += "\n";
@@ -252,15 +253,16 @@ std::string Report::routing(const std::vector<Row>& rows) const {
     for (const auto& run : results_.runs()) {
       if (run.at("row") != row.name || run.at("seed") != 0 || run.at("layers").empty()) continue;
       const auto& layer = run.at("layers").back();
-      const auto whole = layer.at("load").get<std::vector<double>>();
       double apart = 0;
       lines += "| " + row.title + " |";
       for (const auto& domain : layer.at("domain_load")) {
-        const auto load = domain.get<std::vector<double>>();
+        const auto load = numbers_in(domain);
         const auto most = std::max_element(load.begin(), load.end());
-        lines += " " + std::to_string(most - load.begin() + 1) + text(": %.0f %% |", 100 * *most);
+        lines += " " + std::to_string(most - load.begin() + 1) +
+                 text(": %.0f %% |", 100 * number_in(domain.at(most - load.begin())));
         for (std::size_t k = 0; k < load.size(); ++k)
-          apart += std::abs(load[k] - whole[k]) / 2 / static_cast<double>(layer.at("domain_load").size());
+          apart += std::abs(load[k] - number_in(layer.at("load").at(k))) / 2 /
+                   static_cast<double>(layer.at("domain_load").size());
       }
       lines += text(" %.3f |\n", apart);
     }
@@ -273,7 +275,7 @@ std::string Report::routing(const std::vector<Row>& rows) const {
 /// The first lines of a table with a column for each domain.
 std::string Report::domain_head(const std::string& last) const {
   std::string head = "| Row |", rule = "|---|";
-  for (const auto& name : results_.settings()["domains"]) {
+  for (const auto& name : results_.settings().at("domains")) {
     head += " " + name.get<std::string>() + " |";
     rule += "---:|";
   }

@@ -1,75 +1,86 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../common.hpp"
+#include "../notes.hpp"
 #include "evaluation.hpp"
 
 namespace language_model {
 
+/// How far a run goes, and what it evaluates after each epoch.
+struct Extent {
+  Index steps, epoch;   ///< steps in all, and of an epoch: the last one may be shorter
+  Index layers, words;  ///< with experts; of the validation rows
+
+  [[nodiscard]] Index epochs() const { return (steps + epoch - 1) / epoch; }
+  [[nodiscard]] Index first_step(Index of_epoch) const { return std::min(of_epoch * epoch, steps); }
+};
+
 /// What a run knows besides its model: where it stands, its curves and its clock. Kept in checkpoints as JSON.
 class RunLog {
  public:
-  /// Of a run of so many steps; `data` tells the text apart from others.
-  RunLog(const Settings& settings, const Row& row, Index seed, Index steps, std::string data)
-      : settings_(settings), row_(row), data_(std::move(data)), seed_(seed), steps_(steps) {}
+  /// `data` tells the text apart from others.
+  RunLog(const Settings& settings, const Row& row, Index seed, const Extent& extent, std::string data)
+      : settings_(settings), row_(row), data_(std::move(data)), seed_(seed), extent_(extent) {}
 
   /// Everything the run's bits depend on.
   [[nodiscard]] std::string configuration() const {
     return "row " + row_.name + ", seed " + std::to_string(seed_) + ", " + settings_.key() + ", data " + data_;
   }
   /// Steps in all, and since the last evaluation; the sum of the latter's losses.
-  [[nodiscard]] Index step() const { return step_; }
-  [[nodiscard]] Index step_of_epoch() const { return step_of_epoch_; }
-  [[nodiscard]] double loss_sum() const { return loss_sum_; }
-  [[nodiscard]] Index epochs() const { return static_cast<Index>(validation_.size()); }
+  [[nodiscard]] Index step() const { return state_.step; }
+  [[nodiscard]] Index step_of_epoch() const { return state_.step - extent_.first_step(epochs()); }
+  [[nodiscard]] double loss_sum() const { return state_.loss_sum; }
+  [[nodiscard]] Index epochs() const { return static_cast<Index>(state_.validation.size()); }
 
   [[nodiscard]] std::string save() const {
-    return nlohmann::json{{"step", step_},
-                          {"step_of_epoch", step_of_epoch_},
-                          {"loss_sum", loss_sum_},
-                          {"seconds", seconds()},
-                          {"validation", validation_},
-                          {"loss", loss_},
-                          {"fluctuation", fluctuation_},
-                          {"chosen", chosen_}}
+    return papers::storable({{"step", state_.step},
+                             {"loss_sum", state_.loss_sum},
+                             {"seconds", seconds()},
+                             {"validation", state_.validation},
+                             {"loss", state_.loss},
+                             {"fluctuation", state_.fluctuation},
+                             {"chosen", state_.chosen}})
         .dump();
   }
-  void load(const std::string& text) {
-    const auto state = nlohmann::json::parse(text);
-    step_ = first_step_ = state.at("step");
-    step_of_epoch_ = state.at("step_of_epoch");
-    loss_sum_ = state.at("loss_sum");
-    seconds_before_ = state.at("seconds");
-    validation_ = state.at("validation").get<std::vector<double>>();
-    loss_ = state.at("loss").get<std::vector<double>>();
-    fluctuation_ = state.at("fluctuation").get<std::vector<double>>();
-    chosen_ = state.at("chosen").get<std::vector<std::vector<std::uint64_t>>>();
+  /// Goes on where save() was called. Throws FormatError, and changes nothing then.
+  void load(const papers::Notes& notes) {
+    State state;
+    state.validation = notes.numbers("validation", 0, extent_.epochs());
+    const auto epochs = static_cast<Index>(state.validation.size());
+    state.step = notes.count("step", extent_.first_step(epochs), extent_.first_step(epochs + 1));
+    state.loss_sum = notes.number("loss_sum");
+    state.seconds_before = notes.number("seconds");
+    state.loss = notes.numbers("loss", epochs, epochs);
+    const Index compared = epochs > 0 ? extent_.layers : 0;
+    state.fluctuation = notes.numbers("fluctuation", compared, compared);
+    state.chosen = notes.sets("chosen", extent_.layers, extent_.words);
+    first_step_ = state.step;
+    state_ = std::move(state);
   }
 
   /// Before the first step.
-  void start(const Evaluation& validation) { chosen_ = chosen_experts(validation); }
+  void start(const Evaluation& validation) { state_.chosen = chosen_experts(validation); }
   /// After so many steps, which took so long in all; `loss_sum` is the epoch's so far.
   void advance(Index steps, double seconds, double loss_sum) {
-    step_ += steps;
-    step_of_epoch_ += steps;
-    loss_sum_ = loss_sum;
+    state_.step += steps;
+    state_.loss_sum = loss_sum;
     step_times_.push_back(1e3 * seconds / static_cast<double>(steps));
   }
   void end_epoch(const Evaluation& validation) {
-    loss_.push_back(loss_sum_ / static_cast<double>(step_of_epoch_));
-    validation_.push_back(validation.nats);
-    const auto before = std::exchange(chosen_, chosen_experts(validation));
-    fluctuation_ = language_model::fluctuation(before, chosen_);
-    step_of_epoch_ = 0;
-    loss_sum_ = 0;
-    const double each = papers::seconds_since(start_) / static_cast<double>(std::max<Index>(step_ - first_step_, 1));
+    state_.loss.push_back(state_.loss_sum / static_cast<double>(step_of_epoch()));
+    state_.validation.push_back(validation.nats);
+    const auto before = std::exchange(state_.chosen, chosen_experts(validation));
+    state_.fluctuation = language_model::fluctuation(before, state_.chosen);
+    state_.loss_sum = 0;
+    const double each =
+        papers::seconds_since(start_) / static_cast<double>(std::max<Index>(state_.step - first_step_, 1));
     std::fprintf(stderr, "%s, seed %td  step %td/%td  loss %.4f  validation %.4f  %.2f ms a step  %.0f s left\n",
-                 row_.name.c_str(), seed_, step_, steps_, loss_.back(), validation.nats, step_ms(),
-                 each * static_cast<double>(steps_ - step_));
+                 row_.name.c_str(), seed_, state_.step, extent_.steps, state_.loss.back(), validation.nats, step_ms(),
+                 each * static_cast<double>(extent_.steps - state_.step));
   }
   /// Median time of a step in this call.
   [[nodiscard]] double step_ms() const {
@@ -77,21 +88,29 @@ class RunLog {
     std::sort(times.begin(), times.end());
     return times.empty() ? 0 : times[times.size() / 2];
   }
-  [[nodiscard]] double seconds() const { return seconds_before_ + papers::seconds_since(start_); }
-  [[nodiscard]] const std::vector<double>& validation() const { return validation_; }
-  [[nodiscard]] const std::vector<double>& loss() const { return loss_; }
+  [[nodiscard]] double seconds() const { return state_.seconds_before + papers::seconds_since(start_); }
+  [[nodiscard]] const std::vector<double>& validation() const { return state_.validation; }
+  [[nodiscard]] const std::vector<double>& loss() const { return state_.loss; }
   /// Of each layer's routing, between the last two evaluations.
-  [[nodiscard]] const std::vector<double>& fluctuation() const { return fluctuation_; }
+  [[nodiscard]] const std::vector<double>& fluctuation() const { return state_.fluctuation; }
 
  private:
+  /// What a checkpoint keeps.
+  struct State {
+    Index step = 0;
+    double loss_sum = 0, seconds_before = 0;
+    std::vector<double> validation, loss, fluctuation;
+    ChosenExperts chosen;  ///< at the last evaluation
+  };
+
   const Settings& settings_;
   const Row& row_;
   std::string data_;
-  Index seed_, steps_, step_ = 0, step_of_epoch_ = 0, first_step_ = 0;
-  double loss_sum_ = 0, seconds_before_ = 0;
+  Index seed_, first_step_ = 0;
+  Extent extent_;
+  State state_;
   papers::Clock::time_point start_ = papers::Clock::now();
-  std::vector<double> validation_, loss_, fluctuation_, step_times_;
-  ChosenExperts chosen_;  ///< at the last evaluation
+  std::vector<double> step_times_;
 };
 
 }  // namespace language_model

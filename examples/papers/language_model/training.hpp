@@ -20,9 +20,12 @@ struct Data {
   [[nodiscard]] std::string name() const {
     return corpus->source + ", fingerprint " + papers::fingerprint(training.ids) + papers::fingerprint(test.ids);
   }
-  /// Steps of a run: those of the network, or three epochs.
-  [[nodiscard]] Index steps(const Network& n) const {
-    return n.steps > 0 ? n.steps : 3 * ((training.count() + n.batch - 1) / n.batch);
+  /// Of a run: the network's steps, or three epochs.
+  [[nodiscard]] Extent extent(const Network& n, const Row& row) const {
+    const Index steps = n.steps > 0 ? n.steps : 3 * ((training.count() + n.batch - 1) / n.batch);
+    const auto words = std::count_if(validation.labels.begin(), validation.labels.end(), [](int l) { return l >= 0; });
+    return {steps, n.epoch_steps > 0 ? n.epoch_steps : (steps + 2) / 3, row.router == "none" ? 0 : n.blocks / row.every,
+            words};
   }
 };
 
@@ -61,15 +64,15 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
                      const std::filesystem::path& checkpoint) {
   using T = typename M::Scalar;
   const Network& network = settings.network(row);
-  const Index steps = data.steps(network), epoch = network.epoch_steps > 0 ? network.epoch_steps : (steps + 2) / 3;
-  const Index epochs = (steps + epoch - 1) / epoch;
+  const Extent extent = data.extent(network, row);
   const auto key = static_cast<std::uint64_t>(seed);
   Parameters<T> parameters(model, key, runner.backend().space());
   Adam<T> adam(parameters, {.learning_rate = network.learning_rate});
   const WarmUp rate{network.warmup};
-  RunLog log(settings, row, seed, steps, data.name());
+  RunLog log(settings, row, seed, extent, data.name());
   if (settings.resumes() && std::filesystem::exists(checkpoint))
-    log.load(io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration()));
+    io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration(),
+                        [&](const std::string& notes) { log.load({checkpoint, notes}); });
   const auto save = [&] {
     io::save_checkpoint(checkpoint, parameters, adam, runner.backend().random(), {log.configuration(), log.save()});
   };
@@ -83,8 +86,8 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
   };
   papers::SaveClock clock(settings.save_seconds);
   if (log.step() == 0) log.start(evaluate(data.validation));
-  while (log.epochs() < epochs) {
-    const Index first = log.step() - log.step_of_epoch(), count = std::min(epoch, steps - first);
+  while (log.epochs() < extent.epochs()) {
+    const Index first = extent.first_step(log.epochs()), count = extent.first_step(log.epochs() + 1) - first;
     const auto order = order_of(data, network.batch, first, count, key);
     while (log.step_of_epoch() < count) {
       runner.train(model, parameters, adam, order, log, rate, clock);
@@ -96,7 +99,7 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
   return {{"row", row.name},
           {"seed", seed},
           {"parameters", parameters.count()},
-          {"steps", steps},
+          {"steps", extent.steps},
           {"vocabulary", data.corpus->vocabulary.size()},
           {"training_words", data.corpus->words(Split::training)},
           {"unknown", data.corpus->unknown},

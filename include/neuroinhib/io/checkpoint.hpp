@@ -54,12 +54,13 @@ void save_checkpoint(const std::filesystem::path& path, const Parameters<T>& par
   writer.write(path);
 }
 
-/// Brings everything back and returns the notes. Values come back as they were saved, NaN and infinity included. Throws
-/// ConfigError for a checkpoint of another configuration, FormatError for a damaged file and for one whose names,
-/// shapes, dtypes or counts are not the model's and the optimizer's; nothing is changed then.
-template <class T, template <class> class Optimizer>
-std::string load_checkpoint(const std::filesystem::path& path, Parameters<T>& parameters, Optimizer<T>& optimizer,
-                            RandomState& random, const std::string& configuration) {
+/// Brings everything back; read_notes(std::string) is called first, once all else has been read and fits. Values come
+/// back as they were saved, NaN and infinity included. Throws ConfigError for a checkpoint of another configuration,
+/// FormatError for a damaged file and for one whose names, shapes, dtypes or counts are not the model's and the
+/// optimizer's, and what read_notes throws; nothing is changed then.
+template <class T, template <class> class Optimizer, class ReadNotes>
+void load_checkpoint(const std::filesystem::path& path, Parameters<T>& parameters, Optimizer<T>& optimizer,
+                     RandomState& random, const std::string& configuration, const ReadNotes& read_notes) {
   const Safetensors file(path);
   if (file.note("configuration") != configuration)
     fail<ConfigError>("checkpoint " + path.string(), "the configuration " + configuration, file.note("configuration"),
@@ -79,7 +80,7 @@ std::string load_checkpoint(const std::filesystem::path& path, Parameters<T>& pa
   });
   const auto steps = static_cast<Index>(file.number(detail::kOptimizerSteps, detail::kMostSteps));
   const RandomState kept{file.number("random_seed"), file.number("random_step")};
-  std::string notes = file.note("notes");
+  read_notes(file.note("notes"));
 
   detail::assign(parameters, tensors);
   auto moment = moments.begin();
@@ -89,6 +90,15 @@ std::string load_checkpoint(const std::filesystem::path& path, Parameters<T>& pa
   });
   optimizer.state().steps = steps;
   random = kept;
+}
+
+/// The same; returns the notes.
+template <class T, template <class> class Optimizer>
+std::string load_checkpoint(const std::filesystem::path& path, Parameters<T>& parameters, Optimizer<T>& optimizer,
+                            RandomState& random, const std::string& configuration) {
+  std::string notes;
+  load_checkpoint(path, parameters, optimizer, random, configuration,
+                  [&](std::string text) { notes = std::move(text); });
   return notes;
 }
 

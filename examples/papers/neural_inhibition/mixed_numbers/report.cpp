@@ -64,14 +64,14 @@ void Report::show() const {
 std::vector<double> Report::values(std::string_view row, const char* measure) const {
   std::vector<double> all;
   for (const auto& run : results_.runs())
-    if (run.at("row") == row) all.push_back(run.at(measure));
+    if (run.at("row") == row) all.push_back(number_in(run.at(measure)));
   return all;
 }
 
 std::string Report::table() const {
   std::vector<std::string> rows;
   for (const Row& row : kRows) rows.emplace_back(row.name);
-  std::string text = "Mixed numbers, test accuracy in %.\n\nOurs: " + results_.settings()["key"].get<std::string>() +
+  std::string text = "Mixed numbers, test accuracy in %.\n\nOurs: " + results_.settings().at("key").get<std::string>() +
                      ". Published: 120,000 samples, 35 epochs, 5 seeds. Machine: " + results_.machines(rows) + ".\n\n";
   const auto add = [&](const char* title, const std::string& published, const std::string& ours,
                        const std::string& difference, const std::string& digits, const std::string& squares,
@@ -99,7 +99,7 @@ std::vector<double> Report::differences(std::string_view row, std::string_view o
   for (const auto& run : results_.runs())
     for (const auto& against : results_.runs())
       if (run.at("row") == row && against.at("row") == other && run.at("seed") == against.at("seed"))
-        all.push_back(run.at("test").get<double>() - against.at("test").get<double>());
+        all.push_back(number_in(run.at("test")) - number_in(against.at("test")));
   return all;
 }
 
@@ -121,10 +121,10 @@ std::string Report::comparisons() const {
 
 std::string Report::definitions(const std::string& what) const {
   const auto& s = results_.settings();
-  const auto epochs = s["epochs"].get<Index>();
-  return "title = " + for_gnuplot("Mixed numbers, recipe " + s["recipe"].get<std::string>() + ": " + what) +
+  const auto epochs = s.at("epochs").get<Index>();
+  return "title = " + for_gnuplot("Mixed numbers, recipe " + s.at("recipe").get<std::string>() + ": " + what) +
          ".\"\\n\"." +
-         for_gnuplot(s["data"].get<std::string>() + ", " + readable(s["samples"].get<Index>()) + " samples, " +
+         for_gnuplot(s.at("data").get<std::string>() + ", " + readable(s.at("samples").get<Index>()) + " samples, " +
                      readable(epochs) + (epochs == 1 ? " epoch" : " epochs")) +
          "\nepochs = " + std::to_string(epochs) + "\n";
 }
@@ -216,7 +216,7 @@ std::string Report::curve(std::string_view row) const {
     lines += std::to_string(epoch + 1);
     for (const char* measure : {"digits_curve", "squares_curve"}) {
       std::vector<double> seeds;
-      for (const auto& run : runs) seeds.push_back(run.at(measure).at(epoch));
+      for (const auto& run : runs) seeds.push_back(number_in(run.at(measure).at(epoch)));
       const Summary summary(seeds);
       lines += percent(" %.4f", summary.mean) + percent(" %.4f", summary.mean - summary.deviation) +
                percent(" %.4f", summary.mean + summary.deviation);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 namespace mixed_numbers {
 
@@ -44,46 +43,53 @@ std::string RunLog::configuration() const {
 }
 
 std::string RunLog::save() const {
-  return nlohmann::json{{"epoch", epoch_},       {"images", images_},    {"steps", steps_},
-                        {"loss_sum", loss_sum_}, {"seconds", seconds()}, {"validation", validation_},
-                        {"digits", digits_},     {"squares", squares_},  {"loss", loss_}}
+  return papers::storable({{"epoch", state_.epoch},
+                           {"images", state_.images},
+                           {"steps", state_.steps},
+                           {"loss_sum", state_.loss_sum},
+                           {"seconds", seconds()},
+                           {"validation", state_.validation},
+                           {"digits", state_.digits},
+                           {"squares", state_.squares},
+                           {"loss", state_.loss}})
       .dump();
 }
 
-void RunLog::load(const std::string& text) {
-  const auto state = nlohmann::json::parse(text);
-  epoch_ = state.at("epoch");
-  images_ = state.at("images");
-  steps_ = state.at("steps");
-  loss_sum_ = state.at("loss_sum");
-  seconds_before_ = state.at("seconds");
-  validation_ = state.at("validation").get<std::vector<double>>();
-  digits_ = state.at("digits").get<std::vector<double>>();
-  squares_ = state.at("squares").get<std::vector<double>>();
-  loss_ = state.at("loss").get<std::vector<double>>();
+void RunLog::load(const papers::Notes& notes) {
+  State state;
+  state.epoch = notes.count("epoch", 0, settings_.epochs);
+  state.images = notes.count("images", 0, settings_.samples);
+  state.steps = notes.count("steps", state.images > 0 ? 1 : 0, state.images);
+  state.loss_sum = notes.number("loss_sum");
+  state.seconds_before = notes.number("seconds");
+  state.validation = notes.numbers("validation", state.epoch, state.epoch);
+  state.digits = notes.numbers("digits", state.epoch, state.epoch);
+  state.squares = notes.numbers("squares", state.epoch, state.epoch);
+  state.loss = notes.numbers("loss", state.epoch, state.epoch);
+  state_ = std::move(state);
 }
 
 void RunLog::advance(Index steps, double milliseconds, Index images, Index all, double loss_sum) {
-  steps_ += steps;
+  state_.steps += steps;
   step_times_.push_back(milliseconds);
-  images_ += images;
+  state_.images += images;
   images_of_call_ += images;
   all_images_ = all;
-  loss_sum_ = loss_sum;
+  state_.loss_sum = loss_sum;
   const auto [rate, left] = speed();
-  line_.step(epoch_, rate, left, last_validation());
+  line_.step(state_.epoch, rate, left, last_validation());
 }
 
 void RunLog::end_epoch(const Accuracy& validation) {
-  loss_.push_back(loss_sum_ / static_cast<double>(steps_));
-  validation_.push_back(validation.all);
-  digits_.push_back(validation.digits);
-  squares_.push_back(validation.squares);
+  state_.loss.push_back(state_.loss_sum / static_cast<double>(state_.steps));
+  state_.validation.push_back(validation.all);
+  state_.digits.push_back(validation.digits);
+  state_.squares.push_back(validation.squares);
   const auto [rate, left] = speed();
-  line_.epoch(epoch_, rate, left, validation.all);
-  ++epoch_;
-  images_ = steps_ = 0;
-  loss_sum_ = 0;
+  line_.epoch(state_.epoch, rate, left, validation.all);
+  ++state_.epoch;
+  state_.images = state_.steps = 0;
+  state_.loss_sum = 0;
 }
 
 nlohmann::json RunLog::result(const Accuracy& test, Index samples) {
@@ -100,15 +106,15 @@ nlohmann::json RunLog::result(const Accuracy& test, Index samples) {
           {"validation", last_validation()},
           {"seconds", seconds()},
           {"step_ms", step_times_.empty() ? 0.0 : step_times_[step_times_.size() / 2]},
-          {"validation_curve", validation_},
-          {"digits_curve", digits_},
-          {"squares_curve", squares_},
-          {"loss_curve", loss_}};
+          {"validation_curve", state_.validation},
+          {"digits_curve", state_.digits},
+          {"squares_curve", state_.squares},
+          {"loss_curve", state_.loss}};
 }
 
 std::pair<double, double> RunLog::speed() const {
   const double rate = static_cast<double>(images_of_call_) / seconds_since(start_);
-  const Index left = (settings_.epochs - epoch_) * all_images_ - images_;
+  const Index left = (settings_.epochs - state_.epoch) * all_images_ - state_.images;
   return {rate, rate > 0 ? static_cast<double>(left) / rate : 0};
 }
 

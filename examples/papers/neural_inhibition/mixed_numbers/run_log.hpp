@@ -1,11 +1,11 @@
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../../common.hpp"
+#include "../../notes.hpp"
 #include "settings.hpp"
 
 namespace mixed_numbers {
@@ -43,13 +43,14 @@ class RunLog {
 
   /// Everything the run's bits depend on.
   [[nodiscard]] std::string configuration() const;
-  [[nodiscard]] Index epoch() const { return epoch_; }
+  [[nodiscard]] Index epoch() const { return state_.epoch; }
   /// Images of this epoch that were trained on, and the sum of its steps' losses.
-  [[nodiscard]] Index images() const { return images_; }
-  [[nodiscard]] double loss_sum() const { return loss_sum_; }
+  [[nodiscard]] Index images() const { return state_.images; }
+  [[nodiscard]] double loss_sum() const { return state_.loss_sum; }
 
   [[nodiscard]] std::string save() const;
-  void load(const std::string& text);
+  /// Goes on where save() was called. Throws FormatError, and changes nothing then.
+  void load(const papers::Notes& notes);
 
   /// After steps of so many milliseconds each on so many images of an epoch's `all`; `loss_sum` is the epoch's so far.
   void advance(Index steps, double milliseconds, Index images, Index all, double loss_sum);
@@ -58,20 +59,24 @@ class RunLog {
   [[nodiscard]] nlohmann::json result(const Accuracy& test, Index samples);
 
  private:
-  [[nodiscard]] double seconds() const { return seconds_before_ + seconds_since(start_); }
-  [[nodiscard]] double last_validation() const { return validation_.empty() ? 0.0 : validation_.back(); }
+  /// What a checkpoint keeps.
+  struct State {
+    Index epoch = 0, images = 0, steps = 0;  ///< the latter two of this epoch
+    double loss_sum = 0, seconds_before = 0;
+    std::vector<double> validation, digits, squares, loss;
+  };
+
+  [[nodiscard]] double seconds() const { return state_.seconds_before + seconds_since(start_); }
+  [[nodiscard]] double last_validation() const { return state_.validation.empty() ? 0.0 : state_.validation.back(); }
   /// Images a second in this call, and seconds left.
   [[nodiscard]] std::pair<double, double> speed() const;
 
   const Settings& settings_;
   std::string row_, data_;
-  Index seed_, epoch_ = 0;
-  Index images_ = 0, all_images_ = 0, steps_ = 0;  ///< of this epoch
-  double loss_sum_ = 0;
-  Index images_of_call_ = 0;
-  double seconds_before_ = 0;
+  Index seed_, all_images_ = 0, images_of_call_ = 0;
+  State state_;
   Clock::time_point start_ = Clock::now();
-  std::vector<double> validation_, digits_, squares_, loss_, step_times_;
+  std::vector<double> step_times_;
   ProgressLine line_;
 };
 

@@ -61,7 +61,8 @@ Accuracy train(Runner& runner, Network& network, const Settings& settings, Index
     }
   };
   if (settings.resumes() && std::filesystem::exists(checkpoint))
-    log.load(io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration()));
+    io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration(),
+                        [&](const std::string& notes) { log.load({checkpoint, notes}); });
   papers::SaveClock clock(settings.save_seconds);
   while (log.epoch() < settings.epochs) {
     std::vector<Index> order = split.training;
