@@ -1,6 +1,11 @@
-# Sets `result` to the architectures of this machine's GPUs; where there is none, to Hopper's, so that every kernel is
-# compiled. Hopper by the name that has its own instructions, 90a, which CMake's `native` does not give.
-function(cuda_architectures result)
+# Sets `result` to the architectures that are asked for. Without any, and for "native", to those of this machine's GPUs;
+# where there is none, to Hopper's, so that every kernel is compiled. Hopper by the name that has its own instructions,
+# 90a, which CMake does not give for "native".
+function(cuda_architectures result asked)
+  if(NOT asked STREQUAL "" AND NOT asked STREQUAL "native")
+    set(${result} ${asked} PARENT_SCOPE)
+    return()
+  endif()
   execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
                   OUTPUT_VARIABLE found RESULT_VARIABLE status ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
   if(NOT status EQUAL 0 OR NOT found MATCHES "^[0-9.\n]+$")

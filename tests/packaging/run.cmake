@@ -1,7 +1,7 @@
-# Builds and runs an outside project that uses the library: one that finds it installed, in an empty folder, or one that
-# adds its folder. Every program must end with 0, and nothing may warn.
+# Builds and runs an outside project that uses the library. Every program must end with 0, and nothing may warn.
 # Usage: cmake -DLIBRARY=<project folder> -DSOURCE=<outside project> -DWORK=<scratch> -DCXX=<compiler> [-DCUDA=<nvcc>]
-#              -P run.cmake
+#              [-DWAY=<one of tests/packaging/ways>] [-DFROM=<options of cmake that find the library, in place of a way>]
+#              [-DCOMPONENTS=ON, where the project may find what io and data need] -P run.cmake
 function(run)
   execute_process(COMMAND ${ARGV} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
@@ -11,18 +11,22 @@ set(without "")
 foreach(package CLI11 doctest nlohmann_json ZLIB)
   list(APPEND without -DCMAKE_DISABLE_FIND_PACKAGE_${package}=ON)
 endforeach()
-run(${CMAKE_COMMAND} -S ${LIBRARY} -B ${WORK}/library -DCMAKE_CXX_COMPILER=${CXX} ${without})
-run(${CMAKE_COMMAND} --install ${WORK}/library --prefix ${WORK}/prefix)
-if(EXISTS ${WORK}/prefix/lib OR EXISTS ${WORK}/prefix/bin)
-  message(FATAL_ERROR "a header-only library installed something into lib or bin")
+if(NOT FROM)
+  if(NOT WAY)
+    set(WAY prefix)
+  endif()
+  include(${CMAKE_CURRENT_LIST_DIR}/ways/${WAY}.cmake)
+endif()
+if(COMPONENTS)
+  set(without "")
 endif()
 
 set(cuda "")
 if(CUDA)
   set(cuda -DCMAKE_CUDA_COMPILER=${CUDA} -DCMAKE_CUDA_ARCHITECTURES=90)
 endif()
-run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -DCMAKE_PREFIX_PATH=${WORK}/prefix -DLIBRARY=${LIBRARY}
-    -DCMAKE_CXX_COMPILER=${CXX} ${cuda} ${without})
+run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build ${FROM} -DLIBRARY=${LIBRARY} -DCMAKE_CXX_COMPILER=${CXX} ${cuda}
+    ${without})
 if(NOT CUDA)
   file(STRINGS ${WORK}/build/CMakeCache.txt seen REGEX "CUDA(Toolkit|_COMPILER)")
   if(seen)
@@ -40,5 +44,5 @@ if(NOT programs)
   message(FATAL_ERROR "no program_* in ${WORK}/build")
 endif()
 foreach(program IN LISTS programs)
-  run(${program})
+  run(${program} WORKING_DIRECTORY ${WORK})
 endforeach()

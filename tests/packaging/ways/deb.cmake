@@ -1,0 +1,11 @@
+# Packed by CPack, and unpacked by dpkg in an empty folder.
+run(${CMAKE_COMMAND} -S ${LIBRARY} -B ${WORK}/library -DCMAKE_CXX_COMPILER=${CXX} ${without})
+run(${CMAKE_CPACK_COMMAND} -G DEB WORKING_DIRECTORY ${WORK}/library)
+file(GLOB deb ${WORK}/library/libneuroinhib-dev_*_all.deb)
+run(dpkg -x ${deb} ${WORK}/root)
+foreach(document copyright changelog.gz)
+  if(NOT EXISTS ${WORK}/root/usr/share/doc/libneuroinhib-dev/${document})
+    message(FATAL_ERROR "the package has no ${document}")
+  endif()
+endforeach()
+set(FROM -DCMAKE_PREFIX_PATH=${WORK}/root/usr)
