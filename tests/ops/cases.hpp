@@ -403,8 +403,22 @@ void for_each_large_operation(const Visit& visit) {
           for (int i = 0; i < 70; ++i) labels.push_back(i % 7 == 0 ? -1 : i * 37 % 1003);
           return projected_cross_entropy(ex, in[0], in[1], in[2], whole_numbers(ex, labels)).mean;
         });
-  visit("batch mean, tall", inputs({{{2051, 33}}}),
-        [](auto& ex, const auto& in) { return batch_pool(ex, in[0], Pooling::mean); });
+  for (const Pooling pooling : {Pooling::max, Pooling::mean})
+    visit(pooling == Pooling::max ? "batch maximum, tall" : "batch mean, tall", inputs({{{2051, 33}}}),
+          [=](auto& ex, const auto& in) { return batch_pool(ex, in[0], pooling); });
+  visit("gate, tall, with a row for all tokens", inputs({{{517, 2099}}, {{517, 2099}}, {{1, 2099}}}),
+        []<class Ex>(Ex& ex, const auto& in) {
+          const std::array<GateTerm<ScalarOf<Ex>>, 2> terms{{{in[1], true}, {in[2], true}}};
+          return gate(ex, in[0], std::span<const GateTerm<ScalarOf<Ex>>>(terms)).y;
+        });
+  visit("layer norm with an affine map, tall", inputs({{{1031, 70}}, {{70}}, {{70}}}),
+        [](auto& ex, const auto& in) { return layer_norm(ex, in[0], in[1], in[2]); });
+  visit("dropout, wide", inputs({{{65, 1003}}}), [](auto& ex, const auto& in) { return dropout(ex, in[0], 0.4); });
+  visit("cross-entropy, wide", inputs({{{65, 1003}}}), [](auto& ex, const auto& in) {
+    std::vector<int> labels;
+    for (int i = 0; i < 65; ++i) labels.push_back(i * 37 % 1003);
+    return cross_entropy(ex, in[0], whole_numbers(ex, labels));
+  });
 }
 
 }  // namespace testing

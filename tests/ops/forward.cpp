@@ -139,6 +139,24 @@ TEST_CASE("activations have their values") {
   CHECK(at(Activation::softplus, 0) == doctest::Approx(9.357622968840175e-14));
 }
 
+TEST_CASE_TEMPLATE("softmax gives nothing to −∞, and shows NaN in its row alone", T, float, double) {
+  constexpr T kInfinity = std::numeric_limits<T>::infinity();
+  Cpu<T> cpu;
+  for (const Index columns : {3, 40, 300}) {
+    Values<T> x({3, columns}, 0);
+    x.values.assign(x.values.size(), T{1});
+    x.values[1] = -kInfinity;
+    x.values[static_cast<std::size_t>(2 * columns - 1)] = std::numeric_limits<T>::quiet_NaN();
+    const auto y = softmax(cpu, x.constant());
+    CHECK(y(0, 1) == 0);
+    CHECK(y(0, 0) == doctest::Approx(1.0 / static_cast<double>(columns - 1)));
+    for (Index c = 0; c < columns; ++c) {
+      CHECK(std::isnan(y(1, c)));
+      CHECK(y(2, c) == doctest::Approx(1.0 / static_cast<double>(columns)));
+    }
+  }
+}
+
 TEST_CASE("auxiliary losses are zero, or least, when the load is even") {
   Cpu<double> cpu;
   Values<double> even({4}, 0), uneven({4}, 0);

@@ -139,6 +139,38 @@ TEST_CASE("a maximum gives its gradient to the first of equals, and shows NaN") 
   CHECK(gradient(columns) == std::vector<float>{0, 1, 0, 1, 0, 1});
 }
 
+TEST_CASE_TEMPLATE("functions of lanes are those of numbers, at the ends of their range too", T, float, double) {
+  using ops::Lanes;
+  const auto check = [](const char* name, const auto& f, double tolerance) {
+    constexpr T kInfinity = std::numeric_limits<T>::infinity(), kNan = std::numeric_limits<T>::quiet_NaN();
+    std::vector<T> x{kNan, kInfinity, -kInfinity, T{0}, -T{0}, T(-750), T(-120), T(-80), T(80), T(120), T(1e-30)};
+    for (T at = T(-14); at < 14; at += T(0.03125)) x.push_back(at);
+    std::vector<T> y(x.size());
+    ops::for_each_line<T>(static_cast<Index>(x.size()), [&](Index i, auto lanes) {
+      f(Lanes<T>::load(x.data() + i, lanes)).store(y.data() + i, lanes);
+    });
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const T expected = f(x[i]);
+      INFO(std::string(name), " of ", x[i], ": lanes ", y[i], ", number ", expected);
+      CHECK(std::isnan(y[i]) == std::isnan(expected));
+      if (std::isnan(expected) || y[i] == expected) continue;
+      // Below the smallest normal number lanes may give zero.
+      CHECK(std::abs(y[i] - expected) <=
+            tolerance * std::abs(expected) + 2 * static_cast<double>(std::numeric_limits<T>::min()));
+    }
+  };
+  const double rounding = 4 * static_cast<double>(std::numeric_limits<T>::epsilon());
+  check("exp", [](auto v) { return math::exp(v); }, rounding);
+  check("tanh", [](auto v) { return math::tanh(v); }, std::max(rounding, 1e-6));
+  check("sigmoid", [](auto v) { return math::sigmoid(v); }, rounding);
+  check("relu", [](auto v) { return math::relu(v); }, 0);
+  check("step", [](auto v) { return math::step(v); }, 0);
+  check("softplus", [](auto v) { return math::softplus(v); }, rounding);
+  check("Φ", [](auto v) { return math::normal_cdf(v); }, std::max(rounding, 6e-7));
+  check("φ", [](auto v) { return math::normal_density(v); }, 20 * rounding);
+  CHECK(math::exp(Lanes<T>(-std::numeric_limits<T>::infinity())).value[0] == 0);
+}
+
 TEST_CASE("inputs that cannot be repeated to one shape are refused, naming both") {
   Cpu<float> cpu;
   Values<float> x({4, 6}, 1), other({3, 6}, 2), line({6}, 3), empty({0, 6}, 4);

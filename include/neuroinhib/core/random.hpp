@@ -16,19 +16,34 @@ struct RandomWords {
   [[nodiscard]] constexpr bool operator==(const RandomWords&) const = default;
 };
 
-/// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): four random words for a
-/// 128-bit counter under a 64-bit key. No state: the same stream on every backend and at any thread count.
-NEUROINHIB_DEVICE inline RandomWords philox(RandomWords counter, std::uint64_t key) {
-  auto k0 = static_cast<std::uint32_t>(key);
-  auto k1 = static_cast<std::uint32_t>(key >> 32);
-  for (int round = 0; round < 10; ++round) {
+/// The key of a round of Philox.
+class PhiloxKey {
+ public:
+  NEUROINHIB_DEVICE constexpr explicit PhiloxKey(std::uint64_t key)
+      : first_(static_cast<std::uint32_t>(key)), second_(static_cast<std::uint32_t>(key >> 32)) {}
+
+  NEUROINHIB_DEVICE constexpr void next() {
+    first_ += 0x9E3779B9u;
+    second_ += 0xBB67AE85u;
+  }
+  NEUROINHIB_DEVICE [[nodiscard]] constexpr RandomWords mix(const RandomWords& counter) const {
     const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * counter[0];
     const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * counter[2];
-    counter = {{static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ k0, static_cast<std::uint32_t>(p1),
-                static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ k1, static_cast<std::uint32_t>(p0)}};
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
+    return {{static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ first_, static_cast<std::uint32_t>(p1),
+             static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ second_, static_cast<std::uint32_t>(p0)}};
   }
+
+ private:
+  std::uint32_t first_, second_;
+};
+
+inline constexpr int kPhiloxRounds = 10;
+
+/// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): four random words for a
+/// 128-bit counter under a 64-bit key. No state: the same stream on every backend and at any thread count.
+NEUROINHIB_DEVICE inline RandomWords philox(RandomWords counter, std::uint64_t seed) {
+  PhiloxKey key(seed);
+  for (int round = 0; round < kPhiloxRounds; ++round, key.next()) counter = key.mix(counter);
   return counter;
 }
 
@@ -45,10 +60,11 @@ struct RandomStream {
   std::uint32_t stream = 0;
 
   /// Block i < 2^48 of a step < 2^48: the last word of the counter holds the upper 16 bits of both.
-  NEUROINHIB_DEVICE [[nodiscard]] RandomWords block(Index i) const {
+  NEUROINHIB_DEVICE [[nodiscard]] RandomWords counter(Index i) const {
     const auto upper = static_cast<std::uint32_t>(step >> 32) | static_cast<std::uint32_t>(i >> 32) << 16;
-    return philox({{static_cast<std::uint32_t>(i), stream, static_cast<std::uint32_t>(step), upper}}, seed);
+    return {{static_cast<std::uint32_t>(i), stream, static_cast<std::uint32_t>(step), upper}};
   }
+  NEUROINHIB_DEVICE [[nodiscard]] RandomWords block(Index i) const { return philox(counter(i), seed); }
   NEUROINHIB_DEVICE [[nodiscard]] std::uint32_t word(Index i) const { return block(i / 4)[i % 4]; }
   template <class T>
   NEUROINHIB_DEVICE [[nodiscard]] T uniform(Index i) const {

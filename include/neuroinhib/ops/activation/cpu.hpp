@@ -1,46 +1,69 @@
 #pragma once
 
-#include <cmath>
+#include <type_traits>
 
-#include <neuroinhib/backend/cpu.hpp>
-#include <neuroinhib/backend/eigen.hpp>
 #include <neuroinhib/ops/activation/scalar.hpp>
+#include <neuroinhib/ops/map/cpu.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
-/// Elements that a thread takes at a time in elementwise kernels.
-inline constexpr Index kElementBlock = 4096;
+/// Calls use(kind) with the kind as a constant.
+template <class Use>
+void with_constant(Activation kind, const Use& use) {
+  const auto as = [&]<Activation kKind>() { use(std::integral_constant<Activation, kKind>{}); };
+  switch (kind) {
+    case Activation::identity: return as.template operator()<Activation::identity>();
+    case Activation::relu: return as.template operator()<Activation::relu>();
+    case Activation::tanh: return as.template operator()<Activation::tanh>();
+    case Activation::sigmoid: return as.template operator()<Activation::sigmoid>();
+    case Activation::gelu: return as.template operator()<Activation::gelu>();
+    case Activation::silu: return as.template operator()<Activation::silu>();
+    case Activation::softplus: return as.template operator()<Activation::softplus>();
+    case Activation::log_sigmoid: return as.template operator()<Activation::log_sigmoid>();
+  }
+}
 
 /// f over `count` elements; x and y may be the same.
 template <class T>
 void apply_activation(Activation kind, const T* x, T* y, Index count) {
-  const ConstArrayMap<T> in(x, count);
-  ArrayMap<T> out(y, count);
-  switch (kind) {
-    case Activation::identity: out = in; break;
-    case Activation::relu:
-      for (Index i = 0; i < count; ++i) y[i] = x[i] <= 0 ? T{0} : x[i];
-      break;
-    case Activation::tanh: out = in.tanh(); break;
-    case Activation::sigmoid: out = in.logistic(); break;
-    case Activation::silu: out = in * in.logistic(); break;
-    case Activation::gelu:
-    case Activation::softplus:
-    case Activation::log_sigmoid:
-      for (Index i = 0; i < count; ++i) y[i] = activation_of(kind, x[i]);
-      break;
-  }
+  with_constant(kind, [&](auto constant) {
+    for_each_line<T>(
+        count, [&](Index i, auto lanes) { activation_of(constant, Lanes<T>::load(x + i, lanes)).store(y + i, lanes); });
+  });
 }
 
 /// dx = dy ⊙ f′, from the output; kinds with derivative_from_output.
 template <class T>
 void times_slope(Activation kind, const T* dy, const T* y, T* dx, Index count) {
-  if (kind == Activation::relu) {
-    for (Index i = 0; i < count; ++i) dx[i] = y[i] > 0 ? dy[i] : T{0};
-  } else {
-    for (Index i = 0; i < count; ++i) dx[i] = dy[i] * slope_from_output(kind, y[i]);
-  }
+  for_each_line<T>(count, [&](Index i, auto lanes) {
+    const auto slope = slope_from_output(kind, Lanes<T>::load(y + i, lanes));
+    (Lanes<T>::load(dy + i, lanes) * slope).store(dx + i, lanes);
+  });
 }
+
+/// dx from y, where that is enough, or from x, and dy.
+struct ActivationGradient {
+  static constexpr int kInputs = 2, kOutputs = 1;
+  static constexpr bool kVectorised = true;
+  Activation kind;
+
+  template <class X>
+  Partials<X, 1> operator()(const X* x) const {
+    return {{x[1] * (derivative_from_output(kind) ? slope_from_output(kind, x[0]) : slope_from_input(kind, x[0]))}};
+  }
+};
+
+/// dother and dx from x, other and dy.
+struct GatedActivationGradients {
+  static constexpr int kInputs = 3, kOutputs = 2;
+  static constexpr bool kVectorised = true;
+  Activation kind;
+
+  template <class X>
+  Partials<X, 2> operator()(const X* x) const {
+    return {{x[2] * activation_of(kind, x[0]), x[2] * slope_from_input(kind, x[0]) * x[1]}};
+  }
+};
 
 template <class T>
 void forward(Cpu<T>& cpu, const Activate<T>& op) {
@@ -53,22 +76,13 @@ void forward(Cpu<T>& cpu, const Activate<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const Activate<T>& op) {
-  const T* dy = op.y.gradient;
+  const View<const T> dy{op.y.gradient, op.y.shape}, source = derivative_from_output(op.kind) ? op.y : op.x;
   const auto dother = op.other.gradient_slot();
   const auto dx = op.x.gradient_slot();
-  const bool from_output = derivative_from_output(op.kind) && !op.other.defined();
-  cpu.parallel_blocks(op.x.size(), cost::exponential, kElementBlock, [&](Index begin, Index end) {
-    if (dother) {
-      T values[kElementBlock];
-      apply_activation(op.kind, op.x.data + begin, values, end - begin);
-      for (Index i = begin; i < end; ++i) dother.put(i, dy[i] * values[i - begin]);
-    }
-    if (!dx) return;
-    for (Index i = begin; i < end; ++i) {
-      const T slope = from_output ? slope_from_output(op.kind, op.y[i]) : slope_from_input(op.kind, op.x[i]);
-      dx.put(i, dy[i] * slope * (op.other.defined() ? op.other[i] : T{1}));
-    }
-  });
+  if (op.other.defined())
+    evaluate(cpu, Operands<T, 3>(op.y.shape, {op.x, op.other, dy}), GatedActivationGradients{op.kind}, {dother, dx});
+  else
+    evaluate(cpu, Operands<T, 2>(op.y.shape, {source, dy}), ActivationGradient{op.kind}, {dx});
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -41,7 +41,7 @@ template <class T>
 void forward(Cpu<T>&, const SmoothLoad<T>& op) {
   std::fill(op.y.begin(), op.y.end(), T{0});
   for_each_load(op, [&](Index i, Index, T distance) {
-    if (op.counts(i)) op.y[i % op.clean.cols()] += normal_cdf(distance);
+    if (op.counts(i)) op.y[i % op.clean.cols()] += math::normal_cdf(distance);
   });
 }
 
@@ -53,7 +53,8 @@ void backward(Cpu<T>& cpu, const SmoothLoad<T>& op) {
   const auto dclean = op.clean.gradient_slot(), dscale = op.scale.gradient_slot();
   for_each_load(op, [&](Index i, Index at, T distance) {
     const bool counts = op.counts(i);
-    const T slope = counts ? op.y.gradient[i % op.clean.cols()] * normal_density(distance) / op.deviation(i) : T{0};
+    const T slope =
+        counts ? op.y.gradient[i % op.clean.cols()] * math::normal_density(distance) / op.deviation(i) : T{0};
     if (dclean) dclean.put(i, slope);
     if (dscale) dscale.put(i, op.floored(i) || !counts ? T{0} : -slope * distance);
     thresholds[at] -= slope;
@@ -89,14 +90,13 @@ void backward(Cpu<T>&, const CvSquared<T>& op) {
 }
 
 template <class T>
-void forward(Cpu<T>&, const ZLoss<T>& op) {
+void forward(Cpu<T>& cpu, const ZLoss<T>& op) {
   const Index rows = op.logits.rows(), experts = op.logits.cols();
-  T total = 0;
-  for (Index row = 0; row < rows; ++row) {
+  const T total = sum_over_rows(cpu, rows, experts * cost::exponential, [&](Index row) {
     const T log_sum = softmax_row(op.logits.data + row * experts, op.probabilities.data + row * experts, experts);
     op.log_sums[row] = log_sum;
-    if (op.counted(row)) total += log_sum * log_sum;
-  }
+    return op.counted(row) ? log_sum * log_sum : T{0};
+  });
   op.y[0] = total / op.counted.number(rows);
 }
 
@@ -105,28 +105,32 @@ void backward(Cpu<T>& cpu, const ZLoss<T>& op) {
   const auto dlogits = op.logits.gradient_slot();
   const Index experts = op.logits.cols();
   const T factor = 2 * op.y.gradient[0] / op.counted.number(op.logits.rows());
-  cpu.parallel_for(op.logits.size(), [&](Index i) {
-    dlogits.put(i, op.counted(i / experts) ? factor * op.log_sums[i / experts] * op.probabilities[i] : T{0});
+  cpu.parallel_for(op.logits.rows(), 2 * experts, [&](Index row) {
+    const bool counted = op.counted(row);
+    const T slope = factor * op.log_sums[row];
+    const T* p = op.probabilities.data + row * experts;
+    for (Index k = 0; k < experts; ++k) dlogits.put(row * experts + k, counted ? slope * p[k] : T{0});
   });
 }
 
 template <class T>
-void forward(Cpu<T>&, const BalanceLoss<T>& op) {
+void forward(Cpu<T>& cpu, const BalanceLoss<T>& op) {
   const Index rows = op.probabilities.rows(), experts = op.load.size();
-  const T per_slot = op.per_slot();
-  T total = 0;
-  for (Index row = 0; row < rows; ++row)
-    for (Index k = 0; k < experts && op.counted(row); ++k) total += per_slot * op.load[k] * op.probabilities(row, k);
-  op.y[0] = total / op.counted.number(rows);
+  const T total = sum_over_rows(cpu, rows, 2 * experts, [&](Index row) {
+    return op.counted(row) ? inner_product<T>(op.load.data, op.probabilities.data + row * experts, experts) : T{0};
+  });
+  op.y[0] = op.per_slot() * total / op.counted.number(rows);
 }
 
 template <class T>
-void backward(Cpu<T>&, const BalanceLoss<T>& op) {
+void backward(Cpu<T>& cpu, const BalanceLoss<T>& op) {
   const auto slot = op.probabilities.gradient_slot();
   const Index experts = op.load.size();
   const T factor = op.y.gradient[0] / op.counted.number(op.probabilities.rows()) * op.per_slot();
-  for (Index i = 0; i < op.probabilities.size(); ++i)
-    slot.put(i, op.counted(i / experts) ? factor * op.load[i % experts] : T{0});
+  cpu.parallel_for(op.probabilities.rows(), experts, [&](Index row) {
+    const T slope = op.counted(row) ? factor : T{0};
+    for (Index k = 0; k < experts; ++k) slot.put(row * experts + k, slope * op.load[k]);
+  });
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

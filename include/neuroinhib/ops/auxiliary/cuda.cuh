@@ -44,8 +44,9 @@ void forward(Cuda<T>& cuda, const SmoothLoad<T>& op) {
   const Index experts = op.clean.cols();
   const ArenaScope scope(cuda.device_arena());
   T* shares = cuda.template kernel_memory<T>(op.clean.size());
-  for_each_load(cuda, op,
-                [=] __device__(Index i, Index, T distance) { shares[i] = op.counts(i) ? normal_cdf(distance) : T{0}; });
+  for_each_load(cuda, op, [=] __device__(Index i, Index, T distance) {
+    shares[i] = op.counts(i) ? math::normal_cdf(distance) : T{0};
+  });
   cuda.sum_columns(
       op.clean.rows(), experts, [=] __device__(Index token, Index k) { return shares[token * experts + k]; },
       [=] __device__(Index k, T sum) { op.y[k] = sum; });
@@ -60,7 +61,7 @@ void backward(Cuda<T>& cuda, const SmoothLoad<T>& op) {
   const auto dclean = op.clean.gradient_slot(), dscale = op.scale.gradient_slot();
   for_each_load(cuda, op, [=] __device__(Index i, Index at, T distance) {
     const bool counts = op.counts(i);
-    const T slope = counts ? op.y.gradient[i % experts] * normal_density(distance) / op.deviation(i) : T{0};
+    const T slope = counts ? op.y.gradient[i % experts] * math::normal_density(distance) / op.deviation(i) : T{0};
     if (dclean) dclean.put(i, slope);
     if (dscale) dscale.put(i, op.floored(i) || !counts ? T{0} : -slope * distance);
     slopes[i] = slope;

@@ -5,17 +5,32 @@
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
+/// Word w of the stream's block first + i as words[w][i]: round by round, in loops that compilers vectorise.
+template <int N>
+void draw_blocks(const RandomStream& random, Index first, std::uint32_t (&words)[4][N]) {
+  PhiloxKey key(random.seed);
+  const auto set = [&](int i, const RandomWords& block) {
+    for (int w = 0; w < 4; ++w) words[w][i] = block.words[w];
+  };
+  for (int i = 0; i < N; ++i) set(i, random.counter(first + i));
+  for (int round = 0; round < kPhiloxRounds; ++round, key.next())
+    for (int i = 0; i < N; ++i) set(i, key.mix({{words[0][i], words[1][i], words[2][i], words[3][i]}}));
+}
+
 /// Calls visit(i, factor) for every element, factor 0 or 1 / (1 − p); one random block serves four elements.
 template <class T, class Visit>
 void for_each_kept(const Cpu<T>& cpu, const Dropout<T>& op, const Visit& visit) {
-  const T kept = 1 / (1 - op.p);
-  const Index count = op.x.size();
-  cpu.parallel_blocks((count + 3) / 4, cost::random, 1024, [&](Index begin, Index end) {
-    for (Index block = begin; block < end; ++block) {
-      const auto words = op.random.block(block);
-      for (Index i = 4 * block; i < std::min(count, 4 * block + 4); ++i)
-        visit(i, unit_uniform<T>(words[i - 4 * block]) < op.p ? T{0} : kept);
-    }
+  constexpr int kBlocks = 64;
+  cpu.parallel_blocks(op.x.size(), cost::random / 4, 4 * kBlocks, [&](Index begin, Index end) {
+    const T p = op.p, kept = 1 / (1 - p);
+    std::uint32_t words[4][kBlocks];
+    T drawn[4][kBlocks], factors[4 * kBlocks];
+    draw_blocks(op.random, begin / 4, words);
+    for (int w = 0; w < 4; ++w)
+      for (int i = 0; i < kBlocks; ++i) drawn[w][i] = unit_uniform<T>(words[w][i]) < p ? T{0} : kept;
+    for (int i = 0; i < kBlocks; ++i)
+      for (int w = 0; w < 4; ++w) factors[4 * i + w] = drawn[w][i];
+    for (Index i = begin; i < end; ++i) visit(i, factors[i - begin]);
   });
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <neuroinhib/ops/activation/cpu.hpp>
 #include <neuroinhib/ops/elementwise/op.hpp>
+#include <neuroinhib/ops/map/lanes.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 

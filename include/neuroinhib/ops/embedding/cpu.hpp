@@ -32,9 +32,13 @@ void scatter(Cpu<T>& cpu, const Tensor<T>& table, const Tensor<T>& y, T scale, c
   if (!slot) return;
   const Index width = y.cols();
   if (!slot.add) cpu.fill(slot.data, table.size(), T{0});
-  cpu.parallel_blocks(width, y.rows(), 16, [&](Index begin, Index end) {
-    for (Index row = 0; row < y.rows(); ++row)
-      for (Index c = begin; c < end; ++c) slot.data[target(row) * width + c] += scale * y.gradient[row * width + c];
+  const Index strip = std::clamp<Index>(width / 8, 16, 256);
+  cpu.parallel_blocks(width, y.rows(), strip, [&](Index begin, Index end) {
+    for (Index row = 0; row < y.rows(); ++row) {
+      T* to = slot.data + target(row) * width;
+      const T* from = y.gradient + row * width;
+      for (Index c = begin; c < end; ++c) to[c] += scale * from[c];
+    }
   });
 }
 

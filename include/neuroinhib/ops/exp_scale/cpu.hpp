@@ -1,30 +1,32 @@
 #pragma once
 
-#include <algorithm>
-#include <cmath>
-
-#include <neuroinhib/backend/cpu.hpp>
+#include <neuroinhib/ops/elementwise/cpu.hpp>
 #include <neuroinhib/ops/exp_scale/op.hpp>
+#include <neuroinhib/ops/reduce/cpu_fold.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>& cpu, const ExpScale<T>& op) {
   const T factor = op.factor();
-  cpu.parallel_for(op.x.size(), [&](Index i) { op.y[i] = factor * op.x[i]; });
+  cpu.parallel_blocks(op.x.size(), 1, kElementBlock, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) op.y[i] = factor * op.x[i];
+  });
 }
 
 template <class T>
 void backward(Cpu<T>& cpu, const ExpScale<T>& op) {
-  const T factor = op.factor();
-  if (const auto dx = op.x.gradient_slot())
-    cpu.parallel_for(op.x.size(), [&](Index i) { dx.put(i, factor * op.y.gradient[i]); });
+  pass_gradient(cpu, op.y, op.x.gradient_slot(), op.factor());
   const auto slot = op.log_factor.gradient_slot();
   if (!slot) return;
-  T sum = 0;
-  if (!op.limited())
-    for (Index i = 0; i < op.y.size(); ++i) sum += op.y.gradient[i] * op.y[i];
-  slot.put(0, sum);
+  const auto products = [&](Index, Index column, Index count, T* buffer) {
+    for (Index i = 0; i < count; ++i) buffer[i] = op.y.gradient[column + i] * op.y[column + i];
+    return static_cast<const T*>(buffer);
+  };
+  if (op.limited())
+    slot.put(0, 0);
+  else
+    fold_rows<T>(cpu, 1, op.y.size(), 2, Plus{}, products, [&](Index, T sum) { slot.put(0, sum); });
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

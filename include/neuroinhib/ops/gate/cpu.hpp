@@ -1,7 +1,9 @@
 #pragma once
 
-#include <neuroinhib/ops/activation/cpu.hpp>
+#include <utility>
+
 #include <neuroinhib/ops/gate/op.hpp>
+#include <neuroinhib/ops/map/cpu.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
@@ -24,33 +26,36 @@ void forward(Cpu<T>& cpu, const Gate<T>& op) {
   });
 }
 
+/// dz, and the gradients of a term within σ and of one without, from z, mask and dy.
+struct GateGradients {
+  static constexpr int kInputs = 3, kOutputs = 3;
+  static constexpr bool kVectorised = true;
+
+  template <class X>
+  Partials<X, 3> operator()(const X* x) const {
+    return {{x[2] * x[1], x[2] * x[0] * x[1] * (1 - x[1]), x[2]}};
+  }
+};
+
 template <class T>
 void backward(Cpu<T>& cpu, const Gate<T>& op) {
-  const Index width = op.z.cols(), rows = op.z.rows();
-  const T* dy = op.y.gradient;
-  const auto gradient = [&](bool inner, Index i) {
-    return inner ? dy[i] * op.z[i] * op.mask[i] * (1 - op.mask[i]) : dy[i];
-  };
-  if (const auto dz = op.z.gradient_slot())
-    cpu.parallel_for(rows, width, [&](Index row) {
-      for (Index i = row * width; i < (row + 1) * width; ++i) dz.put(i, dy[i] * op.mask[i]);
-    });
+  const Operands<T, 3> in(op.y.shape, {op.z, op.mask, View<const T>{op.y.gradient, op.y.shape}});
+  const Grid grid{op.z.rows(), op.z.cols()};
+  GradientSlot<T> dz = op.z.gradient_slot();
   for (Index t = 0; t < op.count; ++t) {
-    const auto slot = op.terms[t].value.gradient_slot();
-    if (!slot) continue;
-    const bool inner = op.inner(op.terms[t]);
-    if (op.terms[t].value.rows() == rows) {
-      cpu.parallel_for(rows, width, [&](Index row) {
-        for (Index i = row * width; i < (row + 1) * width; ++i) slot.put(i, gradient(inner, i));
-      });
-    } else {
-      cpu.parallel_for(width, rows, [&](Index c) {
-        T sum = 0;
-        for (Index row = 0; row < rows; ++row) sum += gradient(inner, row * width + c);
-        slot.put(c, sum);
-      });
+    const Tensor<T>& value = op.terms[t].value;
+    const auto dterm = value.gradient_slot();
+    const int output = op.inner(op.terms[t]) ? 1 : 2;
+    if (!dterm) continue;
+    if (value.rows() != grid.rows) {
+      fold_output(cpu, in, grid, GateGradients{}, output, Shape{1, grid.columns}, dterm);
+      continue;
     }
+    GradientSlot<T> slots[3] = {std::exchange(dz, {})};
+    slots[output] = dterm;
+    evaluate(cpu, in, GateGradients{}, slots);
   }
+  evaluate(cpu, in, GateGradients{}, {dz, {}, {}});
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

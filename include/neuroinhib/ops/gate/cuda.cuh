@@ -42,7 +42,7 @@ void forward(Cuda<T>& cuda, const Gate<T>& op) {
   T *mask = op.mask.data, *y = op.y.data;
   cuda.parallel_grid(op.z.rows(), width, [=] __device__(Index row, Index column) {
     const Index i = row * width + column;
-    mask[i] = sigmoid(terms.sum(true, row, column, width));
+    mask[i] = math::sigmoid(terms.sum(true, row, column, width));
     y[i] = z[i] * mask[i] + terms.sum(false, row, column, width);
   });
 }

@@ -5,6 +5,7 @@
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/backend/eigen.hpp>
 #include <neuroinhib/ops/layer_norm/op.hpp>
+#include <neuroinhib/ops/reduce/cpu_fold.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
@@ -28,7 +29,6 @@ template <class T>
 void backward(Cpu<T>& cpu, const LayerNorm<T>& op) {
   const Index width = op.x.cols(), rows = op.x.rows();
   const T* dy = op.y.gradient;
-  const auto normalised = [&](Index row, Index c) { return (op.x(row, c) - op.mean[row]) * op.rstd[row]; };
   if (const auto dx = op.x.gradient_slot())
     cpu.parallel_tasks(rows, 6 * width, 2 * width, [&](Index row, T* scratch) {
       ArrayMap<T> hat(scratch, width), slope(scratch + width, width);
@@ -38,18 +38,20 @@ void backward(Cpu<T>& cpu, const LayerNorm<T>& op) {
       const T mean = slope.mean(), inner = (slope * hat).mean();
       for (Index c = 0; c < width; ++c) dx.put(row * width + c, op.rstd[row] * (slope[c] - mean - hat[c] * inner));
     });
-  const auto dw = op.weight.gradient_slot();
-  const auto db = op.bias.gradient_slot();
-  if (!dw && !db) return;
-  cpu.parallel_for(width, 4 * rows, [&](Index c) {
-    T weight = 0, bias = 0;
-    for (Index row = 0; row < rows; ++row) {
-      weight += dy[row * width + c] * normalised(row, c);
-      bias += dy[row * width + c];
-    }
-    if (dw) dw.put(c, weight);
-    if (db) db.put(c, bias);
-  });
+  if (const auto dw = op.weight.gradient_slot())
+    fold_columns<T>(
+        cpu, rows, width, 2, Plus{},
+        [&](Index row, Index column, Index count, T* buffer) {
+          const Index first = row * width + column;
+          for (Index i = 0; i < count; ++i) buffer[i] = dy[first + i] * (op.x[first + i] - op.mean[row]) * op.rstd[row];
+          return static_cast<const T*>(buffer);
+        },
+        [&](Index c, T sum) { dw.put(c, sum); });
+  if (const auto db = op.bias.gradient_slot())
+    fold_columns<T>(
+        cpu, rows, width, 1, Plus{},
+        [&](Index row, Index column, Index, T*) { return static_cast<const T*>(dy + row * width + column); },
+        [&](Index c, T sum) { db.put(c, sum); });
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

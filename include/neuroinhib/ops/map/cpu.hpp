@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include <neuroinhib/ops/activation/cpu.hpp>
 #include <neuroinhib/ops/map/lanes.hpp>
 #include <neuroinhib/ops/map/scalar.hpp>
 #include <neuroinhib/ops/reduce/cpu_fold.hpp>
@@ -21,9 +20,7 @@ class InputRun {
   /// store(output, offset, lanes, how many of them) for every line of every output of `g`.
   template <class G, class Store>
   void compute(const G& g, const Store& store) const {
-    Index i = 0;
-    for (; i + kLanes <= count_; i += kLanes) compute_line(g, store, i, std::integral_constant<Index, kLanes>{});
-    if (i < count_) compute_line(g, store, i, count_ - i);
+    for_each_line<T>(count_, [&](Index i, auto count) { compute_line(g, store, i, count); });
   }
 
  private:
@@ -95,13 +92,14 @@ void forward(Cpu<T>& cpu, const Map<T, F, N>& op) {
   evaluate(cpu, op.operands(), MapValue<F, N>{op.f}, {GradientSlot<T>{op.y.data}});
 }
 
-/// The gradient of one input that was repeated: folded over the rows, columns or elements that it was repeated for.
+/// slot (+)= g(x…)'s output k, the gradient of an input of that shape that was repeated: folded over the rows, columns
+/// or elements of the grid that it was repeated for.
 template <class T, class G, int N>
-void fold_output(Cpu<T>& cpu, const Operands<T, N>& in, const G& g, int k, const Shape& shape,
+void fold_output(Cpu<T>& cpu, const Operands<T, N>& in, const Grid& grid, const G& g, int k, const Shape& shape,
                  const GradientSlot<T>& slot) {
-  const auto run = [&](const Grid& grid) {
-    return [&, grid](Index row, Index column, Index count, T* buffer) {
-      InputRun<T, N>(in, row * grid.columns + column, count)
+  const auto run = [&](Index columns) {
+    return [&, columns](Index row, Index column, Index count, T* buffer) {
+      InputRun<T, N>(in, row * columns + column, count)
           .compute(g, [&](int output, Index offset, const Lanes<T>& y, auto n) {
             if (output == k) y.store(buffer + offset, n);
           });
@@ -109,13 +107,13 @@ void fold_output(Cpu<T>& cpu, const Operands<T, N>& in, const G& g, int k, const
     };
   };
   const auto store = [&](Index i, T sum) { slot.put(i, sum); };
-  const Grid grid = in.grid, line{1, grid.rows * grid.columns};
+  const Index all = grid.rows * grid.columns;
   if (shape.size() == 1)
-    fold_rows<T>(cpu, 1, line.columns, cost_of<G>(), Plus{}, run(line), store);
+    fold_rows<T>(cpu, 1, all, cost_of<G>(), Plus{}, run(all), store);
   else if (shape.rows() == 1)
-    fold_columns<T>(cpu, grid.rows, grid.columns, cost_of<G>(), Plus{}, run(grid), store);
+    fold_columns<T>(cpu, grid.rows, grid.columns, cost_of<G>(), Plus{}, run(grid.columns), store);
   else
-    fold_rows<T>(cpu, grid.rows, grid.columns, cost_of<G>(), Plus{}, run(grid), store);
+    fold_rows<T>(cpu, grid.rows, grid.columns, cost_of<G>(), Plus{}, run(grid.columns), store);
 }
 
 template <class T, class F, int N>
@@ -126,7 +124,7 @@ void backward(Cpu<T>& cpu, const Map<T, F, N>& op) {
   op.claim(whole, repeated);
   evaluate(cpu, in, g, whole);
   for (int k = 0; k < N; ++k)
-    if (repeated[k]) fold_output(cpu, in, g, k, op.x[k].shape, repeated[k]);
+    if (repeated[k]) fold_output(cpu, in, in.grid, g, k, op.x[k].shape, repeated[k]);
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include <neuroinhib/ops/activation/scalar.hpp>
+#include <neuroinhib/core/tensor.hpp>
 
 #if defined(__CUDACC__)
 // nvcc would warn of the functions of lanes, which only the host calls.
@@ -54,15 +54,58 @@ NEUROINHIB_DEVICE auto abs(const T& x) {
   else
     return std::abs(x);
 }
+/// 1 / (1 + exp(−x)).
 NEUROINHIB_NUMBERS_OR_LANES
 template <class T>
-NEUROINHIB_DEVICE auto sigmoid(const T& x) {
-  if constexpr (requires { x.sigmoid(); })
+NEUROINHIB_DEVICE T sigmoid(const T& x) {
+  if constexpr (requires { x.sigmoid(); }) {
     return x.sigmoid();
+  } else {
+    const T e = std::exp(-std::abs(x));
+    return (x >= 0 ? T{1} : e) / (1 + e);
+  }
+}
+/// max(x, 0); NaN stays.
+NEUROINHIB_NUMBERS_OR_LANES
+template <class T>
+NEUROINHIB_DEVICE T relu(const T& x) {
+  if constexpr (requires { x.relu(); })
+    return x.relu();
   else
-    return ops::sigmoid(x);
+    return x <= 0 ? T{0} : x;
+}
+/// 1 where x > 0, else 0.
+NEUROINHIB_NUMBERS_OR_LANES
+template <class T>
+NEUROINHIB_DEVICE T step(const T& x) {
+  if constexpr (requires { x.step(); })
+    return x.step();
+  else
+    return x > 0 ? T{1} : T{0};
+}
+/// log(1 + exp(x)).
+NEUROINHIB_NUMBERS_OR_LANES
+template <class T>
+NEUROINHIB_DEVICE T softplus(const T& x) {
+  if constexpr (requires { x.softplus(); })
+    return x.softplus();
+  else
+    return relu(x) + std::log1p(std::exp(-std::abs(x)));
+}
+/// Φ(x), the standard normal law's distribution function.
+NEUROINHIB_NUMBERS_OR_LANES
+template <class T>
+NEUROINHIB_DEVICE T normal_cdf(const T& x) {
+  if constexpr (requires { x.normal_cdf(); })
+    return x.normal_cdf();
+  else
+    return T(0.5) * std::erfc(-x * T(0.70710678118654752));
+}
+/// φ(x), its density.
+NEUROINHIB_NUMBERS_OR_LANES
+template <class T>
+NEUROINHIB_DEVICE T normal_density(const T& x) {
+  return T(0.39894228040143268) * math::exp(T(-0.5) * x * x);
 }
 
 }  // namespace neuroinhib::math
-
-#undef NEUROINHIB_NUMBERS_OR_LANES

@@ -160,7 +160,7 @@ concept TensorLike = Executor<Ex> && std::convertible_to<const X&, TensorOf<Ex>>
 /// f is trivially copyable and has, marked NEUROINHIB_DEVICE where GPUs run it, `T operator()(T x₀, T x₁, …) const`
 /// and, for training, `derivative` of the same numbers: one number, or Partials of one an input. `static constexpr
 /// const char* name` names it in errors. With `static constexpr bool kVectorised = true` the CPU hands it lanes of
-/// numbers as T: write no branches then, and math::exp, log, tanh, sigmoid, sqrt, abs instead of std's.
+/// numbers as T: write no branches then, and the functions of ops/map/math.hpp instead of std's.
 /// Inputs have one shape, or are repeated to it: one row [1, columns], one column [rows, 1], one number. Throws
 /// ShapeError where they do not fit.
 template <Executor Ex, class F, TensorLike<Ex>... X>

@@ -24,7 +24,8 @@ struct Maximum {
   static constexpr bool kSelects = true;
   template <class T>
   NEUROINHIB_DEVICE T operator()(T a, T b) const {
-    return a < b ? b : b <= a ? a : a + b;
+    const T larger = a < b ? b : a;  // a, where that is NaN
+    return b == b ? larger : b;      // NOLINT(misc-redundant-expression)
   }
 };
 /// The smaller, or NaN where there is one.
@@ -33,7 +34,8 @@ struct Minimum {
   static constexpr bool kSelects = true;
   template <class T>
   NEUROINHIB_DEVICE T operator()(T a, T b) const {
-    return b < a ? b : a <= b ? a : a + b;
+    const T smaller = b < a ? b : a;  // a, where that is NaN
+    return b == b ? smaller : b;      // NOLINT(misc-redundant-expression)
   }
 };
 
@@ -77,8 +79,8 @@ struct ReduceGradient {
 };
 
 /// Element i's place where it was selected; `none` elsewhere.
-template <class T>
-NEUROINHIB_DEVICE Index selected(T x, T y, Index i, Index none) {
+template <class T, class Place>
+NEUROINHIB_DEVICE Place selected(T x, T y, Place i, Place none) {
   return x == y || (std::isnan(x) && std::isnan(y)) ? i : none;
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 
-#include <neuroinhib/backend/cpu.hpp>
+#include <neuroinhib/ops/map/lanes.hpp>
+#include <neuroinhib/ops/reduce/cpu_fold.hpp>
 #include <neuroinhib/ops/softmax/op.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
@@ -11,9 +11,10 @@ namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 /// Softmax of one row; returns log Σ exp.
 template <class T>
 T softmax_row(const T* x, T* y, Index columns) {
-  const T largest = *std::max_element(x, x + columns);
-  T sum = 0;
-  for (Index c = 0; c < columns; ++c) sum += y[c] = std::exp(x[c] - largest);
+  const T largest = fold_line(x, columns, Maximum{});
+  for_each_line<T>(columns,
+                   [&](Index c, auto lanes) { (Lanes<T>::load(x + c, lanes) - largest).exp().store(y + c, lanes); });
+  const T sum = fold_line(y, columns, Plus{});
   for (Index c = 0; c < columns; ++c) y[c] /= sum;
   return largest + std::log(sum);
 }
@@ -31,9 +32,9 @@ void backward(Cpu<T>& cpu, const Softmax<T>& op) {
   const Index columns = op.x.cols();
   cpu.parallel_for(op.x.rows(), 2 * columns, [&](Index row) {
     const Index first = row * columns;
-    T inner = 0;
-    for (Index c = 0; c < columns; ++c) inner += op.y.gradient[first + c] * op.y[first + c];
-    for (Index c = 0; c < columns; ++c) dx.put(first + c, op.y[first + c] * (op.y.gradient[first + c] - inner));
+    const T *y = op.y.data + first, *dy = op.y.gradient + first;
+    const T inner = inner_product(dy, y, columns);
+    for (Index c = 0; c < columns; ++c) dx.put(first + c, y[c] * (dy[c] - inner));
   });
 }
 
