@@ -109,7 +109,8 @@ class Results {
   [[nodiscard]] std::string machines(const std::vector<std::string>& rows) const {
     std::set<std::string> names;
     for (const auto& run : runs())
-      if (std::find(rows.begin(), rows.end(), run.at("row")) != rows.end()) names.insert(run.at("machine"));
+      if (std::find(rows.begin(), rows.end(), run.at("row").get<std::string>()) != rows.end())
+        names.insert(run.at("machine"));
     std::string all;
     for (const std::string& name : names) all += (all.empty() ? "" : "; ") + name;
     return all;

@@ -97,7 +97,7 @@ TEST_CASE("an operation's bits do not depend on where its inputs lie") {
     INFO(name);
     NotingCpu cpu({.threads = 1});
     const auto expected = bits_of(cpu, inputs, f);
-    for (const std::size_t shift : {1, 3, 8})
+    for (const std::size_t shift : {1u, 3u, 8u})
       CHECK_MESSAGE(bits_of(cpu, inputs, f, shift) == expected, "shift ", shift);
   };
   for_each_operation(check);

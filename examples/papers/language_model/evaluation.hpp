@@ -27,7 +27,8 @@ struct Evaluation {
 /// Adds up an evaluation batch by batch.
 class Evaluator {
  public:
-  Evaluator(const Rows& rows, Index domains) : rows_(rows), sums_(domains), counts_(domains) {}
+  Evaluator(const Rows& rows, Index domains)
+      : rows_(rows), sums_(static_cast<std::size_t>(domains)), counts_(sums_.size()) {}
 
   /// Takes the results for rows [first, first + losses / length) of the data.
   template <class B, class Layers, class T = typename B::Scalar>
