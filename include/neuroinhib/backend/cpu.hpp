@@ -20,7 +20,7 @@ namespace neuroinhib {
 struct CpuOptions {
   int threads = 0;  ///< at most; 0: OMP_NUM_THREADS, or without it available_processors()
   std::uint64_t seed = 0;
-  /// What a thread must get to do before it joins a loop, in units of namespace cost: about ten microseconds. 1 lets
+  /// What a thread must get to do before it joins a loop, in units of namespace cost: a few microseconds. 1 lets
   /// threads join wherever there is more than one iteration.
   Index least_work = Index{1} << 15;
 };
