@@ -1,5 +1,9 @@
 #pragma once
 
+#if __cplusplus < 202002L
+#error "neuroinhib: expected C++20 or later, got an older standard; compile with -std=c++20"
+#endif
+
 #include <array>
 #include <concepts>
 #include <cstdio>
