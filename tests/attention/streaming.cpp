@@ -151,3 +151,20 @@ TEST_CASE("streamed attention-inform equals Mutual-Inform eq. 16, and eq. 13 wit
   check_attention_inform<float>(false, 2, 1.3);
   check_attention_inform<float>(true, 2, 1.3);
 }
+
+TEST_CASE("a NaN stays one in log-sum, entropy, weight on itself and result, for those who see it") {
+  Cpu<float> cpu;
+  for (const Index length : {7, 70, 500}) {
+    CAPTURE(length);
+    Values<float> x({length, 36}, 1);
+    x.values[5 * 36 + 3] = std::numeric_limits<float>::quiet_NaN();
+    const auto attended = attention<Cpu<float>>(cpu, x.constant(), x.constant(), x.constant(), {.length = length});
+    for (Index i = 0; i < length; ++i) {
+      CAPTURE(i);
+      CHECK(std::isnan(attended.log_sum[i]) == (i >= 5));
+      CHECK(std::isnan(attended.entropy[i]) == (i >= 5));
+      CHECK(std::isnan(attended.self[i]) == (i >= 5));
+      CHECK(std::isnan(attended.y(i, 0)) == (i >= 5));
+    }
+  }
+}

@@ -229,3 +229,12 @@ TEST_CASE("a backend works on whichever thread uses it, and on its own device") 
                              {"GPU 0", "space()"});
   }
 }
+
+TEST_CASE("rows whose squares overflow are normalised too, and infinity shows") {
+  Cuda<float> cuda;
+  Kept<Cuda<float>> x({4, 2}, {3e30, -4e30, 3e38, 3e38, 3, -4, INFINITY, 1});
+  const auto y = cuda.read(View<float>(l2_normalise(cuda, x.constant())));
+  const std::vector<float> expected{.6f, -.8f, std::sqrt(.5f), std::sqrt(.5f), .6f, -.8f};
+  for (std::size_t i = 0; i < expected.size(); ++i) CHECK(y[i] == doctest::Approx(expected[i]));
+  for (const std::size_t i : {6, 7}) CHECK(std::isnan(y[i]));
+}

@@ -67,17 +67,23 @@ TEST_CASE("what routing decides by keeps float's bits in every precision, unless
 TEST_CASE("a NaN made on the device stays one in attention, for those who see it") {
   for (const Precision precision : {Precision::tf32, Precision::strict}) {
     Cuda<float> cuda({.precision = precision});
-    for (const Index width : {36, 33}) {  // numbers travel in fours, or one by one
-      auto x = numbers_of({70, width}, 1);
+    struct Case {
+      Index length, width;
+    };
+    // Numbers travel in fours, or one by one; wide keys go through bands; long sequences are joined from parts.
+    for (const auto [length, width] : {Case{70, 36}, Case{70, 33}, Case{70, 160}, Case{1500, 36}}) {
+      CAPTURE(length);
+      CAPTURE(width);
+      auto x = numbers_of({length, width}, 1);
       spoil(cuda, x.constant().data + 5 * width + 3);
-      const auto attended = attention<Cuda<float>>(cuda, x.constant(), x.constant(), x.constant(), {.length = 70});
+      const auto attended = attention<Cuda<float>>(cuda, x.constant(), x.constant(), x.constant(), {.length = length});
       const auto later = [](Index i) { return i >= 5; };
       check_nan_rows(cuda, attended.log_sum, later);
       check_nan_rows(cuda, attended.entropy, later);
       check_nan_rows(cuda, attended.self, later);
       Tensor<float> seeing = attended.y;  // rows before may multiply it by a weight of zero
       seeing.data += 5 * width;
-      seeing.shape = {65, width};
+      seeing.shape = {length - 5, width};
       check_nan_rows(cuda, seeing, [](Index) { return true; });
     }
   }

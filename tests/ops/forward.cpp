@@ -157,6 +157,23 @@ TEST_CASE_TEMPLATE("softmax gives nothing to −∞, and shows NaN in its row al
   }
 }
 
+TEST_CASE("rows whose squares overflow are normalised too, and infinity shows") {
+  Cpu<float> cpu;
+  Values<float> x({4, 2}, 0);
+  x.values = {3e30f, -4e30f, 3e38f, 3e38f, 3, -4, INFINITY, 1};
+  Recording ex(cpu);
+  const auto y = l2_normalise(ex, x.variable());
+  ex.backward(total(ex, y));
+  for (const Index row : {0, 2}) {
+    CHECK(y(row, 0) == doctest::Approx(0.6));
+    CHECK(y(row, 1) == doctest::Approx(-0.8));
+  }
+  CHECK(y(1, 0) == doctest::Approx(std::sqrt(0.5)));
+  CHECK(1e30 * static_cast<double>(x.gradients[0]) == doctest::Approx(0.224));
+  CHECK(x.gradients[4] == doctest::Approx(0.224));
+  for (const Index c : {0, 1}) CHECK(std::isnan(y(3, c)));
+}
+
 TEST_CASE("auxiliary losses are zero, or least, when the load is even") {
   Cpu<double> cpu;
   Values<double> even({4}, 0), uneven({4}, 0);

@@ -10,11 +10,19 @@ void forward(Cuda<T>& cuda, const L2Normalise<T>& op) {
   const Index columns = op.x.cols();
   cuda.parallel_rows(op.x.rows(), columns, [=] __device__(Index row, const detail::Team<T>& team) {
     const T* x = op.x.data + row * columns;
-    T squares = 0;
+    T unit = 1, squares = 0;
     for (Index c = team.lane; c < columns; c += team.size) squares += x[c] * x[c];
-    const T length = op.floored(sqrt(team.sum(squares)));
-    for (Index c = team.lane; c < columns; c += team.size) op.y[row * columns + c] = x[c] / length;
-    if (team.lane == 0) op.lengths[row] = length;
+    squares = team.sum(squares);
+    if (isinf(squares)) {
+      unit = squares = 0;
+      for (Index c = team.lane; c < columns; c += team.size) unit = abs(x[c]) > unit ? abs(x[c]) : unit;
+      unit = team.max(unit);
+      for (Index c = team.lane; c < columns; c += team.size) squares += x[c] / unit * (x[c] / unit);
+      squares = team.sum(squares);
+    }
+    const T length = op.floored(sqrt(squares));
+    for (Index c = team.lane; c < columns; c += team.size) op.y[row * columns + c] = x[c] / unit / length;
+    if (team.lane == 0) op.lengths[row] = unit * length;
   });
 }
 

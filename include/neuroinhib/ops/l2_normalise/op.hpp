@@ -5,7 +5,8 @@
 namespace neuroinhib {
 namespace ops {
 
-/// y = x / max(|x|, kFloor) for every row of x [rows, columns]; lengths [rows]: max(|x|, kFloor).
+/// y = x / max(|x|, kFloor) for every row of x [rows, columns]; lengths [rows]: max(|x|, kFloor). A row whose squares
+/// overflow is measured in units of its largest number.
 /// dx = (dy − ⟨dy, y⟩ y) / |x|, and zero for a row below the floor: it has no direction.
 template <class T>
 struct L2Normalise {
@@ -19,7 +20,7 @@ struct L2Normalise {
 
 }  // namespace ops
 
-/// Every row on the unit sphere; a row of zeros stays what it is.
+/// Every row on the unit sphere; a row of zeros stays what it is. Right for all finite numbers; infinity gives NaN.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> l2_normalise(Ex& ex, const TensorOf<Ex>& x) {
   require_rows("l2 normalise", x.shape);
