@@ -143,7 +143,7 @@ inline void add_call_options(Options& options, Call& call, const std::string& da
                [&call] { call.earlier = Earlier::resume; });
   options.flag("--overwrite", "start again: delete the results and checkpoints of an earlier call in the output folder",
                [&call] { call.earlier = Earlier::overwrite; });
-  options.number("--save-seconds", call.save_seconds, {0, 86400},
+  options.number("--save-seconds", call.save_seconds, {0.0, 86400.0},
                  "seconds of training between two checkpoints; 0: a checkpoint after every step");
   options.flag("--quick", quick, [&call] { call.profile = Profile::quick; });
   options.flag("--full", "the papers' lengths, which is the default", [&call] { call.profile = Profile::full; });

@@ -80,6 +80,14 @@ refuses "train-images-idx3-ubyte" --data nowhere
 refuses ".txt or .txt.gz" language-model --rows moe --data "$work/digits"
 refuses "nothing that can be read" language-model --data nowhere.txt
 refuses "cpu or cuda:N" --device gpu
+refuses "number from 0 to 255, got .300" --device cuda:300
+for value in abc 0 10001 -1 1.5 3x 1e3 0x10; do refuses "epochs: expected a whole number from 1 to 10000, got .$value" --epochs="$value"; done
+for value in abc 5 nan -1 0 1e-400; do refuses "lr: expected a number from 1e-12 to 1, got .$value" language-model --lr="$value"; done
+refuses "steps: expected a whole number from 1" --steps few language-model
+refuses "recipe: expected one of paper clean, got .papr.; did you mean paper" --recipe papr
+refuses "one of small medium, got .large" language-model --size large
+runs "--epochs 7" "--lr 1e-3" "--save-seconds 0.5" "--recipe clean" -- --epochs 7 --lr=1e-3 --save-seconds 0.5 --recipe clean --data "$work/digits"
+runs "--attack .3" "--compare raw" "--tau 2" -- language-model --attack .3 --compare raw --tau 2
 touch "$work/file"
 refuses "a folder to write to" --out "$work/file"
 refuses "a folder to write to" --out "$work/file/below"
@@ -97,6 +105,9 @@ for program in "${@:2}"; do
   target=$(basename "$program" | tr _ -)
   for name in $("$program" --help | grep -oE '^  --[a-z-]+'); do
     call --explain "$target" "$name=1" || ! grep -qE "expected options|other experiment" "$work/out" || fail "$name is not known"
+  done
+  for name in $("$program" --help | grep -oE '^  --[a-z-]+ N$' | cut -d' ' -f3); do
+    if call --explain "$target" "$name=x"; then fail "$name=x of $program is found out only after the build"; fi
   done
   for row in $("$program" --rows=nonsense 2>&1 | sed -E 's/.*expected //; s/,? (got|or INHIB).*//; s/,| or / /g'); do
     call --explain "$target" "--rows=$row" || fail "row $row of $program is not known"

@@ -95,7 +95,6 @@ Settings read_settings(const std::vector<std::string>& arguments) {
                         [member, value = number_of(name, text, limits)](Network& network) { network.*member = value; });
                   });
   };
-  constexpr Limits<Index> kSteps{1, 1000000000};
   extent("--blocks", &Network::blocks, {1, 1000}, "transformer blocks, instead of the papers'");
   extent("--width", &Network::width, {1, 65536}, "channels of a token, instead of the papers'");
   extent("--heads", &Network::heads, {1, 1024}, "heads of an attention, instead of the papers'");
@@ -104,17 +103,18 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   extent("--length", &Network::length, {2, 1048576}, "tokens of a row, instead of 32 and 512");
   extent("--batch", &Network::batch, {1, 65536}, "rows a training step, instead of the papers'");
   extent("--vocabulary", &Network::vocabulary, {3, 10000000}, "words, instead of 8,500 and 30,000");
-  extent("--steps", &Network::steps, kSteps, "training steps, instead of three epochs and of 60,000");
-  extent("--epoch-steps", &Network::epoch_steps, kSteps, "steps between two evaluations, which fluctuation compares");
+  extent("--steps", &Network::steps, {1, 1000000000}, "training steps, instead of three epochs and of 60,000");
+  extent("--epoch-steps", &Network::epoch_steps, {1, 1000000000},
+         "steps between two evaluations, which fluctuation compares");
   extent("--warmup", &Network::warmup, {0, 1000000000}, "steps of rising learning rate, instead of the papers'");
   extent("--lr", &Network::learning_rate, {1e-12, 1}, "Adam's learning rate, instead of the papers'");
-  extent("--dropout", &Network::dropout, {0, .99}, "share of activations dropped, instead of the papers'");
+  extent("--dropout", &Network::dropout, {0.0, .99}, "share of activations dropped, instead of the papers'");
   options.number("--tau", s.temperature, {1e-6, 1e6}, "temperature of similarity-inform");
   options.number("--sigma", s.deviation, {1e-6, 1e6}, "deviation of attention-inform");
   options.choice("--compare", s.compare, {"features", "raw", "normalised"}, "what similarity-inform compares");
   options.choice("--head", s.head, {"average", "batch", "all"},
                  "which heads inform: the one of lowest entropy on average, of lowest entropy in the batch, or all");
-  options.number("--attack", s.attack, {0, 1}, "share of the words that the word-swap attack replaces");
+  options.number("--attack", s.attack, {0.0, 1.0}, "share of the words that the word-swap attack replaces");
   options.number("--evaluation-rows", s.evaluation_rows, {0, 1000000000},
                  "rows of validation and of test that are used; 0: all");
   options.choice("--precision", s.precision, {"tf32", "bf16", "strict"}, "of products on a GPU");
