@@ -153,11 +153,19 @@ TEST_CASE("bad input is told where the host next looks") {
   Cuda<float> cuda;
   Kept<Cuda<float>> logits({3, 4}, Values<double>({3, 4}, 1).values);
   Storage<int> labels(cuda.space());
-  const std::vector<int> wrong{0, 4, 1};
-  labels.assign(wrong.data(), 3);
-  const auto loss = cross_entropy(cuda, logits.constant(), {labels.data(), {3}});
-  check_error<ConfigError>([&] { (void)cuda.read(View<float>(loss)); }, {"labels", "4 in row 1"});
-  cuda.check();  // told once
+  for (const int wrong : {4, -1}) {
+    const std::vector<int> all{0, wrong, 1};
+    labels.assign(all.data(), 3);
+    const auto loss = cross_entropy(cuda, logits.constant(), {labels.data(), {3}});
+    check_error<ConfigError>([&] { (void)cuda.read(View<float>(loss)); },
+                             {"labels", std::to_string(wrong) + " in row 1"});
+    cuda.check();  // told once
+  }
+  const std::vector<int> beyond{-1, 2, 3};
+  labels.assign(beyond.data(), 3);
+  const auto loss =
+      projected_cross_entropy<Cuda<float>>(cuda, logits.constant(), logits.constant(), {}, {labels.data(), {3}});
+  check_error<ConfigError>([&] { (void)cuda.read(View<float>(loss.mean)); }, {"labels", "3 in row 2"});
 
   Numbers values = Values<double>({3, 4}, 1).values;
   values[5] = NAN;

@@ -207,6 +207,14 @@ TEST_CASE("operations refuse shapes that do not fit, naming both sides") {
   labels = {0, 1, 9, 2};
   check_error<ConfigError>([&] { (void)cross_entropy(cpu, x.constant(), {labels.data(), {4}}); },
                            {"0 to 5", "9 in row 2"});
+  labels = {0, 1, 2, -1};
+  check_error<ConfigError>([&] { (void)cross_entropy(cpu, x.constant(), {labels.data(), {4}}); },
+                           {"0 to 5", "-1 in row 3", "check the labels"});
+  Values<float> classes({5, 6}, 7);
+  labels = {0, -1, 4, 5};
+  check_error<ConfigError>(
+      [&] { (void)projected_cross_entropy(cpu, x.constant(), classes.constant(), {}, {labels.data(), {4}}); },
+      {"labels below 5", "5 in row 3", "check the labels"});
   check_error<ShapeError>([&] { (void)sum(cpu, {x.constant(), w.constant()}); }, {"[4, 6]", "[3, 5]"});
   check_error<ConfigError>([&] { (void)layer_norm(cpu, x.constant(), Values<float>({6}, 1).constant()); },
                            {"both weight and bias"});

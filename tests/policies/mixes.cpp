@@ -231,6 +231,27 @@ TEST_CASE("mixes and inhibitions refuse options that cannot work when they are m
                            {"gives probabilities", "auxiliary.z to 0"});
 }
 
+TEST_CASE("experts that choose tokens are told which tokens a sequence has, or nothing of sequences") {
+  using Choosing = MoeLayer<LinearRouter, NoInhibition, ExpertChoice<2>, Mlp<Relu>, Cpu<float>>;
+  Choosing layer({.width = 4, .experts = 3});
+  Parameters<float> parameters(layer, 3);
+  Cpu<float> cpu;
+  Values<float> x({6, 4}, 1);
+  std::vector<int> documents{0, 0, 0, 1, 1, -1};
+  const auto forward = [&](const Sequences& sequences) {
+    TokenContext<float> context;
+    context.sequences = sequences;
+    return layer.forward(cpu, x.constant(), {}, context);
+  };
+  const View<const int> six{documents.data(), {6}}, five{documents.data(), {5}};
+  check_error<ConfigError>([&] { (void)forward({.document = six}); },
+                           {"expert choice", "length 0", "Sequences::length"});
+  check_error<ShapeError>([&] { (void)forward({.length = 4}); }, {"whole sequences of 4 tokens", "6 rows"});
+  check_error<ShapeError>([&] { (void)forward({.length = 6, .document = five}); }, {"6 tokens", "got 5"});
+  CHECK(forward({.length = 3, .document = six}).routing.plan.expert[10] == 3);
+  CHECK(forward({}).routing.plan.expert.size() == 12);
+}
+
 TEST_CASE("experts that choose tokens cannot decode, whose texts they would mix") {
   using Model = LanguageModel<MoeLayer<LinearRouter, NoInhibition, ExpertChoice<2>, Mlp<Relu>, Cpu<float>>>;
   Model model({.vocabulary = 9,

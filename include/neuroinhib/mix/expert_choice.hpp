@@ -11,8 +11,8 @@ namespace neuroinhib {
 /// Every expert takes the c·N/K tokens of a sequence that score best with it; a token keeps `Most` of its takers at the
 /// most, gates are the probabilities (Zhou et al. 2022). Loads are even by construction. **Not causal**: whether a
 /// token is taken depends on all others of its sequence, later ones too; a language model so routed sees the future
-/// while it trains, and decoding is refused. Padding (a document below zero) is not taken. Without sequences in the
-/// TokenContext the whole batch is one.
+/// while it trains, and decoding is refused. Documents that share a sequence compete for its experts. Padding (a
+/// document below zero) is not taken. Without sequences in the TokenContext the whole batch is one.
 template <Index Most>
 struct ExpertChoice {
   static_assert(Most >= 1, "ExpertChoice<Most> keeps at least one expert a token: Most >= 1");
@@ -33,7 +33,8 @@ struct ExpertChoice {
                      "it is the number of experts a token has on average");
     }
     void visit(auto&&) {}
-    /// Throws ConfigError while decoding.
+    /// Throws ConfigError while decoding, and for documents without the length of a sequence; ShapeError unless the
+    /// rows are whole sequences.
     template <Executor Ex>
     [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind,
                                    const TokenContext<T>& context = {}) const {
@@ -43,7 +44,9 @@ struct ExpertChoice {
                           "decode with a mix whose choices depend on the token alone, such as TopM");
       const auto probabilities = detail::to_probabilities(ex, router.scores, kind);
       const Index tokens = probabilities.rows(), experts = probabilities.cols();
-      const Index length = sequences.length > 0 ? sequences.length : tokens;
+      const bool one_sequence = sequences.length == 0 && sequences.document.data == nullptr;
+      if (!one_sequence) require_sequences("expert choice", sequences, tokens);
+      const Index length = one_sequence ? tokens : sequences.length;
       const double share = config.capacity * static_cast<double>(length) / static_cast<double>(experts);
       const Index capacity = std::clamp<Index>(static_cast<Index>(std::ceil(share)), 1, length);
       const auto top =
