@@ -31,12 +31,10 @@ void pool_largest(Cpu<T>& cpu, const BatchPool<T>& op) {
   };
   fold_columns<T>(cpu, rows, width, 1, Maximum{}, counted_rows(op, -std::numeric_limits<T>::infinity()),
                   [&](Index c, T largest) { op.y[c] = largest; });
-  fold_columns<int>(
-      cpu, rows, width, 1, [](int a, int b) { return std::min(a, b); }, candidates,
-      [&](Index c, int row) {
-        op.winner[c] = row < none ? row : -1;
-        if (row == none) op.y[c] = 0;
-      });
+  fold_columns<int>(cpu, rows, width, 1, Minimum{}, candidates, [&](Index c, int row) {
+    op.winner[c] = row < none ? row : -1;
+    if (row == none) op.y[c] = 0;
+  });
 }
 
 template <class T>
