@@ -1,5 +1,6 @@
 #pragma once
 
+#include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/elementwise/op.hpp>
 #include <neuroinhib/ops/map/lanes.hpp>
 
