@@ -125,6 +125,18 @@ TEST_CASE("dropout keeps the mean, drops the named share, and is the identity ou
   CHECK(dropout(evaluation, x.constant(), 0.25).data == x.values.data());
 }
 
+TEST_CASE("dropout keeps what its random stream says, element by element") {
+  constexpr Index kCount = 1027;
+  const RandomStream random{.seed = 123456789012345, .step = 77, .stream = 5};
+  Cpu<float> cpu;
+  Values<float> x({kCount}, 1), y({kCount}, 2);
+  ops::forward(cpu, ops::Dropout<float>{x.constant(), y.constant(), .3f, random});
+  for (Index i = 0; i < kCount; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    CHECK(y.values[at] == (random.uniform<float>(i) < .3f ? 0 : x.values[at] * (1 / (1 - .3f))));
+  }
+}
+
 TEST_CASE("activations have their values") {
   Cpu<double> cpu;
   Values<double> x({5}, 0);
