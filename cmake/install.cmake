@@ -12,7 +12,7 @@ configure_package_config_file(cmake/neuroinhib-config.cmake.in neuroinhib-config
 write_basic_package_version_file(neuroinhib-config-version.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES ${PROJECT_BINARY_DIR}/neuroinhib-config.cmake ${PROJECT_BINARY_DIR}/neuroinhib-config-version.cmake
         DESTINATION ${package_folder})
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/neuroinhib)
 
 # pkg_config_file(name requirements): the folders are relative to the file, so that the prefix may move.
 file(RELATIVE_PATH include_from_pc ${CMAKE_INSTALL_FULL_DATADIR}/pkgconfig ${CMAKE_INSTALL_FULL_INCLUDEDIR})
