@@ -232,3 +232,49 @@ TEST_CASE("operations refuse shapes that do not fit, naming both sides") {
                            {"both weight and bias"});
   check_error<ConfigError>([&] { (void)smooth_load(cpu, x.constant(), x.constant(), x.constant(), 6); }, {"M < K"});
 }
+
+TEST_CASE("operations on sequences refuse widths, columns and rows that do not fit") {
+  Cpu<float> cpu;
+  Values<float> x({6, 4}, 1), wide({6, 6}, 2), few({3, 4}, 3);
+  const Columns<float> q(x.constant()), outside(x.constant(), 2, 3);
+  const Sequences pairs{.length = 2};
+  check_error<ConfigError>([&] { (void)attention(cpu, q, q, q, pairs, 3); }, {"divides the widths 4 and 4", "got 3"});
+  check_error<ShapeError>([&] { (void)attention(cpu, q, wide.constant(), q, pairs); },
+                          {"as wide as queries, 4", "got 6"});
+  check_error<ShapeError>([&] { (void)attention(cpu, q, q, outside, pairs); }, {"within [6, 4]", "got 2 to 5"});
+  check_error<ShapeError>([&] { (void)attention(cpu, q, few.constant(), q, pairs); }, {"6 keys", "got 3 and 6"});
+  std::vector<int> documents(5, 0);
+  check_error<ShapeError>([&] { (void)attention(cpu, q, q, q, {.length = 2, .document = {documents.data(), {5}}}); },
+                          {"each of 6 tokens", "[5]"});
+  check_error<ConfigError>(
+      [&] { (void)attention(cpu, q, q, q, {.length = 2, .document = {documents.data(), {6}}, .past = 1}); },
+      {"no document numbers while decoding"});
+  TokenCache<float> cache(2, 4, 4, cpu.space());
+  check_error<ShapeError>([&] { append(cpu, q, cache, pairs); }, {"[8, 4]", "[6, 4] of 2 rows"});
+  check_error<ShapeError>([&] { (void)expert_choice(cpu, x.constant(), 1, 4, 1); }, {"windows of 4", "6 tokens"});
+}
+
+TEST_CASE("operations on experts refuse rows that are not the plan's") {
+  Cpu<float> cpu;
+  Values<float> scores({5, 3}, 1), x({4, 2}, 2), weight({3, 2, 2}, 3), gates({5, 2}, 4), term({3, 2}, 5);
+  const auto top = top_m(cpu, scores.constant(), 2);
+  const RoutingPlan plan = routing_plan(cpu, top.expert, 3);
+  check_error<ShapeError>(
+      [&] { (void)grouped_linear(cpu, x.constant(), weight.constant(), {}, plan, ExpertRows::tokens); },
+      {"5 rows", "[4, 2]", "the plan was made for"});
+  check_error<ShapeError>([&] { (void)combine(cpu, x.constant(), gates.constant(), plan); },
+                          {"10 expert outputs", "[4, 2]", "one row per slot"});
+  const GateTerm<float> terms[]{{term.constant()}};
+  check_error<ShapeError>([&] { (void)gate(cpu, x.constant(), terms); }, {"1 or 4 rows", "[3, 2]"});
+}
+
+TEST_CASE("pooling refuses large windows and what is no image; projected losses refuse too few labels") {
+  Cpu<float> cpu;
+  Values<float> x({4, 6}, 1), classes({5, 6}, 2), line({1, 300, 300, 1}, 3);
+  std::vector<int> labels(3, 0);
+  check_error<ConfigError>([&] { (void)max_pool2d(cpu, line.constant(), {257, 1}); }, {"at most 256", "got 257"});
+  check_error<ShapeError>([&] { (void)max_pool2d(cpu, x.constant(), {2, 2}); }, {"height, width, channels", "[4, 6]"});
+  check_error<ShapeError>(
+      [&] { (void)projected_cross_entropy(cpu, x.constant(), classes.constant(), {}, {labels.data(), {3}}); },
+      {"4 labels", "[3]", "one label per row"});
+}
