@@ -130,7 +130,7 @@ TEST_CASE_TEMPLATE("clipping on the GPU scales as the CPU's does", T, float, dou
     const std::vector<double> start = Values<double>({kLong}, 9).values;
     const std::vector<T> gradient(start.begin(), start.end());
     backend.begin_step();
-    backend.write(View<T>{w.gradient_slot().data, {kLong}}, gradient.data());
+    backend.write(View<T>{w.claim_gradient().data, {kLong}}, gradient.data());
     Numbers all{backend.read(clip_gradient_norm(backend, parameters, largest))[0]};
     for (const T value : parameters.gradient_of(parameters.entries()[0])) all.push_back(static_cast<double>(value));
     return all;
@@ -176,7 +176,7 @@ TEST_CASE("gradients that are not finite stay as they are, and clipping says so 
   const auto& tensor = trained.parameters.entries()[0].tensor;
   std::vector<float> gradient(static_cast<std::size_t>(tensor.size()), 2);
   gradient[3] = INFINITY;
-  cuda.write(View<float>{tensor.gradient_slot().data, tensor.shape}, gradient.data());
+  cuda.write(View<float>{tensor.claim_gradient().data, tensor.shape}, gradient.data());
   clip_gradient_norm(cuda, trained.parameters, 1);
   check_error<NumericError>([&] { cuda.check(); }, {"gradient clipping", "finite gradients"});
   CHECK(trained.parameters.gradient_of(trained.parameters.entries()[0]) == gradient);

@@ -20,7 +20,7 @@ void forward(Cuda<T>& cuda, const Cube<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const Cube<T>& op) {
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   const T* dy = op.y.gradient;
   cuda.parallel_for(op.x.size(), [=] __device__(Index i) { dx.put(i, 3 * op.x[i] * op.x[i] * dy[i]); });
 }

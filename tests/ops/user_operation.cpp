@@ -49,7 +49,7 @@ void forward(Cpu<T>& cpu, const Cube<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const Cube<T>& op) {
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   cpu.parallel_for(op.x.size(), [&](Index i) { dx.put(i, 3 * op.x[i] * op.x[i] * op.y.gradient[i]); });
 }
 

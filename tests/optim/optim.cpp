@@ -12,7 +12,7 @@ struct One {
 /// Sets the gradient as a backward pass would.
 void set_gradient(Parameters<double>& parameters, const std::vector<double>& gradient) {
   parameters.zero_gradients();
-  const auto slot = parameters["w"].gradient_slot();
+  const auto slot = parameters["w"].claim_gradient();
   for (Index i = 0; i < 3; ++i) slot.put(i, gradient[static_cast<std::size_t>(i)]);
 }
 

@@ -74,7 +74,7 @@ class Recording {
     if (std::exchange(done_, true))
       fail<ConfigError>("backward", "one backward pass a recording", "a second",
                         "add the losses with sum() before, or record the step again");
-    backend_.fill(loss.gradient_slot().data, 1, Scalar{1});
+    backend_.fill(loss.claim_gradient().data, 1, Scalar{1});
     for (const Node* node = last_; node != nullptr; node = node->before) node->run(backend_, node->op);
   }
 

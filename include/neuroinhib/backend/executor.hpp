@@ -95,7 +95,7 @@ template <class B, class Op>
 /// The slot of a tensor whose gradient a kernel writes in part only: what it leaves out is zero, all is added.
 template <class B, class T>
 [[nodiscard]] GradientSlot<T> cleared_slot(B& backend, const Tensor<T>& tensor) {
-  const GradientSlot<T> slot = tensor.gradient_slot();
+  const GradientSlot<T> slot = tensor.claim_gradient();
   if (slot && !slot.add) backend.fill(slot.data, tensor.size(), T{0});
   return {slot.data, true};
 }

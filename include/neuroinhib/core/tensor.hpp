@@ -113,7 +113,7 @@ struct Tensor : View<T> {
   [[nodiscard]] bool has_gradient() const { return gradient != nullptr && *gradient_written; }
 
   /// Claims the gradient's place for one contribution; empty where no gradient is wanted.
-  [[nodiscard]] GradientSlot<T> gradient_slot() const {
+  [[nodiscard]] GradientSlot<T> claim_gradient() const {
     if (!wants_gradient()) return {};
     const bool add = *gradient_written;
     detail::set_flag(*gradient_written, true);

@@ -77,8 +77,8 @@ void forward(Cpu<T>& cpu, const Activate<T>& op) {
 template <class T>
 void backward(Cpu<T>& cpu, const Activate<T>& op) {
   const View<const T> dy{op.y.gradient, op.y.shape}, source = derivative_from_output(op.kind) ? op.y : op.x;
-  const auto dother = op.other.gradient_slot();
-  const auto dx = op.x.gradient_slot();
+  const auto dother = op.other.claim_gradient();
+  const auto dx = op.x.claim_gradient();
   if (op.other.defined())
     evaluate(cpu, Operands<T, 3>(op.y.shape, {op.x, op.other, dy}), GatedActivationGradients{op.kind}, {dother, dx});
   else

@@ -42,7 +42,7 @@ void forward(Cuda<T>& cuda, const Activate<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const Activate<T>& op) {
-  const auto dother = op.other.gradient_slot(), dx = op.x.gradient_slot();
+  const auto dother = op.other.claim_gradient(), dx = op.x.claim_gradient();
   const Activation kind = op.kind;
   const bool from_output = derivative_from_output(kind) && !op.other.defined();
   const T *x = op.x.data, *y = op.y.data, *other = op.other.data, *dy = op.y.gradient;

@@ -90,7 +90,7 @@ struct Attention {
   /// Stores where q, k and v write every element of the tensor, and different columns none twice; else adds to zeros.
   template <class B>
   [[nodiscard]] GradientSlot<T> claim(B& backend, const Columns<T>& columns) const {
-    return tiled(columns.tensor) ? columns.tensor.gradient_slot() : cleared_slot(backend, columns.tensor);
+    return tiled(columns.tensor) ? columns.tensor.claim_gradient() : cleared_slot(backend, columns.tensor);
   }
   [[nodiscard]] bool tiled(const Tensor<T>& tensor) const {
     const std::array<const Columns<T>*, 3> uses{&q, &k, &v};

@@ -180,7 +180,7 @@ void backward(Cpu<T>& cpu, const AttentionInform<T>& op) {
   const auto of_k = cleared_slot(cpu, op.k.tensor), of_v = cleared_slot(cpu, op.v.tensor);
   const auto dw = cleared_slot(cpu, op.output);
   const auto da = op.counted() > 1 ? cleared_slot(cpu, op.attention_log_sum) : GradientSlot<T>{};
-  auto du = op.u.gradient_slot(), de = op.covers_keys() ? op.e.gradient_slot() : cleared_slot(cpu, op.e);
+  auto du = op.u.claim_gradient(), de = op.covers_keys() ? op.e.claim_gradient() : cleared_slot(cpu, op.e);
   const StreamGradient<T> slots = op.columns(of_q, of_k, of_v);
 
   Stream<T> whole = op.stream(nullptr, nullptr, nullptr, 0);

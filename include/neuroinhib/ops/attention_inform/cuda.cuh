@@ -168,7 +168,7 @@ void backward(Cuda<T>& cuda, const AttentionInform<T>& op) {
   const auto of_k = cleared_slot(cuda, op.k.tensor), of_v = cleared_slot(cuda, op.v.tensor);
   const auto dw = cleared_slot(cuda, op.output);
   const auto da = op.counted() > 1 ? cleared_slot(cuda, op.attention_log_sum) : GradientSlot<T>{};
-  auto du = op.u.gradient_slot(), de = op.covers_keys() ? op.e.gradient_slot() : cleared_slot(cuda, op.e);
+  auto du = op.u.claim_gradient(), de = op.covers_keys() ? op.e.claim_gradient() : cleared_slot(cuda, op.e);
   const StreamGradient<T> slots = op.columns(of_q, of_k, of_v);
 
   Stream<T> whole = op.stream(nullptr, nullptr, nullptr, 0);

@@ -18,7 +18,7 @@ void forward(Cpu<T>&, const Importance<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const Importance<T>& op) {
-  const auto dgates = op.gates.gradient_slot();
+  const auto dgates = op.gates.claim_gradient();
   cpu.parallel_for(op.plan.slots(),
                    [&](Index slot) { dgates.put(slot, op.counts(slot) ? op.y.gradient[op.plan.expert[slot]] : T{0}); });
 }
@@ -50,7 +50,7 @@ void backward(Cpu<T>& cpu, const SmoothLoad<T>& op) {
   const ArenaScope scope(cpu.arena());
   T* thresholds = cpu.arena().template allocate<T>(op.clean.size());
   std::fill_n(thresholds, op.clean.size(), T{0});
-  const auto dclean = op.clean.gradient_slot(), dscale = op.scale.gradient_slot();
+  const auto dclean = op.clean.claim_gradient(), dscale = op.scale.claim_gradient();
   for_each_load(op, [&](Index i, Index at, T distance) {
     const bool counts = op.counts(i);
     const T slope =
@@ -59,7 +59,7 @@ void backward(Cpu<T>& cpu, const SmoothLoad<T>& op) {
     if (dscale) dscale.put(i, op.floored(i) || !counts ? T{0} : -slope * distance);
     thresholds[at] -= slope;
   });
-  if (const auto dnoisy = op.noisy.gradient_slot())
+  if (const auto dnoisy = op.noisy.claim_gradient())
     for (Index i = 0; i < op.noisy.size(); ++i) dnoisy.put(i, thresholds[i]);
 }
 
@@ -85,7 +85,7 @@ void backward(Cpu<T>&, const CvSquared<T>& op) {
   const Moments<T> m(op.x);
   const T floor = m.mean * m.mean + op.kFloor;
   const T factor = 2 * op.y.gradient[0] / (static_cast<T>(op.x.size()) * floor);
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   for (Index i = 0; i < op.x.size(); ++i) dx.put(i, factor * (op.x[i] - m.mean - op.y[0] * m.mean));
 }
 
@@ -102,7 +102,7 @@ void forward(Cpu<T>& cpu, const ZLoss<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const ZLoss<T>& op) {
-  const auto dlogits = op.logits.gradient_slot();
+  const auto dlogits = op.logits.claim_gradient();
   const Index experts = op.logits.cols();
   const T factor = 2 * op.y.gradient[0] / op.counted.number(op.logits.rows());
   cpu.parallel_for(op.logits.rows(), 2 * experts, [&](Index row) {
@@ -124,7 +124,7 @@ void forward(Cpu<T>& cpu, const BalanceLoss<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const BalanceLoss<T>& op) {
-  const auto slot = op.probabilities.gradient_slot();
+  const auto slot = op.probabilities.claim_gradient();
   const Index experts = op.load.size();
   const T factor = op.y.gradient[0] / op.counted.number(op.probabilities.rows()) * op.per_slot();
   cpu.parallel_for(op.probabilities.rows(), experts, [&](Index row) {

@@ -21,7 +21,7 @@ void forward(Cuda<T>& cuda, const Importance<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const Importance<T>& op) {
-  const auto dgates = op.gates.gradient_slot();
+  const auto dgates = op.gates.claim_gradient();
   cuda.parallel_for(op.plan.slots(), [=] __device__(Index slot) {
     dgates.put(slot, op.counts(slot) ? op.y.gradient[op.plan.expert[slot]] : T{0});
   });
@@ -58,7 +58,7 @@ void backward(Cuda<T>& cuda, const SmoothLoad<T>& op) {
   const ArenaScope scope(cuda.device_arena());
   T* slopes = cuda.template kernel_memory<T>(op.clean.size());
   int* thresholds = cuda.template kernel_memory<int>(op.clean.size());
-  const auto dclean = op.clean.gradient_slot(), dscale = op.scale.gradient_slot();
+  const auto dclean = op.clean.claim_gradient(), dscale = op.scale.claim_gradient();
   for_each_load(cuda, op, [=] __device__(Index i, Index at, T distance) {
     const bool counts = op.counts(i);
     const T slope = counts ? op.y.gradient[i % experts] * math::normal_density(distance) / op.deviation(i) : T{0};
@@ -67,7 +67,7 @@ void backward(Cuda<T>& cuda, const SmoothLoad<T>& op) {
     slopes[i] = slope;
     thresholds[i] = static_cast<int>(at);
   });
-  if (const auto dnoisy = op.noisy.gradient_slot())
+  if (const auto dnoisy = op.noisy.claim_gradient())
     cuda.parallel_grid(op.noisy.rows(), experts, [=] __device__(Index token, Index k) {
       const Index first = token * experts;
       T sum = 0;
@@ -103,7 +103,7 @@ void forward(Cuda<T>& cuda, const CvSquared<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const CvSquared<T>& op) {
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   cuda.parallel_rows(1, 1, [=] __device__(Index, const detail::Team<T>& team) {
     const TeamMoments<T> m(op.x, team);
     const Index count = op.x.size();
@@ -128,7 +128,7 @@ void forward(Cuda<T>& cuda, const ZLoss<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const ZLoss<T>& op) {
-  const auto dlogits = op.logits.gradient_slot();
+  const auto dlogits = op.logits.claim_gradient();
   const Index rows = op.logits.rows(), experts = op.logits.cols();
   cuda.parallel_grid(rows, experts, [=] __device__(Index row, Index k) {
     const T factor = 2 * op.y.gradient[0] / op.counted.number(rows);
@@ -153,7 +153,7 @@ void forward(Cuda<T>& cuda, const BalanceLoss<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const BalanceLoss<T>& op) {
-  const auto slot = op.probabilities.gradient_slot();
+  const auto slot = op.probabilities.claim_gradient();
   const Index rows = op.probabilities.rows(), experts = op.load.size();
   cuda.parallel_grid(rows, experts, [=] __device__(Index row, Index k) {
     const T slope = op.y.gradient[0] / op.counted.number(rows) * op.per_slot() * op.load[k];

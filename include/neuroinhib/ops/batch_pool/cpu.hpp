@@ -58,7 +58,7 @@ void forward(Cpu<T>& cpu, const BatchPool<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const BatchPool<T>& op) {
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   const Index rows = op.x.rows(), width = op.x.cols();
   const T* dy = op.y.gradient;
   cpu.parallel_for(rows, 2 * width, [&](Index row) {

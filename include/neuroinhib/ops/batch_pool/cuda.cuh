@@ -42,7 +42,7 @@ void forward(Cuda<T>& cuda, const BatchPool<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const BatchPool<T>& op) {
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   const Index rows = op.x.rows(), width = op.x.cols();
   cuda.parallel_grid(rows, width, [=] __device__(Index row, Index c) { dx.put(row * width + c, op.slope(row, c)); });
 }

@@ -23,8 +23,8 @@ void forward(Cpu<T>& cpu, const Combine<T>& op) {
 template <class T>
 void backward(Cpu<T>& cpu, const Combine<T>& op) {
   const Index width = op.y.cols(), chosen = op.plan.chosen();
-  const auto doutput = op.expert_output.gradient_slot();
-  const auto dgates = op.gates.gradient_slot();
+  const auto doutput = op.expert_output.claim_gradient();
+  const auto dgates = op.gates.claim_gradient();
   cpu.parallel_for(op.plan.tokens(), 2 * chosen * width, [&](Index token) {
     const T* dy = op.y.gradient + token * width;
     for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot) {

@@ -19,7 +19,7 @@ void forward(Cuda<T>& cuda, const Combine<T>& op) {
 template <class T>
 void backward(Cuda<T>& cuda, const Combine<T>& op) {
   const Index width = op.y.cols(), chosen = op.plan.chosen();
-  const auto doutput = op.expert_output.gradient_slot(), dgates = op.gates.gradient_slot();
+  const auto doutput = op.expert_output.claim_gradient(), dgates = op.gates.claim_gradient();
   cuda.parallel_rows(op.plan.slots(), width, [=] __device__(Index slot, const detail::Team<T>& team) {
     const T* dy = op.y.gradient + slot / chosen * width;
     const Index first = op.plan.position[slot] * width;

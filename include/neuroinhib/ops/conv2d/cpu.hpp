@@ -151,7 +151,7 @@ void backward(Cpu<T>& cpu, const Conv2d<T>& op) {
   const ArenaScope scope(cpu.arena());
   const Index groups = std::min(e.images, kConvGroups);
   const Index* offsets = window_offsets(cpu, e);
-  const auto dx = op.x.gradient_slot(), dw = op.weight.gradient_slot(), db = op.bias.gradient_slot();
+  const auto dx = op.x.claim_gradient(), dw = op.weight.claim_gradient(), db = op.bias.claim_gradient();
   const T* packed = dx ? pack_for_input_gradient(cpu, op, e) : nullptr;
   T* weight_sums = cpu.arena().template allocate<T>(groups * e.out * e.window());
   T* bias_sums = cpu.arena().template allocate<T>(groups * e.out);

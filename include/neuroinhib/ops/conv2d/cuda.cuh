@@ -131,7 +131,7 @@ template <class T>
 
 template <class T>
 void input_gradient(Cuda<T>& cuda, const Conv2d<T>& op, const ConvExtents& e, const SpreadGradient<T>& s) {
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   const Index row_run = e.kernel_width * e.out, depth = e.kernel_height * row_run, in = e.in;
   gemm::multiply<gemm::Form::pixels>(
       cuda, {e.images * e.in_height * e.in_width, e.in, depth},
@@ -153,7 +153,7 @@ void backward(Cuda<T>& cuda, const Conv2d<T>& op) {
   const ArenaScope scope(cuda.device_arena());
   const SpreadGradient<T> s = spread_gradient(cuda, op, e, op.x.wants_gradient());
   if (op.x.wants_gradient()) input_gradient(cuda, op, e, s);
-  if (const auto dw = op.weight.gradient_slot()) {
+  if (const auto dw = op.weight.claim_gradient()) {
     const T* x = padded_images(cuda, op, e);
     const Index window = e.window();
     gemm::multiply<gemm::Form::weights>(
@@ -162,7 +162,7 @@ void backward(Cuda<T>& cuda, const Conv2d<T>& op) {
         window_alignment(e, x).pointer(s.data).multiple(e.out),
         [=] __device__(int, Index c, Index number, T sum) { dw.put(c * window + number, sum); });
   }
-  if (const auto db = op.bias.gradient_slot()) {
+  if (const auto db = op.bias.claim_gradient()) {
     const T* data = s.data;
     const Index out = e.out;
     cuda.sum_columns(

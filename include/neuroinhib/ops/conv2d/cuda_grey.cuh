@@ -212,7 +212,7 @@ __global__ void __launch_bounds__(detail::kThreads)
 
 template <class T>
 void grey_backward(Cuda<T>& cuda, const Conv2d<T>& op, const GreyWindows& g) {
-  const auto dw = op.weight.gradient_slot(), db = op.bias.gradient_slot();
+  const auto dw = op.weight.claim_gradient(), db = op.bias.claim_gradient();
   const ArenaScope scope(cuda.device_arena());
   constexpr int kNumbers = GreyWindows::kNumbers;
   const Index bands = static_cast<Index>(g.images) * g.bands(), columns = static_cast<Index>(g.out) * (kNumbers + 1);

@@ -457,7 +457,7 @@ inline void resident_forward(Cuda<float>& cuda, const Conv2d<float>& op, const R
 }
 
 inline void resident_backward(Cuda<float>& cuda, const Conv2d<float>& op, const Resident& r) {
-  const auto dx = op.x.gradient_slot(), dw = op.weight.gradient_slot(), db = op.bias.gradient_slot();
+  const auto dx = op.x.claim_gradient(), dw = op.weight.claim_gradient(), db = op.bias.claim_gradient();
   const ArenaScope scope(cuda.device_arena());
   const Index size = op.weight.size(), part_size = dw || db ? size + r.out : 0;
   float* parts = cuda.kernel_memory<float>(r.images * part_size);

@@ -25,7 +25,7 @@ void forward(Cpu<T>& cpu, const CrossEntropy<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const CrossEntropy<T>& op) {
-  const auto dlogits = op.logits.gradient_slot();
+  const auto dlogits = op.logits.claim_gradient();
   const Index rows = op.logits.rows(), classes = op.logits.cols();
   const T factor = op.y.gradient[0] / static_cast<T>(rows);
   cpu.parallel_for(rows, 2 * classes, [&](Index row) {

@@ -29,7 +29,7 @@ void forward(Cuda<T>& cuda, const CrossEntropy<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const CrossEntropy<T>& op) {
-  const auto dlogits = op.logits.gradient_slot();
+  const auto dlogits = op.logits.claim_gradient();
   const Index rows = op.logits.rows(), classes = op.logits.cols();
   cuda.parallel_grid(rows, classes, [=] __device__(Index row, Index c) {
     const T factor = op.y.gradient[0] / static_cast<T>(rows);

@@ -41,7 +41,7 @@ void forward(Cpu<T>& cpu, const Dropout<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const Dropout<T>& op) {
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   for_each_kept(cpu, op, [&](Index i, T factor) { dx.put(i, op.y.gradient[i] * factor); });
 }
 
@@ -53,8 +53,8 @@ void forward(Cpu<T>& cpu, const AddNoise<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const AddNoise<T>& op) {
-  const auto dx = op.x.gradient_slot();
-  const auto dscale = op.scale.gradient_slot();
+  const auto dx = op.x.claim_gradient();
+  const auto dscale = op.scale.claim_gradient();
   cpu.parallel_for(op.x.size(), cost::random, [&](Index i) {
     if (dx) dx.put(i, op.y.gradient[i]);
     if (dscale) dscale.put(i, op.y.gradient[i] * op.random.template normal<T>(i));

@@ -33,7 +33,7 @@ void forward(Cuda<T>& cuda, const Dropout<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const Dropout<T>& op) {
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   for_each_kept(cuda, op, [=] __device__(Index i, T factor) { dx.put(i, op.y.gradient[i] * factor); });
 }
 
@@ -46,7 +46,7 @@ void forward(Cuda<T>& cuda, const AddNoise<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const AddNoise<T>& op) {
-  const auto dx = op.x.gradient_slot(), dscale = op.scale.gradient_slot();
+  const auto dx = op.x.claim_gradient(), dscale = op.scale.claim_gradient();
   const DeviceStream stream{op.random, cuda.control()};
   cuda.parallel_for(op.x.size(), [=] __device__(Index i) {
     if (dx) dx.put(i, op.y.gradient[i]);

@@ -26,7 +26,7 @@ void pass_gradient(Cpu<T>& cpu, const Tensor<T>& y, const GradientSlot<T>& slot,
 
 template <class T>
 void backward(Cpu<T>& cpu, const Sum<T>& op) {
-  for (Index t = 0; t < op.count; ++t) pass_gradient(cpu, op.y, op.inputs[t].gradient_slot(), T{1});
+  for (Index t = 0; t < op.count; ++t) pass_gradient(cpu, op.y, op.inputs[t].claim_gradient(), T{1});
 }
 
 template <class T>
@@ -38,7 +38,7 @@ void forward(Cpu<T>& cpu, const Scale<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const Scale<T>& op) {
-  pass_gradient(cpu, op.y, op.x.gradient_slot(), op.factor);
+  pass_gradient(cpu, op.y, op.x.claim_gradient(), op.factor);
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

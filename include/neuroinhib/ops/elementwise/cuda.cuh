@@ -25,7 +25,7 @@ void pass_gradient(Cuda<T>& cuda, const Tensor<T>& y, const GradientSlot<T>& slo
 
 template <class T>
 void backward(Cuda<T>& cuda, const Sum<T>& op) {
-  for (Index t = 0; t < op.count; ++t) pass_gradient(cuda, op.y, op.inputs[t].gradient_slot(), T{1});
+  for (Index t = 0; t < op.count; ++t) pass_gradient(cuda, op.y, op.inputs[t].claim_gradient(), T{1});
 }
 
 template <class T>
@@ -35,7 +35,7 @@ void forward(Cuda<T>& cuda, const Scale<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const Scale<T>& op) {
-  pass_gradient(cuda, op.y, op.x.gradient_slot(), op.factor);
+  pass_gradient(cuda, op.y, op.x.claim_gradient(), op.factor);
 }
 
 }  // namespace neuroinhib::ops

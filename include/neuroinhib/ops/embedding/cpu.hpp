@@ -28,7 +28,7 @@ void forward(Cpu<T>& cpu, const Embedding<T>& op) {
 /// Adds rows of dy to the rows of a table that target(row) names, by columns: every sum has one order.
 template <class T, class Target>
 void scatter(Cpu<T>& cpu, const Tensor<T>& table, const Tensor<T>& y, T scale, const Target& target) {
-  const GradientSlot<T> slot = table.gradient_slot();
+  const GradientSlot<T> slot = table.claim_gradient();
   if (!slot) return;
   const Index width = y.cols();
   if (!slot.add) cpu.fill(slot.data, table.size(), T{0});

@@ -59,7 +59,7 @@ void backward(Cuda<T>& cuda, const Embedding<T>& op) {
   const ArenaScope scope(cuda.device_arena());
   const Index width = op.y.cols(), rows = op.y.rows(), words = op.table.rows();
   const T* dy = op.y.gradient;
-  if (const auto slot = op.table.gradient_slot()) {
+  if (const auto slot = op.table.claim_gradient()) {
     if (!slot.add) cuda.fill(slot.data, words * width, T{0});
     const SortedRows sorted = sort_rows(cuda, op.ids, words);
     // The first row of each word adds up all of them.
@@ -71,7 +71,7 @@ void backward(Cuda<T>& cuda, const Embedding<T>& op) {
       slot.data[word * width + c] += op.scale * sum;
     });
   }
-  if (const auto slot = op.positions.gradient_slot()) {
+  if (const auto slot = op.positions.claim_gradient()) {
     const Index length = op.length, first = op.first, sequences = rows / length;
     cuda.parallel_grid(op.positions.rows(), width, [=] __device__(Index place, Index c) {
       T sum = 0;

@@ -16,8 +16,8 @@ void forward(Cpu<T>& cpu, const ExpScale<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const ExpScale<T>& op) {
-  pass_gradient(cpu, op.y, op.x.gradient_slot(), op.factor());
-  const auto slot = op.log_factor.gradient_slot();
+  pass_gradient(cpu, op.y, op.x.claim_gradient(), op.factor());
+  const auto slot = op.log_factor.claim_gradient();
   if (!slot) return;
   const auto products = [&](Index, Index column, Index count, T* buffer) {
     for (Index i = 0; i < count; ++i) buffer[i] = op.y.gradient[column + i] * op.y[column + i];

@@ -13,9 +13,9 @@ void forward(Cuda<T>& cuda, const ExpScale<T>& op) {
 template <class T>
 void backward(Cuda<T>& cuda, const ExpScale<T>& op) {
   const T* dy = op.y.gradient;
-  if (const auto dx = op.x.gradient_slot())
+  if (const auto dx = op.x.claim_gradient())
     cuda.parallel_for(op.x.size(), [=] __device__(Index i) { dx.put(i, op.factor() * dy[i]); });
-  if (const auto slot = op.log_factor.gradient_slot())
+  if (const auto slot = op.log_factor.claim_gradient())
     cuda.sum_columns(
         op.y.size(), 1, [=] __device__(Index i, Index) { return dy[i] * op.y[i]; },
         [=] __device__(Index, T sum) { slot.put(0, op.limited() ? T{0} : sum); });

@@ -41,10 +41,10 @@ template <class T>
 void backward(Cpu<T>& cpu, const Gate<T>& op) {
   const Operands<T, 3> in(op.y.shape, {op.z, op.mask, View<const T>{op.y.gradient, op.y.shape}});
   const Grid grid{op.z.rows(), op.z.cols()};
-  GradientSlot<T> dz = op.z.gradient_slot();
+  GradientSlot<T> dz = op.z.claim_gradient();
   for (Index t = 0; t < op.count; ++t) {
     const Tensor<T>& value = op.terms[t].value;
-    const auto dterm = value.gradient_slot();
+    const auto dterm = value.claim_gradient();
     const int output = op.inner(op.terms[t]) ? 1 : 2;
     if (!dterm) continue;
     if (value.rows() != grid.rows) {

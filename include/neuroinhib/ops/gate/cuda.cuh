@@ -51,10 +51,10 @@ template <class T>
 void backward(Cuda<T>& cuda, const Gate<T>& op) {
   const Index width = op.z.cols(), rows = op.z.rows();
   const T *dy = op.y.gradient, *z = op.z.data, *mask = op.mask.data;
-  if (const auto dz = op.z.gradient_slot())
+  if (const auto dz = op.z.claim_gradient())
     cuda.parallel_for(rows * width, [=] __device__(Index i) { dz.put(i, dy[i] * mask[i]); });
   for (Index t = 0; t < op.count; ++t) {
-    const auto slot = op.terms[t].value.gradient_slot();
+    const auto slot = op.terms[t].value.claim_gradient();
     if (!slot) continue;
     const bool inner = op.inner(op.terms[t]);
     const auto gradient = [=] __device__(Index i) { return inner ? dy[i] * z[i] * mask[i] * (1 - mask[i]) : dy[i]; };

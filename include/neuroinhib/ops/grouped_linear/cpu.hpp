@@ -69,7 +69,7 @@ void slot_gradients(Cpu<T>& cpu, const GroupedLinear<T>& op, T* dx, bool add) {
 template <class T>
 void backward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
   const Index in = op.in(), out = op.out();
-  if (const auto dx = op.x.gradient_slot()) {
+  if (const auto dx = op.x.claim_gradient()) {
     if (!op.gathers) {
       slot_gradients(cpu, op, dx.data, dx.add);
     } else {
@@ -86,7 +86,7 @@ void backward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
       });
     }
   }
-  if (const auto dw = op.weight.gradient_slot())
+  if (const auto dw = op.weight.claim_gradient())
     for_each_expert(cpu, op, in, op.plan.slots(), [&](Index e, Index begin, Index end, T* scratch) {
       const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
       gemm::columns_of<T>(
@@ -97,7 +97,7 @@ void backward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
           },
           [&](Index m) { return dw.data + (e * out + m) * in; }, dw.add, scratch);
     });
-  if (const auto db = op.bias.gradient_slot())
+  if (const auto db = op.bias.claim_gradient())
     cpu.parallel_for(op.plan.experts, op.plan.slots() / op.plan.experts * out, [&](Index e) {
       T* sum = db.data + e * out;
       if (!db.add) std::fill_n(sum, out, T{0});

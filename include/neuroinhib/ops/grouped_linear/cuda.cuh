@@ -120,11 +120,11 @@ template <class T>
 void backward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
   const auto multiply = [&](const auto& dy, const auto& x, const auto& w) {
     const auto of_x = [&] {
-      if (const auto dx = op.x.gradient_slot()) input_gradients(cuda, op, dy, w, dx);
+      if (const auto dx = op.x.claim_gradient()) input_gradients(cuda, op, dy, w, dx);
     };
     const auto of_parameters = [&] {
-      if (const auto dw = op.weight.gradient_slot()) weight_gradients(cuda, op, dy, x, dw);
-      if (const auto db = op.bias.gradient_slot()) bias_gradients(cuda, op, db);
+      if (const auto dw = op.weight.claim_gradient()) weight_gradients(cuda, op, dy, x, dw);
+      if (const auto db = op.bias.claim_gradient()) bias_gradients(cuda, op, db);
     };
     cuda.side_by_side(op.plan.slots() * op.in() * op.out(), of_x, of_parameters);
   };

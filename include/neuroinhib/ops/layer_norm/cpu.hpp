@@ -29,7 +29,7 @@ template <class T>
 void backward(Cpu<T>& cpu, const LayerNorm<T>& op) {
   const Index width = op.x.cols(), rows = op.x.rows();
   const T* dy = op.y.gradient;
-  if (const auto dx = op.x.gradient_slot())
+  if (const auto dx = op.x.claim_gradient())
     cpu.parallel_tasks(rows, 6 * width, 2 * width, [&](Index row, T* scratch) {
       ArrayMap<T> hat(scratch, width), slope(scratch + width, width);
       hat = (ConstArrayMap<T>(op.x.data + row * width, width) - op.mean[row]) * op.rstd[row];
@@ -38,7 +38,7 @@ void backward(Cpu<T>& cpu, const LayerNorm<T>& op) {
       const T mean = slope.mean(), inner = (slope * hat).mean();
       for (Index c = 0; c < width; ++c) dx.put(row * width + c, op.rstd[row] * (slope[c] - mean - hat[c] * inner));
     });
-  if (const auto dw = op.weight.gradient_slot())
+  if (const auto dw = op.weight.claim_gradient())
     fold_columns<T>(
         cpu, rows, width, 2, Plus{},
         [&](Index row, Index column, Index count, T* buffer) {
@@ -47,7 +47,7 @@ void backward(Cpu<T>& cpu, const LayerNorm<T>& op) {
           return static_cast<const T*>(buffer);
         },
         [&](Index c, T sum) { dw.put(c, sum); });
-  if (const auto db = op.bias.gradient_slot())
+  if (const auto db = op.bias.claim_gradient())
     fold_columns<T>(
         cpu, rows, width, 1, Plus{},
         [&](Index row, Index column, Index, T*) { return static_cast<const T*>(dy + row * width + column); },

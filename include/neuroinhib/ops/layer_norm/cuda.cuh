@@ -29,7 +29,7 @@ template <class T>
 void backward(Cuda<T>& cuda, const LayerNorm<T>& op) {
   const Index width = op.x.cols(), rows = op.x.rows();
   const T* dy = op.y.gradient;
-  if (const auto dx = op.x.gradient_slot())
+  if (const auto dx = op.x.claim_gradient())
     cuda.parallel_rows(rows, width, [=] __device__(Index row, const detail::Team<T>& team) {
       const Index first = row * width;
       const auto slope = [&](Index c) { return dy[first + c] * (op.weight.data != nullptr ? op.weight[c] : T{1}); };
@@ -44,14 +44,14 @@ void backward(Cuda<T>& cuda, const LayerNorm<T>& op) {
       for (Index c = team.lane; c < width; c += team.size)
         dx.put(first + c, op.rstd[row] * (slope(c) - mean - hat(c) * inner));
     });
-  if (const auto dw = op.weight.gradient_slot())
+  if (const auto dw = op.weight.claim_gradient())
     cuda.sum_columns(
         rows, width,
         [=] __device__(Index row, Index c) {
           return dy[row * width + c] * (op.x[row * width + c] - op.mean[row]) * op.rstd[row];
         },
         [=] __device__(Index c, T sum) { dw.put(c, sum); });
-  if (const auto db = op.bias.gradient_slot())
+  if (const auto db = op.bias.claim_gradient())
     cuda.sum_columns(
         rows, width, [=] __device__(Index row, Index c) { return dy[row * width + c]; },
         [=] __device__(Index c, T sum) { db.put(c, sum); });

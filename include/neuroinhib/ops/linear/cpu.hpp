@@ -32,21 +32,21 @@ template <class T>
 void backward(Cpu<T>& cpu, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0], rows = op.x.rows();
   const T* dy = op.y.gradient;
-  if (const auto dx = op.x.gradient_slot())
+  if (const auto dx = op.x.claim_gradient())
     gemm::multiply(
         cpu, rows, in, out, 1, [&](Index m) { return dy + m * out; },
         [&](Index k0, Index k1, Index n, Index columns, T* panel) {
           gemm::pack_rows<T>(k1 - k0, columns, [&](Index k) { return op.weight.data + (k0 + k) * in + n; }, panel);
         },
         [&](Index m) { return dx.data + m * in; }, dx.add);
-  if (const auto dw = op.weight.gradient_slot())
+  if (const auto dw = op.weight.claim_gradient())
     gemm::multiply(
         cpu, out, in, rows, out, [&](Index m) { return dy + m; },
         [&](Index k0, Index k1, Index n, Index columns, T* panel) {
           gemm::pack_rows<T>(k1 - k0, columns, [&](Index k) { return op.x.data + (k0 + k) * in + n; }, panel);
         },
         [&](Index m) { return dw.data + m * in; }, dw.add);
-  if (const auto db = op.bias.gradient_slot()) sum_rows(cpu, dy, rows, out, db);
+  if (const auto db = op.bias.claim_gradient()) sum_rows(cpu, dy, rows, out, db);
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -63,12 +63,12 @@ void backward(Cuda<T>& cuda, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0], rows = op.x.rows();
   const auto multiply = [&](const auto& dy, const auto& x, const auto& w) {
     const auto of_x = [&] {
-      if (const auto dx = op.x.gradient_slot()) blas_gemm(cuda, false, false, rows, in, out, dy, w, dx.data, dx.add);
+      if (const auto dx = op.x.claim_gradient()) blas_gemm(cuda, false, false, rows, in, out, dy, w, dx.data, dx.add);
     };
     const auto of_parameters = [&] {
-      if (const auto dw = op.weight.gradient_slot())
+      if (const auto dw = op.weight.claim_gradient())
         blas_gemm(cuda, true, false, out, in, rows, dy, x, dw.data, dw.add);
-      if (const auto db = op.bias.gradient_slot()) sum_rows<T>(cuda, rows, out, op.y.gradient, db);
+      if (const auto db = op.bias.claim_gradient()) sum_rows<T>(cuda, rows, out, op.y.gradient, db);
     };
     cuda.side_by_side(rows * in * out, of_x, of_parameters);
   };

@@ -116,7 +116,7 @@ struct Map {
   }
   /// Claims the inputs' gradients: of those as large as y, and of those that are repeated.
   void claim(GradientSlot<T> (&whole)[N], GradientSlot<T> (&repeated)[N]) const {
-    for (int k = 0; k < N; ++k) (x[k].size() == y.size() ? whole : repeated)[k] = x[k].gradient_slot();
+    for (int k = 0; k < N; ++k) (x[k].size() == y.size() ? whole : repeated)[k] = x[k].claim_gradient();
   }
 };
 

@@ -80,7 +80,7 @@ void forward(Cpu<T>& cpu, const MaxPool2d<T>& op) {
 template <class T>
 void backward(Cpu<T>& cpu, const MaxPool2d<T>& op) {
   const PoolExtents e = pool_extents(op);
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   cpu.parallel_for(op.x.shape[0], e.out_size() * e.kernel * e.kernel, [&](Index image) {
     unpool_image(e, op.y.gradient + image * e.out_size(), op.winner + image * e.out_size(),
                  dx.data + image * e.in_size(), dx.add);

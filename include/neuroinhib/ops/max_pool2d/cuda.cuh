@@ -59,7 +59,7 @@ void forward(Cuda<T>& cuda, const MaxPool2d<T>& op) {
 template <class T>
 void backward(Cuda<T>& cuda, const MaxPool2d<T>& op) {
   const PoolExtents e = pool_extents(op);
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   const T* dy = op.y.gradient;
   const std::uint16_t* winner = op.winner;
   cuda.parallel_pixels(op.x.shape[0], e.in_height, e.in_width, e.channels,

@@ -18,7 +18,7 @@ void forward(Cpu<T>& cpu, const Normalise<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const Normalise<T>& op) {
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   const Index columns = op.x.cols();
   cpu.parallel_for(op.x.rows(), 3 * columns, [&](Index row) {
     const Index first = row * columns;

@@ -19,7 +19,7 @@ void forward(Cuda<T>& cuda, const Normalise<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const Normalise<T>& op) {
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   const Index columns = op.x.cols();
   cuda.parallel_rows(op.x.rows(), columns, [=] __device__(Index row, const detail::Team<T>& team) {
     const Index first = row * columns;

@@ -31,9 +31,9 @@ struct ProjectedCrossEntropy {
     g.log_sum = {log_sum.data, 1, 0};
     g.delta = {scaled, 1, 0};
     g.label = labels.data;
-    g.dq = {x.gradient_slot(), 0, x.cols()};
-    g.dk = {weight.gradient_slot(), 0, x.cols()};
-    g.dbias = {bias.gradient_slot(), 0, 1};
+    g.dq = {x.claim_gradient(), 0, x.cols()};
+    g.dk = {weight.claim_gradient(), 0, x.cols()};
+    g.dbias = {bias.claim_gradient(), 0, 1};
     return g;
   }
 };

@@ -25,7 +25,7 @@ void forward(Cpu<T>& cpu, const Reduce<T, Op>& op) {
 
 template <class T, class Op>
 void backward(Cpu<T>& cpu, const Reduce<T, Op>& op) {
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   const Index columns = op.x.cols(), none = op.x.size();
   if constexpr (Reduce<T, Op>::selects()) {
     const ArenaScope scope(cpu.arena());

@@ -40,7 +40,7 @@ struct SelectedAt {
 
 template <class T, class Op>
 void backward(Cuda<T>& cuda, const Reduce<T, Op>& op) {
-  const auto dx = op.x.gradient_slot();
+  const auto dx = op.x.claim_gradient();
   if constexpr (Reduce<T, Op>::selects()) {
     const ArenaScope scope(cuda.device_arena());
     Index* place = cuda.template kernel_memory<Index>(op.y.size());

@@ -21,7 +21,7 @@ void forward(Cpu<T>& cpu, const TopM<T>& op) {
 /// dscores of y [tokens, chosen], which took what `expert` names.
 template <class T>
 void scatter_choices(Cpu<T>& cpu, const Tensor<T>& scores, const View<int>& expert, const Tensor<T>& y) {
-  const auto dscores = scores.gradient_slot();
+  const auto dscores = scores.claim_gradient();
   const Index experts = scores.cols(), chosen = y.cols();
   cpu.parallel_for(scores.rows(), experts, [&](Index token) {
     T* row = dscores.data + token * experts;
@@ -52,7 +52,7 @@ void forward(Cpu<T>& cpu, const Nucleus<T>& op) {
 
 template <class T>
 void backward(Cpu<T>& cpu, const Nucleus<T>& op) {
-  const auto dvalues = op.values.gradient_slot();
+  const auto dvalues = op.values.claim_gradient();
   cpu.parallel_for(op.y.size(),
                    [&](Index slot) { dvalues.put(slot, op.kept[slot] < op.experts ? op.y.gradient[slot] : T{0}); });
 }

@@ -29,7 +29,7 @@ void forward(Cuda<T>& cuda, const TopM<T>& op) {
 /// dscores of y [tokens, chosen], which took what `expert` names.
 template <class T>
 void scatter_choices(Cuda<T>& cuda, const Tensor<T>& scores, const View<int>& expert, const Tensor<T>& y) {
-  const auto dscores = scores.gradient_slot();
+  const auto dscores = scores.claim_gradient();
   const Index experts = scores.cols(), chosen = y.cols();
   cuda.parallel_grid(scores.rows(), experts, [=] __device__(Index token, Index k) {
     T value = 0;
@@ -60,7 +60,7 @@ void forward(Cuda<T>& cuda, const Nucleus<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const Nucleus<T>& op) {
-  const auto dvalues = op.values.gradient_slot();
+  const auto dvalues = op.values.claim_gradient();
   cuda.parallel_for(op.y.size(), [=] __device__(Index slot) {
     dvalues.put(slot, op.kept[slot] < op.experts ? op.y.gradient[slot] : T{0});
   });
