@@ -123,7 +123,7 @@ class Cuda {
     begin_step();
     ++random_.step;
     if (capture_ != nullptr)
-      launch_early(dim3(1), dim3(1), 0, detail::next_step<>, control_);
+      launch_pdl(dim3(1), dim3(1), 0, detail::next_step<>, control_);
     else
       set_control(1);
     differs_ = false;
@@ -270,12 +270,11 @@ class Cuda {
   void launch(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...), Arguments&&... arguments) {
     launch_as(false, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
   }
-  /// For kernels that begin with detail::take_turn(): their blocks come onto the device while the kernel before still
-  /// runs, where it has room for them.
+  /// Programmatic dependent launch (Hopper and newer), for kernels that begin with detail::pdl_begin(): their blocks
+  /// come onto the device while the kernel before still runs, where it has room for them.
   template <class... Parameters, class... Arguments>
-  void launch_early(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...),
-                    Arguments&&... arguments) {
-    launch_as(takes_turns_ && !std::exchange(waited_, false), grid, block, shared, kernel,
+  void launch_pdl(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...), Arguments&&... arguments) {
+    launch_as(has_pdl_ && !std::exchange(waited_, false), grid, block, shared, kernel,
               std::forward<Arguments>(arguments)...);
   }
   /// Calls both parts of an operation, neither of which needs what the other writes. In a captured step they run side
@@ -299,8 +298,8 @@ class Cuda {
   template <class Body>
   void parallel_for(Index count, const Body& body) {
     if (count > 0)
-      launch_early(blocks((count + detail::kThreads - 1) / detail::kThreads), dim3(detail::kThreads), 0,
-                   detail::each_kernel<Body>, count, body);
+      launch_pdl(blocks((count + detail::kThreads - 1) / detail::kThreads), dim3(detail::kThreads), 0,
+                 detail::each_kernel<Body>, count, body);
   }
   /// body(row, column), neighbouring columns in neighbouring threads.
   template <class Body>
@@ -311,7 +310,7 @@ class Cuda {
     const dim3 block(width, detail::kThreads / width);
     const dim3 grid(static_cast<unsigned>((columns + width - 1) / width),
                     at_most_blocks((rows + block.y - 1) / block.y));
-    launch_early(grid, block, 0, detail::grid_kernel<Body>, rows, columns, body);
+    launch_pdl(grid, block, 0, detail::grid_kernel<Body>, rows, columns, body);
   }
   /// body(image, y, x, channel), neighbouring channels in neighbouring threads.
   template <class Body>
@@ -322,8 +321,8 @@ class Cuda {
     const dim3 grid(static_cast<unsigned>((width + block.y - 1) / block.y), at_most_blocks(height),
                     at_most_blocks(images));
     if (images == 0) return;
-    launch_early(grid, block, 0, detail::pixel_kernel<Body>, static_cast<int>(images), static_cast<int>(height),
-                 static_cast<int>(width), static_cast<int>(channels), body);
+    launch_pdl(grid, block, 0, detail::pixel_kernel<Body>, static_cast<int>(images), static_cast<int>(height),
+               static_cast<int>(width), static_cast<int>(channels), body);
   }
   /// body(i, team) for i in [0, count): each by a warp, or by a block where a row is long and rows are few.
   template <class Body>
@@ -331,11 +330,10 @@ class Cuda {
     if (count == 0) return;
     constexpr Index kTeams = detail::kThreads / detail::kWarp;
     if (length >= 4 * detail::kThreads && count < 64 * static_cast<Index>(multiprocessors()))
-      launch_early(blocks(count), dim3(detail::kThreads), 0, detail::team_kernel<T, detail::kThreads, Body>, count,
-                   body);
+      launch_pdl(blocks(count), dim3(detail::kThreads), 0, detail::team_kernel<T, detail::kThreads, Body>, count, body);
     else
-      launch_early(blocks((count + kTeams - 1) / kTeams), dim3(detail::kThreads), 0,
-                   detail::team_kernel<T, detail::kWarp, Body>, count, body);
+      launch_pdl(blocks((count + kTeams - 1) / kTeams), dim3(detail::kThreads), 0,
+                 detail::team_kernel<T, detail::kWarp, Body>, count, body);
   }
   /// store(column, Σ_row value(row, column)), in one order whatever the device.
   template <class Value, class Store>
@@ -360,9 +358,9 @@ class Cuda {
   template <class Ranges, class Value, class Store>
   void sum_ranges(Index count, Index columns, const Ranges& ranges, const Value& value, const Store& store) {
     if (columns == 0 || count == 0) return;
-    launch_early(dim3(static_cast<unsigned>((columns + detail::kWarp - 1) / detail::kWarp), at_most_blocks(count)),
-                 dim3(detail::kWarp, detail::kThreads / detail::kWarp), 0,
-                 detail::column_kernel<T, Ranges, Value, Store>, count, columns, ranges, value, store);
+    launch_pdl(dim3(static_cast<unsigned>((columns + detail::kWarp - 1) / detail::kWarp), at_most_blocks(count)),
+               dim3(detail::kWarp, detail::kThreads / detail::kWarp), 0, detail::column_kernel<T, Ranges, Value, Store>,
+               count, columns, ranges, value, store);
   }
 
  private:
@@ -489,7 +487,7 @@ class Cuda {
   static constexpr Index kColumnChunk = 512;
 
   template <class... Parameters, class... Arguments>
-  void launch_as(bool early, dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...),
+  void launch_as(bool pdl, dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...),
                  Arguments&&... arguments) {
     cudaLaunchAttribute attribute{};
     attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
@@ -500,7 +498,7 @@ class Cuda {
     config.dynamicSmemBytes = shared;
     config.stream = lane_->stream;
     config.attrs = &attribute;
-    config.numAttrs = early ? 1 : 0;
+    config.numAttrs = pdl ? 1 : 0;
     if (capture_ != nullptr) (capture_->note(&arguments, sizeof(arguments)), ...);
     const detail::DriverLock lock(detail::driver());
     const detail::DeviceScope device(options_.device);
@@ -516,7 +514,7 @@ class Cuda {
     cudaFuncAttributes attributes{};
     const cudaError_t status = cudaFuncGetAttributes(&attributes, detail::features<>);
     has_wgmma_ = status == cudaSuccess && attributes.maxThreadsPerBlock > detail::kThreads;
-    takes_turns_ = status == cudaSuccess && attributes.ptxVersion >= 90;
+    has_pdl_ = status == cudaSuccess && attributes.ptxVersion >= 90;
     (void)cudaGetLastError();
     if (status != cudaSuccess)
       fail<CudaError>("Cuda",
@@ -532,7 +530,7 @@ class Cuda {
            (routes_exactly() ? ", routing in float" : ", routing in tf32");
   }
   void set_control(double learning_factor) {
-    launch_early(dim3(1), dim3(1), 0, detail::set_control<>, control_, random_.step, learning_factor);
+    launch_pdl(dim3(1), dim3(1), 0, detail::set_control<>, control_, random_.step, learning_factor);
   }
   void refuse_in_capture(const char* what) const {
     if (capture_ != nullptr)
@@ -576,7 +574,7 @@ class Cuda {
   RandomState random_;
   std::uint32_t streams_ = 0;
   Capture* capture_ = nullptr;  ///< under way
-  bool differs_ = false, waited_ = false, has_wgmma_ = false, takes_turns_ = false;
+  bool differs_ = false, waited_ = false, has_wgmma_ = false, has_pdl_ = false;
   const char* operation_ = "no operation yet";
   Largest largest_{0, "no operation yet"};
 };

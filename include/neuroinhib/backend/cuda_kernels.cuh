@@ -33,9 +33,9 @@ namespace detail {
 
 inline constexpr int kWarp = 32, kThreads = 256;
 
-/// The first statement of every kernel that Cuda::launch_early starts: lets the next one come onto the device, and
+/// The first statement of every kernel that Cuda::launch_pdl starts: lets the next one come onto the device, and
 /// waits until the one before has ended and its results are there.
-__device__ inline void take_turn() {
+__device__ inline void pdl_begin() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -44,13 +44,13 @@ __device__ inline void take_turn() {
 
 template <class Body>
 __global__ void __launch_bounds__(kThreads) each_kernel(Index count, Body body) {
-  take_turn();
+  pdl_begin();
   const Index stride = static_cast<Index>(gridDim.x) * blockDim.x;
   for (Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) body(i);
 }
 template <class Body>
 __global__ void __launch_bounds__(kThreads) grid_kernel(Index rows, Index columns, Body body) {
-  take_turn();
+  pdl_begin();
   const Index column = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (column >= columns) return;
   for (Index row = static_cast<Index>(blockIdx.y) * blockDim.y + threadIdx.y; row < rows;
@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(kThreads) grid_kernel(Index rows, Index column
 }
 template <class Body>
 __global__ void __launch_bounds__(kThreads) pixel_kernel(int images, int height, int width, int channels, Body body) {
-  take_turn();
+  pdl_begin();
   const int x = static_cast<int>(blockIdx.x * blockDim.y + threadIdx.y);
   if (x >= width) return;
   for (int image = static_cast<int>(blockIdx.z); image < images; image += static_cast<int>(gridDim.z))
@@ -114,7 +114,7 @@ struct Team {
 
 template <class T, int Size, class Body>
 __global__ void __launch_bounds__(kThreads) team_kernel(Index count, Body body) {
-  take_turn();
+  pdl_begin();
   __shared__ T scratch[kThreads / kWarp];
   constexpr int kTeams = kThreads / Size;
   const Index stride = static_cast<Index>(gridDim.x) * kTeams;
@@ -135,7 +135,7 @@ struct AllRows {
 template <class T, class Ranges, class Value, class Store>
 __global__ void __launch_bounds__(kThreads)
     column_kernel(Index count, Index columns, Ranges ranges, Value value, Store store) {
-  take_turn();
+  pdl_begin();
   constexpr int kRows = kThreads / kWarp;
   __shared__ T partial[kRows][kWarp];
   const Index column = static_cast<Index>(blockIdx.x) * kWarp + threadIdx.x;
@@ -167,13 +167,13 @@ __global__ void __launch_bounds__(kThreads) features() {
 
 template <int = 0>
 __global__ void set_control(CudaControl* control, std::uint64_t step, double learning_factor) {
-  take_turn();
+  pdl_begin();
   control->step = step;
   control->learning_factor = learning_factor;
 }
 template <int = 0>
 __global__ void next_step(CudaControl* control) {
-  take_turn();
+  pdl_begin();
   ++control->step;
 }
 

@@ -50,8 +50,8 @@ void launch(Cuda<T>& cuda, Index blocks, Index splits, std::size_t shared, void 
             const Arguments&... arguments) {
   require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
                "stream");
-  cuda.launch_early(dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(splits)), dim3(kThreads), shared, kernel,
-                    arguments...);
+  cuda.launch_pdl(dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(splits)), dim3(kThreads), shared, kernel,
+                  arguments...);
 }
 
 /// Distributions of which each is a part of one: a row's parts count as exp(log_sum(part, row)).

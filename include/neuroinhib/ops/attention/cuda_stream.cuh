@@ -196,7 +196,7 @@ struct Slice {
 /// y, log-sum, entropy and weight on itself, of all keys or of each split's: then `split` rows apart.
 template <class Plan, class T = typename Plan::T>
 __global__ void __launch_bounds__(kThreads) forward_kernel(Stream<T> s, Index split) {
-  detail::take_turn();
+  detail::pdl_begin();
   using Math = typename Plan::Math;
   extern __shared__ __align__(16) unsigned char memory[];
   const Shared<Plan> shared(memory, false);
@@ -310,7 +310,7 @@ __device__ void load_queries(const StreamGradient<T>& g, const Shared<Plan>& sha
 /// The gradient of a block's own rows: queries (dq and row sums), or ByKeys keys (dk, dv, dbias).
 template <class Plan, bool ByKeys, class T = typename Plan::T>
 __global__ void __launch_bounds__(kThreads) gradient_kernel(Stream<T> s, StreamGradient<T> g, Index split) {
-  detail::take_turn();
+  detail::pdl_begin();
   using Math = typename Plan::Math;
   extern __shared__ __align__(16) unsigned char memory[];
   const Shared<Plan> shared(memory, true);

@@ -11,7 +11,7 @@ namespace neuroinhib::ops {
 /// `part`.
 template <class Value, class Store>
 __global__ void __launch_bounds__(detail::kThreads) sum_parts_kernel(Index size, Index part, Value value, Store store) {
-  detail::take_turn();
+  detail::pdl_begin();
   using Reduce = cub::BlockReduce<double, detail::kThreads>;
   __shared__ typename Reduce::TempStorage memory;
   const Index begin = static_cast<Index>(blockIdx.x) * part, end = min(size, begin + part);
@@ -29,9 +29,9 @@ void forward(Cuda<T>& cuda, const ClipNorm<T>& op) {
   double* sums = cuda.template kernel_memory<double>(parts);
   CudaControl* control = cuda.control();
   const auto add_up = [&](Index size, Index part, const auto& value, const auto& store) {
-    cuda.launch_early(dim3(static_cast<unsigned>((size + part - 1) / part)), dim3(detail::kThreads), 0,
-                      sum_parts_kernel<std::remove_cvref_t<decltype(value)>, std::remove_cvref_t<decltype(store)>>,
-                      size, part, value, store);
+    cuda.launch_pdl(dim3(static_cast<unsigned>((size + part - 1) / part)), dim3(detail::kThreads), 0,
+                    sum_parts_kernel<std::remove_cvref_t<decltype(value)>, std::remove_cvref_t<decltype(store)>>, size,
+                    part, value, store);
   };
   add_up(
       op.size, op.kPart,

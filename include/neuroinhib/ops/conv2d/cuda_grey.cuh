@@ -95,7 +95,7 @@ template <class T>
 __global__ void __launch_bounds__(detail::kThreads)
     grey_forward_kernel(GreyWindows g, Activation activation, const T* x, const T* weight, const T* bias, T* y,
                         std::uint16_t* winner) {
-  detail::take_turn();
+  detail::pdl_begin();
   constexpr int kKernel = GreyWindows::kKernel, kPool = GreyWindows::kPool, kRows = GreyWindows::kRows;
   extern __shared__ __align__(16) unsigned char shared[];
   const GreyThread t(g);
@@ -153,8 +153,8 @@ __global__ void __launch_bounds__(detail::kThreads)
 
 template <class T>
 void grey_forward(Cuda<T>& cuda, const Conv2d<T>& op, const GreyWindows& g) {
-  cuda.launch_early(g.grid(), dim3(detail::kThreads), g.shared_bytes(), grey_forward_kernel<T>, g,
-                    op.options.activation, op.x.data, op.weight.data, op.bias.data, op.y.data, op.winner);
+  cuda.launch_pdl(g.grid(), dim3(detail::kThreads), g.shared_bytes(), grey_forward_kernel<T>, g, op.options.activation,
+                  op.x.data, op.weight.data, op.bias.data, op.y.data, op.winner);
 }
 
 /// One band's share of the gradients of weight and bias: every pooled pixel adds to the window that won it.
@@ -163,7 +163,7 @@ template <class T>
 __global__ void __launch_bounds__(detail::kThreads)
     grey_backward_kernel(GreyWindows g, Activation activation, const T* x, const T* y, const T* dy,
                          const std::uint16_t* winner, T* sums) {
-  detail::take_turn();
+  detail::pdl_begin();
   constexpr int kNumbers = GreyWindows::kNumbers, kKernel = GreyWindows::kKernel, kPool = GreyWindows::kPool;
   constexpr int kAhead = 6;  // pixels whose numbers are on their way at once
   __shared__ T strips[GreyWindows::kStrips][kNumbers + 1][GreyWindows::kChannels];
@@ -217,8 +217,8 @@ void grey_backward(Cuda<T>& cuda, const Conv2d<T>& op, const GreyWindows& g) {
   constexpr int kNumbers = GreyWindows::kNumbers;
   const Index bands = static_cast<Index>(g.images) * g.bands(), columns = static_cast<Index>(g.out) * (kNumbers + 1);
   T* sums = cuda.template kernel_memory<T>(bands * columns);
-  cuda.launch_early(g.grid(), dim3(detail::kThreads), g.shared_bytes(), grey_backward_kernel<T>, g,
-                    op.options.activation, op.x.data, op.y.data, op.y.gradient, op.winner, sums);
+  cuda.launch_pdl(g.grid(), dim3(detail::kThreads), g.shared_bytes(), grey_backward_kernel<T>, g, op.options.activation,
+                  op.x.data, op.y.data, op.y.gradient, op.winner, sums);
   cuda.sum_columns(
       bands, columns, [=] __device__(Index band, Index c) { return sums[band * columns + c]; },
       [=] __device__(Index c, T sum) {

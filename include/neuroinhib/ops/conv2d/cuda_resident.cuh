@@ -278,7 +278,7 @@ template <int In, int Out>
 __global__ void __launch_bounds__(Resident::kThreads, 1)
     resident_forward_kernel(Resident r, Activation activation, const float* x, const float* weight, const float* bias,
                             float* y, std::uint16_t* winner) {
-  detail::take_turn();
+  detail::pdl_begin();
 #ifdef NEUROINHIB_WGMMA
   extern __shared__ __align__(128) uint4 pieces[];
   uint4 *const image = pieces, *const weights = pieces + r.forward_weights_at();
@@ -392,7 +392,7 @@ __device__ float put_frame(const Resident& r, const float* pixels, uint4* frame)
 /// All gradients of an image.
 template <int In, int Out>
 __global__ void __launch_bounds__(Resident::kThreads, 1) resident_gradient_kernel(Resident r, ResidentGradients g) {
-  detail::take_turn();
+  detail::pdl_begin();
 #ifdef NEUROINHIB_WGMMA
   extern __shared__ __align__(128) uint4 pieces[];
   uint4 *const frame = pieces, *const image = frame + r.frame_pieces();
@@ -447,8 +447,8 @@ void launch_resident(Cuda<float>& cuda, const Resident& r, std::size_t shared, v
                      Arguments&&... arguments) {
   require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
                "conv2d");
-  cuda.launch_early(dim3(static_cast<unsigned>(r.images)), dim3(Resident::kThreads), shared, kernel, r,
-                    std::forward<Arguments>(arguments)...);
+  cuda.launch_pdl(dim3(static_cast<unsigned>(r.images)), dim3(Resident::kThreads), shared, kernel, r,
+                  std::forward<Arguments>(arguments)...);
 }
 
 inline void resident_forward(Cuda<float>& cuda, const Conv2d<float>& op, const Resident& r) {

@@ -130,7 +130,7 @@ struct Parts {
 
 template <class Plan, class Sum, class A, class B, class Store>
 __global__ void __launch_bounds__(Plan::kThreads) gemm_kernel(Deal deal, A a, B b, Store store, Parts<Sum> parts) {
-  detail::take_turn();
+  detail::pdl_begin();
   using T = typename Plan::T;
   using PanelA = typename Plan::template PanelA<A, B>;
   using PanelB = typename Plan::template PanelB<A, B>;
@@ -221,8 +221,8 @@ void run(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Store& s
   if (groups * splits > kMostSlices)
     fail<ShapeError>("product on a GPU", "at most " + std::to_string(kMostSlices) + " experts", std::to_string(groups),
                      "use fewer experts a layer");
-  cuda.launch_early(dim3(static_cast<unsigned>(blocks_m * blocks_n), static_cast<unsigned>(groups * splits)),
-                    dim3(Plan::kThreads), kShared, kernel, deal, a, b, store, parts);
+  cuda.launch_pdl(dim3(static_cast<unsigned>(blocks_m * blocks_n), static_cast<unsigned>(groups * splits)),
+                  dim3(Plan::kThreads), kShared, kernel, deal, a, b, store, parts);
   if (splits == 1) return;
   cuda.parallel_grid(groups * m, n, [=] __device__(Index row, Index column) {
     if (by_rows && row >= e.offsets[e.groups]) return;  // rows of no group

@@ -93,7 +93,7 @@ void backward(Cuda<T>&, const EveryExpert<T>&) {}
 inline constexpr int kSortThreads = 512;
 template <int = 0>
 __global__ void __launch_bounds__(kSortThreads) sort_slots_kernel(RoutingPlan plan) {
-  detail::take_turn();
+  detail::pdl_begin();
   using Reduce = cub::BlockReduce<int, kSortThreads>;
   using Scan = cub::BlockScan<int, kSortThreads>;
   __shared__ union {
@@ -129,7 +129,7 @@ __global__ void __launch_bounds__(kSortThreads) sort_slots_kernel(RoutingPlan pl
 template <class T>
 void forward(Cuda<T>& cuda, const SortSlots<T>& op) {
   const auto blocks = static_cast<unsigned>(op.plan.experts + (op.plan.partial ? 1 : 0));
-  cuda.launch_early(dim3(blocks), dim3(kSortThreads), 0, sort_slots_kernel<>, op.plan);
+  cuda.launch_pdl(dim3(blocks), dim3(kSortThreads), 0, sort_slots_kernel<>, op.plan);
 }
 
 template <class T>

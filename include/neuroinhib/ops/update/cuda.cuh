@@ -27,7 +27,7 @@ __device__ void update_piece(const Update& op, Index piece, const typename Updat
 /// The last block to end raises the count, which all have read by then.
 template <class T, class Update>
 __global__ void __launch_bounds__(detail::kThreads) update_kernel(Update op, const CudaControl* control) {
-  detail::take_turn();
+  detail::pdl_begin();
   __shared__ typename Update::Rates rates;
   UpdateCounter& counter = *op.step.counter;
   if (threadIdx.x == 0) rates = op.rates(counter.updates + 1, op.step.factor * control->learning_factor);
@@ -44,8 +44,8 @@ template <class T, class Update>
 void update_all(Cuda<T>& cuda, const Update& op) {
   const Index blocks = std::min<Index>((op.size + detail::kThreads - 1) / detail::kThreads,
                                        8 * static_cast<Index>(cuda.multiprocessors()));
-  cuda.launch_early(dim3(static_cast<unsigned>(blocks)), dim3(detail::kThreads), 0, update_kernel<T, Update>, op,
-                    cuda.control());
+  cuda.launch_pdl(dim3(static_cast<unsigned>(blocks)), dim3(detail::kThreads), 0, update_kernel<T, Update>, op,
+                  cuda.control());
 }
 
 template <class T>
