@@ -37,7 +37,7 @@ class Recording {
 
   [[nodiscard]] B& backend() { return backend_; }
   [[nodiscard]] bool training() const { return mode_ == Mode::train; }
-  [[nodiscard]] RandomStream stream() { return backend_.stream(); }
+  [[nodiscard]] RandomStream random_stream() { return backend_.random_stream(); }
   [[nodiscard]] View<int> integers(const Shape& shape) { return backend_.integers(shape); }
 
   [[nodiscard]] Tensor<Scalar> tensor(const Shape& shape, bool wants_gradient) {

@@ -67,7 +67,7 @@ class Cpu {
   /// Forgets the results of the step before, and names the random streams anew.
   void begin_step() {
     arena_.reset();
-    streams_ = 0;
+    random_streams_ = 0;
   }
 
   /// As begin_step, for a step that trains.
@@ -164,7 +164,7 @@ class Cpu {
     return result;
   }
   [[nodiscard]] View<int> integers(const Shape& shape) { return {kernel_memory<int>(shape.size()), shape}; }
-  [[nodiscard]] RandomStream stream() { return {random_.seed, random_.step, streams_++}; }
+  [[nodiscard]] RandomStream random_stream() { return {random_.seed, random_.step, random_streams_++}; }
   template <class Op>
   void run(const Op& op) {
     detail::run_forward(*this, op);
@@ -197,7 +197,7 @@ class Cpu {
   mutable detail::ThreadPool pool_{threads_};  ///< mutable: kernels loop on a const backend
   Arena<HostMemory> arena_;
   RandomState random_;
-  std::uint32_t streams_ = 0;
+  std::uint32_t random_streams_ = 0;
 };
 
 }  // namespace NEUROINHIB_TARGET

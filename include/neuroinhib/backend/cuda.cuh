@@ -117,7 +117,7 @@ class Cuda {
   void begin_step() {
     host_.reset();
     lanes_[0].arena.reset();
-    streams_ = 0;
+    random_streams_ = 0;
   }
   void begin_training_step() {
     begin_step();
@@ -245,7 +245,7 @@ class Cuda {
     return result;
   }
   [[nodiscard]] View<int> integers(const Shape& shape) { return {kernel_memory<int>(shape.size()), shape}; }
-  [[nodiscard]] RandomStream stream() { return {random_.seed, random_.step, streams_++}; }
+  [[nodiscard]] RandomStream random_stream() { return {random_.seed, random_.step, random_streams_++}; }
   template <class Op>
   void run(const Op& op) {
     detail::run_forward(*this, op);
@@ -572,7 +572,7 @@ class Cuda {
   CudaControl* control_ = nullptr;
   Arena<HostMemory> host_;
   RandomState random_;
-  std::uint32_t streams_ = 0;
+  std::uint32_t random_streams_ = 0;
   Capture* capture_ = nullptr;  ///< under way
   bool differs_ = false, waited_ = false, has_wgmma_ = false, has_pdl_ = false;
   const char* operation_ = "no operation yet";

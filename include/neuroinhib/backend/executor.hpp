@@ -11,8 +11,8 @@ namespace neuroinhib {
 
 /// What a policy's forward runs on: a plain backend (inference) or Recording<Backend> (training).
 /// `backend().space()` is where parameters must live. `tensor` gives memory for one step, `integers` likewise; `run`
-/// runs an operation now and, where it records, keeps it for the backward pass; `stream` names the next random stream
-/// of the step.
+/// runs an operation now and, where it records, keeps it for the backward pass; `random_stream` names the next random
+/// stream of the step.
 template <class Ex>
 concept Executor = requires(Ex& ex, const Shape& shape) {
   typename Ex::Scalar;
@@ -21,7 +21,7 @@ concept Executor = requires(Ex& ex, const Shape& shape) {
   { ex.training() } -> std::convertible_to<bool>;
   { ex.tensor(shape, true) } -> std::same_as<Tensor<typename Ex::Scalar>>;
   { ex.integers(shape) } -> std::same_as<View<int>>;
-  { ex.stream() } -> std::same_as<RandomStream>;
+  { ex.random_stream() } -> std::same_as<RandomStream>;
   { ex.backend().space() } -> std::same_as<const MemorySpace&>;
 };
 
@@ -65,7 +65,7 @@ struct AnyExecutor {
   bool training();
   Tensor<float> tensor(const Shape&, bool);
   View<int> integers(const Shape&);
-  RandomStream stream();
+  RandomStream random_stream();
 };
 
 /// Tells a backend that wants to know which operation begins. What it returns lives as long as the operation runs.

@@ -39,7 +39,7 @@ template <Executor Ex>
   require_dropout("dropout", p);
   if (!ex.training() || p == 0) return x;
   auto y = ex.tensor(x.shape, x.wants_gradient());
-  ex.run(ops::Dropout<ScalarOf<Ex>>{x, y, static_cast<ScalarOf<Ex>>(p), ex.stream()});
+  ex.run(ops::Dropout<ScalarOf<Ex>>{x, y, static_cast<ScalarOf<Ex>>(p), ex.random_stream()});
   return y;
 }
 
@@ -49,7 +49,7 @@ template <Executor Ex>
   require_shape("noise scale", x.shape, scale.shape, "one deviation per element");
   if (!ex.training()) return x;
   auto y = ex.tensor(x.shape, any_wants_gradient(x, scale));
-  ex.run(ops::AddNoise<ScalarOf<Ex>>{x, scale, y, ex.stream()});
+  ex.run(ops::AddNoise<ScalarOf<Ex>>{x, scale, y, ex.random_stream()});
   return y;
 }
 
