@@ -6,7 +6,7 @@
 #include "support.hpp"
 
 /// Attention and mutual-inform routing as the papers write them, with whole N × N matrices, in double: what the
-/// streaming kernels are compared with.
+/// flash kernels are compared with.
 namespace testing {
 
 using Matrix = std::vector<std::vector<double>>;

@@ -20,7 +20,7 @@ enum class HeadChoice {
 
 /// p_i = Σ_j A'_{h*}[i, j] e_j with A'_h[i, j] ∝ A_h[i, j] N(u_i | c W_O,h v_jh, σ²I): the attention before the layer
 /// says whose expert probabilities a token takes over (Mutual-Inform SMoE, definition 2). u is that attention's output
-/// before the residual. Streamed: memory is linear in the sequence.
+/// before the residual. As flash attention: memory is linear in the sequence.
 template <class Base>
 struct AttentionInform {
   static constexpr ScoreKind kScores = ScoreKind::probabilities;

@@ -17,7 +17,7 @@ enum class SimilarityOf {
 };
 
 /// p_i = Σ_j S_ij e_j with S_ij = softmax_j(u_iᵀ W_s u_j / τ) over the tokens that i sees, e_j the base router's
-/// probabilities (Mutual-Inform SMoE, definition 1). Streamed: memory is linear in the sequence.
+/// probabilities (Mutual-Inform SMoE, definition 1). As flash attention: memory is linear in the sequence.
 template <class Base>
 struct SimilarityInform {
   static constexpr ScoreKind kScores = ScoreKind::probabilities;

@@ -9,7 +9,7 @@
 #include <neuroinhib/ops/attention/op.hpp>
 #include <neuroinhib/ops/gemm/cpu.hpp>
 
-namespace neuroinhib::ops::stream::inline NEUROINHIB_TARGET {
+namespace neuroinhib::ops::flash::inline NEUROINHIB_TARGET {
 
 /// A task holds so many panels of queries (or of keys, for the keys' gradients), packed once; kRows of the other side
 /// meet them at a time.
@@ -75,7 +75,7 @@ struct Scratch {
   Grid<T> weights, slopes;       ///< of a block
   Grid<T> state;                 ///< three numbers of each lane
 
-  Scratch(const Stream<T>& s, T* memory)
+  Scratch(const FlashAttention<T>& s, T* memory)
       : keys(take(s.key_width, memory)),
         values(take(s.value_width, memory)),
         key_sums(take(s.key_width, memory)),
@@ -83,7 +83,7 @@ struct Scratch {
         weights(take(kRows, memory)),
         slopes(take(kRows, memory)),
         state(take(3, memory)) {}
-  [[nodiscard]] static Index size(const Stream<T>& s) {
+  [[nodiscard]] static Index size(const FlashAttention<T>& s) {
     return Grid<T>::size(2 * (s.key_width + s.value_width) + 2 * kRows + 3);
   }
 
@@ -141,7 +141,7 @@ void hide(const Visibility& sight, const LaneBlock<T, ByQueries>& b, const Grid<
 
 /// S of a block; hidden pairs are −∞. Tells whether there are none.
 template <class T, bool ByQueries>
-bool logits(const Stream<T>& s, const LaneBlock<T, ByQueries>& b, const Scratch<T>& own) {
+bool logits(const FlashAttention<T>& s, const LaneBlock<T, ByQueries>& b, const Scratch<T>& own) {
   const Visibility& sight = s.sight;
   const HeadRows<const T>& rows = ByQueries ? s.k : s.q;
   const Index first = ByQueries ? b.key_row(sight) : b.query_row(sight);
@@ -206,7 +206,7 @@ struct Softmax {
 };
 
 template <class T>
-void finish(const Stream<T>& s, const LaneBlock<T, true>& b, const Scratch<T>& own) {
+void finish(const FlashAttention<T>& s, const LaneBlock<T, true>& b, const Scratch<T>& own) {
   for (Index lane = 0; lane < b.queries(); ++lane) {
     const Index row = b.query_row(s.sight) + lane;
     const T largest = own.state.at(0, lane), sum = own.state.at(1, lane), moment = own.state.at(2, lane);
@@ -220,7 +220,7 @@ void finish(const Stream<T>& s, const LaneBlock<T, true>& b, const Scratch<T>& o
 
 /// Everything of a block's queries.
 template <class T>
-void forward_pass(const Stream<T>& s, LaneBlock<T, true> b, const Scratch<T>& own) {
+void forward_pass(const FlashAttention<T>& s, LaneBlock<T, true> b, const Scratch<T>& own) {
   const Visibility& sight = s.sight;
   const Index first_query = b.query_row(sight), end = sight.keys_until(b.q_end);
   pack(s.q.at(first_query, b.head), s.q.stride, b.queries(), s.scale, own.keys);
@@ -243,8 +243,8 @@ void forward_pass(const Stream<T>& s, LaneBlock<T, true> b, const Scratch<T>& ow
 
 /// P and dS of a block, into weights and slopes; log_sum(p, row) and delta(p, row) are those of the queries.
 template <class T, bool ByQueries, class LogSum, class Delta>
-void slopes(const Stream<T>& s, const StreamGradient<T>& g, const LaneBlock<T, ByQueries>& b, const LogSum& log_sum,
-            const Delta& delta, const Scratch<T>& own) {
+void slopes(const FlashAttention<T>& s, const FlashGradient<T>& g, const LaneBlock<T, ByQueries>& b,
+            const LogSum& log_sum, const Delta& delta, const Scratch<T>& own) {
   const Visibility& sight = s.sight;
   const bool open = logits(s, b, own);
   if (s.value_width > 0) {
@@ -275,7 +275,7 @@ void put(const Grid<T>& sums, T scale, Index count, const HeadSlot<T>& slot, Ind
 
 /// dq and row_sum of a block's queries.
 template <class T>
-void row_pass(const Stream<T>& s, const StreamGradient<T>& g, LaneBlock<T, true> b, const Scratch<T>& own) {
+void row_pass(const FlashAttention<T>& s, const FlashGradient<T>& g, LaneBlock<T, true> b, const Scratch<T>& own) {
   const Index first_query = b.query_row(s.sight), end = s.sight.keys_until(b.q_end);
   pack(s.q.at(first_query, b.head), s.q.stride, b.queries(), s.scale, own.keys);
   if (s.value_width > 0) pack(g.dy.at(first_query, b.head), g.dy.stride, b.queries(), T{1}, own.values);
@@ -300,7 +300,7 @@ void row_pass(const Stream<T>& s, const StreamGradient<T>& g, LaneBlock<T, true>
 
 /// dk, dv and dbias of a block's keys.
 template <class T>
-void column_pass(const Stream<T>& s, const StreamGradient<T>& g, LaneBlock<T, false> b, const Scratch<T>& own) {
+void column_pass(const FlashAttention<T>& s, const FlashGradient<T>& g, LaneBlock<T, false> b, const Scratch<T>& own) {
   const Index first_key = b.key_row(s.sight);
   pack(s.k.at(first_key, b.head), s.k.stride, b.keys(), s.scale, own.keys);
   if (s.value_width > 0) pack(s.v.at(first_key, b.head), s.v.stride, b.keys(), T{1}, own.values);
@@ -326,7 +326,7 @@ void column_pass(const Stream<T>& s, const StreamGradient<T>& g, LaneBlock<T, fa
 
 /// task(sequence, head, begin, end, scratch) for the lanes [begin, end) of every sequence and head.
 template <class T, class Task>
-void for_each_block(Cpu<T>& cpu, const Stream<T>& s, Index extent, const Task& task) {
+void for_each_block(Cpu<T>& cpu, const FlashAttention<T>& s, Index extent, const Task& task) {
   const Index blocks = gemm::ceil_div(extent, kLanes<T>);
   const Index cost = kLanes<T> * s.sight.keys * (cost::exponential + cost::multiply_adds(s.key_width + s.value_width));
   cpu.parallel_tasks(s.sight.count * s.heads * blocks, cost, Scratch<T>::size(s), [&](Index number, T* memory) {
@@ -336,7 +336,7 @@ void for_each_block(Cpu<T>& cpu, const Stream<T>& s, Index extent, const Task& t
 }
 
 template <class T>
-void run_forward(Cpu<T>& cpu, const Stream<T>& s) {
+void run_forward(Cpu<T>& cpu, const FlashAttention<T>& s) {
   for_each_block(cpu, s, s.sight.queries,
                  [&](Index sequence, Index head, Index begin, Index end, const Scratch<T>& own) {
                    forward_pass(s, {sequence, head, begin, end}, own);
@@ -345,7 +345,7 @@ void run_forward(Cpu<T>& cpu, const Stream<T>& s) {
 
 /// The row pass comes first: q and k may be the same rows, and then dk is added to dq.
 template <class T>
-void run_backward(Cpu<T>& cpu, const Stream<T>& s, const StreamGradient<T>& g) {
+void run_backward(Cpu<T>& cpu, const FlashAttention<T>& s, const FlashGradient<T>& g) {
   if (g.dq || g.row_sum)
     for_each_block(cpu, s, s.sight.queries,
                    [&](Index sequence, Index head, Index begin, Index end, const Scratch<T>& own) {
@@ -360,7 +360,7 @@ void run_backward(Cpu<T>& cpu, const Stream<T>& s, const StreamGradient<T>& g) {
 
 /// ⟨dy_i, y_i⟩ of every row and head.
 template <class T>
-void inner_products(Cpu<T>& cpu, const Stream<T>& s, const HeadRows<const T>& dy, T* delta) {
+void inner_products(Cpu<T>& cpu, const FlashAttention<T>& s, const HeadRows<const T>& dy, T* delta) {
   cpu.parallel_for(s.rows(), s.heads * s.value_width, [&](Index row) {
     for (Index h = 0; h < s.heads; ++h) {
       const T *a = dy.at(row, h), *b = s.y.at(row, h);
@@ -371,25 +371,25 @@ void inner_products(Cpu<T>& cpu, const Stream<T>& s, const HeadRows<const T>& dy
   });
 }
 
-}  // namespace neuroinhib::ops::stream::inline NEUROINHIB_TARGET
+}  // namespace neuroinhib::ops::flash::inline NEUROINHIB_TARGET
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
 void forward(Cpu<T>& cpu, const Attention<T>& op) {
-  stream::run_forward(cpu, op.stream());
+  flash::run_forward(cpu, op.flash());
 }
 
 template <class T>
 void backward(Cpu<T>& cpu, const Attention<T>& op) {
   const ArenaScope scope(cpu.arena());
-  const Stream<T> s = op.stream();
+  const FlashAttention<T> s = op.flash();
   if (!op.y.has_gradient()) cpu.fill(op.y.gradient, op.y.size(), T{0});
   T* delta = cpu.template kernel_memory<T>(op.log_sum.size());
-  stream::inner_products<T>(cpu, s, {op.y.gradient, op.y.cols(), s.value_width}, delta);
+  flash::inner_products<T>(cpu, s, {op.y.gradient, op.y.cols(), s.value_width}, delta);
   if (op.log_sum.has_gradient())
     cpu.parallel_for(op.log_sum.size(), [&](Index i) { delta[i] -= op.log_sum.gradient[i]; });
-  stream::run_backward(cpu, s, op.gradient(cpu, delta));
+  flash::run_backward(cpu, s, op.gradient(cpu, delta));
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

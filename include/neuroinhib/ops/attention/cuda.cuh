@@ -3,15 +3,15 @@
 #include <array>
 
 #include <neuroinhib/ops/attention/cuda_bands.cuh>
-#include <neuroinhib/ops/attention/cuda_stream.cuh>
+#include <neuroinhib/ops/attention/cuda_flash.cuh>
 #include <neuroinhib/ops/attention/op.hpp>
 
 namespace neuroinhib::ops {
-namespace stream {
+namespace flash {
 
-/// How many of a stream's numbers can travel together: 4, 2 or 1.
+/// How many numbers of the operands can travel together: 4, 2 or 1.
 template <class T>
-[[nodiscard]] int vector_of(const Stream<T>& s, const HeadRows<const T>& dy) {
+[[nodiscard]] int vector_of(const FlashAttention<T>& s, const HeadRows<const T>& dy) {
   Index all = s.key_width | s.value_width;
   const std::array<HeadRows<const T>, 4> operands{s.q, s.k, s.v, dy};
   for (const HeadRows<const T>& rows : operands)
@@ -22,7 +22,7 @@ template <class T>
 
 /// Calls use.operator()<Plan>() with the plan for these numbers and widths.
 template <class T, class Use>
-void with_plan(Cuda<T>& cuda, const Stream<T>& s, int vector, const Use& use) {
+void with_plan(Cuda<T>& cuda, const FlashAttention<T>& s, int vector, const Use& use) {
   const auto widths = [&]<class Math, int Vector>() {
     if (s.value_width > kTile) return use.template operator()<Plan<Math, Vector, 2, 2>>();
     if (s.key_width > kTile) return use.template operator()<Plan<Math, Vector, 2, 1>>();
@@ -49,7 +49,7 @@ template <class T, class... Parameters, class... Arguments>
 void launch(Cuda<T>& cuda, Index blocks, Index splits, std::size_t shared, void (*kernel)(Parameters...),
             const Arguments&... arguments) {
   require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
-               "stream");
+               "attention");
   cuda.launch_pdl(dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(splits)), dim3(kThreads), shared, kernel,
                   arguments...);
 }
@@ -86,13 +86,13 @@ void join(Cuda<T>& cuda, const Parts<T>& parts, const LogSum& log_sum, const Put
 }
 
 template <class T>
-void run_forward(Cuda<T>& cuda, const Stream<T>& s) {
+void run_forward(Cuda<T>& cuda, const FlashAttention<T>& s) {
   if (is_wide(s)) return forward_bands(cuda, s);
   const Index blocks = s.sight.count * s.heads * tiles_of(s.sight.queries);
   const Index splits = splits_of(cuda, blocks, tiles_of(s.sight.keys));
   const Index rows = s.rows(), width = s.heads * s.value_width;
   const ArenaScope scope(cuda.device_arena());
-  Stream<T> part = s;
+  FlashAttention<T> part = s;
   if (splits > 1) {
     part.y = {s.value_width > 0 ? cuda.template kernel_memory<T>(splits * rows * width) : nullptr, width,
               s.value_width};
@@ -161,14 +161,14 @@ class Results {
 };
 
 template <class T>
-void run_rows(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) {
+void run_rows(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradient<T>& g) {
   const Index blocks = s.sight.count * s.heads * tiles_of(s.sight.queries);
   const Index splits = splits_of(cuda, blocks, tiles_of(s.sight.keys)), rows = s.rows();
   const ArenaScope scope(cuda.device_arena());
   HeadSlot<T> sums;
   static_cast<HeadRows<T>&>(sums) = g.row_sum;
   const Results<T> dq(cuda, g.dq, rows, s.heads, s.key_width, splits), of_sums(cuda, sums, rows, s.heads, 1, splits);
-  StreamGradient<T> part = g;
+  FlashGradient<T> part = g;
   part.dq = dq.target();
   part.row_sum = of_sums.target();
   with_plan<T>(cuda, s, vector_of<T>(s, g.dy), [&]<class Plan>() {
@@ -179,7 +179,7 @@ void run_rows(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) {
 }
 
 template <class T>
-void run_columns(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) {
+void run_columns(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradient<T>& g) {
   const Index blocks = s.sight.count * s.heads * tiles_of(s.sight.keys);
   const Index splits = splits_of(cuda, blocks, tiles_of(s.sight.queries)), rows = s.sight.count * s.sight.key_rows;
   const ArenaScope scope(cuda.device_arena());
@@ -187,7 +187,7 @@ void run_columns(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) 
     return Results<T>(cuda, slot, rows, s.heads, width, splits, s.sight.key_rows, s.sight.keys);
   };
   const Results<T> dk = results(g.dk, s.key_width), dv = results(g.dv, s.value_width), dbias = results(g.dbias, 1);
-  StreamGradient<T> part = g;
+  FlashGradient<T> part = g;
   part.dk = dk.target();
   part.dv = dv.target();
   part.dbias = dbias.target();
@@ -201,7 +201,7 @@ void run_columns(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) 
 
 /// The row pass comes first: q and k may be the same rows, and then dk is added to dq.
 template <class T>
-void run_backward(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) {
+void run_backward(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradient<T>& g) {
   if (is_wide(s)) return backward_bands(cuda, s, g);
   if (g.dq || g.row_sum) run_rows(cuda, s, g);
   if (g.dk || g.dv || g.dbias) run_columns(cuda, s, g);
@@ -209,7 +209,7 @@ void run_backward(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g)
 
 /// ⟨dy_i, y_i⟩ − other_i of every row and head, other being null for none.
 template <class T>
-void inner_products(Cuda<T>& cuda, const Stream<T>& s, const HeadRows<const T>& dy, const T* other, T* delta) {
+void inner_products(Cuda<T>& cuda, const FlashAttention<T>& s, const HeadRows<const T>& dy, const T* other, T* delta) {
   const Index heads = s.heads;
   cuda.parallel_rows(s.rows() * heads, s.value_width, [=] __device__(Index i, const detail::Team<T>& team) {
     const T *a = dy.at(i / heads, i % heads), *b = s.y.at(i / heads, i % heads);
@@ -220,22 +220,22 @@ void inner_products(Cuda<T>& cuda, const Stream<T>& s, const HeadRows<const T>& 
   });
 }
 
-}  // namespace stream
+}  // namespace flash
 
 template <class T>
 void forward(Cuda<T>& cuda, const Attention<T>& op) {
-  stream::run_forward(cuda, op.stream());
+  flash::run_forward(cuda, op.flash());
 }
 
 template <class T>
 void backward(Cuda<T>& cuda, const Attention<T>& op) {
   const ArenaScope scope(cuda.device_arena());
-  const Stream<T> s = op.stream();
+  const FlashAttention<T> s = op.flash();
   if (!op.y.has_gradient()) cuda.fill(op.y.gradient, op.y.size(), T{0});
   T* delta = cuda.template kernel_memory<T>(op.log_sum.size());
-  stream::inner_products<T>(cuda, s, {op.y.gradient, op.y.cols(), s.value_width},
-                            op.log_sum.has_gradient() ? op.log_sum.gradient : nullptr, delta);
-  stream::run_backward(cuda, s, op.gradient(cuda, delta));
+  flash::inner_products<T>(cuda, s, {op.y.gradient, op.y.cols(), s.value_width},
+                           op.log_sum.has_gradient() ? op.log_sum.gradient : nullptr, delta);
+  flash::run_backward(cuda, s, op.gradient(cuda, delta));
 }
 
 }  // namespace neuroinhib::ops

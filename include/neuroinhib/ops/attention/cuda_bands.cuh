@@ -3,22 +3,22 @@
 #include <algorithm>
 
 #include <neuroinhib/backend/cuda.cuh>
-#include <neuroinhib/ops/attention/cuda_stream.cuh>
+#include <neuroinhib/ops/attention/cuda_flash.cuh>
 
-/// A stream of wide keys or values: its products are worth cuBLAS. A band of queries against all keys they see is
-/// written to the step's memory, kBand numbers at the most, whatever the sequence's length.
-namespace neuroinhib::ops::stream {
+/// Flash attention with wide keys or values: its products are worth cuBLAS. A band of queries against all keys they see
+/// is written to the step's memory, kBand numbers at the most, whatever the sequence's length.
+namespace neuroinhib::ops::flash {
 
 inline constexpr Index kBand = Index{1} << 24;
 
-/// Whether a stream's products are in float throughout: in strict precision, and where routing decides by them.
+/// Whether products are in float throughout: in strict precision, and where routing decides by them.
 template <class T>
-[[nodiscard]] bool is_exact(const Cuda<T>& cuda, const Stream<T>& s) {
+[[nodiscard]] bool is_exact(const Cuda<T>& cuda, const FlashAttention<T>& s) {
   return cuda.precision() == Precision::strict || (s.routing && cuda.routes_exactly());
 }
 
 template <class T>
-[[nodiscard]] bool is_wide(const Stream<T>& s) {
+[[nodiscard]] bool is_wide(const FlashAttention<T>& s) {
   return std::max(s.key_width, s.value_width) > kWidest;
 }
 
@@ -62,9 +62,9 @@ struct Band {
   [[nodiscard]] Index size() const { return rows() * stride; }
 };
 
-/// Calls visit(band) for all bands of a stream, in order.
+/// Calls visit(band) for all bands, in order.
 template <class T, class Visit>
-void for_each_band(const Stream<T>& s, const Visit& visit) {
+void for_each_band(const FlashAttention<T>& s, const Visit& visit) {
   constexpr Index kStep = 64;
   const Visibility& sight = s.sight;
   const auto padded = [](Index keys) { return (keys + 3) / 4 * 4; };
@@ -80,30 +80,30 @@ void for_each_band(const Stream<T>& s, const Visit& visit) {
   }
 }
 
-/// Rows of a band, or of its keys, in the stream's operands.
+/// Rows of a band, or of its keys, in the operands.
 template <class T, class U>
-[[nodiscard]] Matrices<T> queries_of(const Stream<U>& s, const Band& band, const HeadRows<T>& rows) {
+[[nodiscard]] Matrices<T> queries_of(const FlashAttention<U>& s, const Band& band, const HeadRows<T>& rows) {
   return {rows.at(band.sequence * s.sight.queries + band.q, band.head), rows.stride, s.sight.queries * rows.stride};
 }
 template <class T, class U>
-[[nodiscard]] Matrices<T> keys_of(const Stream<U>& s, const Band& band, const HeadRows<T>& rows) {
+[[nodiscard]] Matrices<T> keys_of(const FlashAttention<U>& s, const Band& band, const HeadRows<T>& rows) {
   return {rows.at(band.sequence * s.sight.key_rows, band.head), rows.stride, s.sight.key_rows * rows.stride};
 }
 
 /// One row of a band, for kernels.
 template <class T>
 struct BandRow {
-  Index head, sequence, query, out;  ///< out: the row in the stream
+  Index head, sequence, query, out;  ///< out: the row of y
   T* numbers;
-  const Stream<T>& s;
+  const FlashAttention<T>& s;
 
-  __device__ BandRow(const Stream<T>& stream, const Band& band, Index row, T* buffer)
+  __device__ BandRow(const FlashAttention<T>& attention, const Band& band, Index row, T* buffer)
       : head(band.head),
         sequence(band.sequence + row / band.queries()),
         query(band.q + row % band.queries()),
-        out(sequence * stream.sight.queries + query),
+        out(sequence * attention.sight.queries + query),
         numbers(buffer + row * band.stride),
-        s(stream) {}
+        s(attention) {}
   /// The logit of a product; −∞ where it is hidden.
   __device__ T logit(Index key, T product) const {
     if (!s.sight.sees(sequence, query, key)) return static_cast<T>(-INFINITY);
@@ -113,7 +113,7 @@ struct BandRow {
 
 /// ⟨q_i, k_j⟩ of a band.
 template <class T>
-void multiply_band(Cuda<T>& cuda, const Stream<T>& s, const Band& band, T* products) {
+void multiply_band(Cuda<T>& cuda, const FlashAttention<T>& s, const Band& band, T* products) {
   multiply_each<T>(cuda, band.count, false, true, band.queries(), band.keys, s.key_width, queries_of(s, band, s.q),
                    keys_of(s, band, s.k), {products, band.stride, band.queries() * band.stride}, false,
                    is_exact(cuda, s));
@@ -121,7 +121,7 @@ void multiply_band(Cuda<T>& cuda, const Stream<T>& s, const Band& band, T* produ
 
 /// Products into exp(S − largest), with what the rows are summed up in.
 template <class T>
-void soften(Cuda<T>& cuda, const Stream<T>& s, const Band& band, T* products, T* sums) {
+void soften(Cuda<T>& cuda, const FlashAttention<T>& s, const Band& band, T* products, T* sums) {
   const bool keep = s.value_width > 0;
   cuda.parallel_rows(band.rows(), band.keys, [=] __device__(Index i, const detail::Team<T>& team) {
     const BandRow<T> row(s, band, i, products);
@@ -148,7 +148,7 @@ void soften(Cuda<T>& cuda, const Stream<T>& s, const Band& band, T* products, T*
 }
 
 template <class T>
-void forward_bands(Cuda<T>& cuda, const Stream<T>& s) {
+void forward_bands(Cuda<T>& cuda, const FlashAttention<T>& s) {
   for_each_band(s, [&](const Band& band) {
     const ArenaScope scope(cuda.device_arena());
     T *products = cuda.template kernel_memory<T>(band.size()), *sums = cuda.template kernel_memory<T>(band.rows());
@@ -172,7 +172,7 @@ void forward_bands(Cuda<T>& cuda, const Stream<T>& s) {
 /// P of a band into `weights`, and dS, times the scale, into `slopes`; `slopes` holds ⟨dy_i, v_j⟩ where there are
 /// values.
 template <class T>
-void differentiate(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g, const Band& band, T* weights,
+void differentiate(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradient<T>& g, const Band& band, T* weights,
                    T* slopes) {
   const bool values = s.value_width > 0;
   cuda.parallel_rows(band.rows(), band.keys, [=] __device__(Index i, const detail::Team<T>& team) {
@@ -206,7 +206,7 @@ template <class T>
 }
 
 template <class T>
-void backward_bands(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& g) {
+void backward_bands(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradient<T>& g) {
   const Index keys = s.sight.count * s.sight.key_rows;
   // q and k may be the same rows: whoever comes first stores, and then dk is added to dq.
   const HeadSlot<T> dq = opened(cuda, g.dq, s.rows(), s.heads, s.key_width),
@@ -248,4 +248,4 @@ void backward_bands(Cuda<T>& cuda, const Stream<T>& s, const StreamGradient<T>& 
   });
 }
 
-}  // namespace neuroinhib::ops::stream
+}  // namespace neuroinhib::ops::flash

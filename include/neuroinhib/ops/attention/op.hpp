@@ -6,7 +6,7 @@
 #include <string>
 
 #include <neuroinhib/backend/executor.hpp>
-#include <neuroinhib/ops/attention/stream.hpp>
+#include <neuroinhib/ops/attention/flash.hpp>
 #include <neuroinhib/ops/linear/op.hpp>
 
 namespace neuroinhib {
@@ -47,7 +47,7 @@ struct Attention {
   LinearUse use;
 
   [[nodiscard]] bool reached() const { return y.has_gradient() || log_sum.has_gradient(); }
-  [[nodiscard]] Stream<T> stream() const {
+  [[nodiscard]] FlashAttention<T> flash() const {
     const Index d = q.width / heads, dv = v.width / heads;
     return {visibility(sequences, y.rows(), key_rows),
             heads,
@@ -67,9 +67,9 @@ struct Attention {
   /// The gradient's rows, given ⟨dy, y⟩ − dlog_sum. Claims the slots: the same columns once for each use, different
   /// columns of one tensor together.
   template <class B>
-  [[nodiscard]] StreamGradient<T> gradient(B& backend, const T* delta) const {
+  [[nodiscard]] FlashGradient<T> gradient(B& backend, const T* delta) const {
     const Index d = q.width / heads, dv = v.width / heads;
-    StreamGradient<T> g;
+    FlashGradient<T> g;
     g.dy = {y.gradient, y.cols(), dv};
     g.log_sum = {log_sum.data, heads, 1};
     g.delta = {delta, heads, 1};

@@ -116,11 +116,11 @@ void forward(Cpu<T>& cpu, const AttentionInform<T>& op) {
   for (Index at = 0; at < counted; ++at) {
     const ArenaScope head_scope(cpu.arena());
     const inform::Factors<T> f(cpu, op, inform::number(op.head, at));
-    Stream<T> s = op.stream(f.queries, f.keys_values, f.biases, at);
+    FlashAttention<T> s = op.flash(f.queries, f.keys_values, f.biases, at);
     s.y = {parts + at * rows * experts, experts, 0};
     s.entropy = {entropies + at * rows, 1, 0};
     s.self = {selves + at * rows, 1, 0};
-    stream::run_forward(cpu, s);
+    flash::run_forward(cpu, s);
   }
   if (joined) inform::join(cpu, op, parts, entropies, selves);
 }
@@ -129,10 +129,10 @@ void forward(Cpu<T>& cpu, const AttentionInform<T>& op) {
 
 namespace neuroinhib::ops::inform::inline NEUROINHIB_TARGET {
 
-/// What the stream's gradients of one head mean for q, k, v, u and W_h.
+/// What the attention's gradients of one head mean for q, k, v, u and W_h.
 template <class T>
 void pass_on(Cpu<T>& cpu, const AttentionInform<T>& op, const Factors<T>& f, T* dqueries, const T* dkeys, T* dbiases,
-             const StreamGradient<T>& slots, const GradientSlot<T>& du, const GradientSlot<T>& dw) {
+             const FlashGradient<T>& slots, const GradientSlot<T>& du, const GradientSlot<T>& dw) {
   const Index width = op.width(), features = op.u.cols();
   const T of_q = 1 / std::sqrt(static_cast<T>(f.d)), of_u = op.factor / op.variance, of_v = op.factor * of_u;
   cpu.parallel_for(f.rows, width, [&](Index row) {
@@ -181,21 +181,21 @@ void backward(Cpu<T>& cpu, const AttentionInform<T>& op) {
   const auto dw = cleared_slot(cpu, op.output);
   const auto da = op.counted() > 1 ? cleared_slot(cpu, op.attention_log_sum) : GradientSlot<T>{};
   auto du = op.u.claim_gradient(), de = op.covers_keys() ? op.e.claim_gradient() : cleared_slot(cpu, op.e);
-  const StreamGradient<T> slots = op.columns(of_q, of_k, of_v);
+  const FlashGradient<T> slots = op.columns(of_q, of_k, of_v);
 
-  Stream<T> whole = op.stream(nullptr, nullptr, nullptr, 0);
+  FlashAttention<T> whole = op.flash(nullptr, nullptr, nullptr, 0);
   whole.y = {op.y.data, experts, 0};
-  stream::inner_products<T>(cpu, whole, {op.y.gradient, experts, 0}, delta);
+  flash::inner_products<T>(cpu, whole, {op.y.gradient, experts, 0}, delta);
   for (Index at = 0; at < op.counted(); ++at) {
     const ArenaScope head_scope(cpu.arena());
     const inform::Factors<T> f(cpu, op, inform::number(op.head, at));
-    StreamGradient<T> g = op.gradient(at, delta, dqueries, dkeys, dbiases, de);
+    FlashGradient<T> g = op.gradient(at, delta, dqueries, dkeys, dbiases, de);
     if (da) g.row_sum = {row_sums, 1, 0};
     if (!op.covers_keys()) {
       cpu.fill(dkeys, keys * width, T{0});
       cpu.fill(dbiases, keys, T{0});
     }
-    stream::run_backward(cpu, op.stream(f.queries, f.keys_values, f.biases, at), g);
+    flash::run_backward(cpu, op.flash(f.queries, f.keys_values, f.biases, at), g);
     if (g.row_sum) cpu.parallel_for(rows, [&](Index row) { da.put(row * op.heads + f.head, -row_sums[row]); });
     inform::pass_on(cpu, op, f, dqueries, dkeys, dbiases, slots, du, dw);
     du.add = de.add = true;

@@ -47,8 +47,8 @@ struct CudaFactors {
   /// c [m, n] (+)= op(a) op(b), all in one piece. Exact: these products are small, and routing is made of them.
   static void multiply(Cuda<T>& cuda, bool transpose_a, bool transpose_b, Index m, Index n, Index k, const T* a,
                        const T* b, T* c, bool add) {
-    stream::multiply_each<T>(cuda, 1, transpose_a, transpose_b, m, n, k, {a, transpose_a ? m : k, 0},
-                             {b, transpose_b ? k : n, 0}, {c, n, 0}, add, true);
+    flash::multiply_each<T>(cuda, 1, transpose_a, transpose_b, m, n, k, {a, transpose_a ? m : k, 0},
+                            {b, transpose_b ? k : n, 0}, {c, n, 0}, add, true);
   }
 
   // For the constructor: nvcc wants functions with device lambdas to be public.
@@ -84,10 +84,10 @@ struct CudaFactors {
   }
 };
 
-/// What the stream's gradients of one head mean for q, k, v, u and W_h.
+/// What the attention's gradients of one head mean for q, k, v, u and W_h.
 template <class T>
 void pass_on(Cuda<T>& cuda, const AttentionInform<T>& op, const CudaFactors<T>& f, const T* dqueries, const T* dkeys,
-             const T* dbiases, const StreamGradient<T>& slots, const GradientSlot<T>& du, const GradientSlot<T>& dw) {
+             const T* dbiases, const FlashGradient<T>& slots, const GradientSlot<T>& du, const GradientSlot<T>& dw) {
   const T on_q = 1 / std::sqrt(static_cast<T>(f.d)), on_u = op.factor / op.variance, on_v = op.factor * on_u;
   const auto memory = [&](Index count) { return cuda.template kernel_memory<T>(count); };
   T *dt = memory(f.rows * f.dv), *weighted = memory(f.keys * f.dv);
@@ -135,17 +135,17 @@ void forward(Cuda<T>& cuda, const AttentionInform<T>& op) {
   for (Index at = 0; at < counted; ++at) {
     const ArenaScope head_scope(cuda.device_arena());
     const inform::CudaFactors<T> f(cuda, op, at);
-    Stream<T> s = op.stream(f.queries, f.keys_values, f.biases, at);
+    FlashAttention<T> s = op.flash(f.queries, f.keys_values, f.biases, at);
     s.y = {parts + at * rows * experts, experts, 0};
     s.log_sum = {log_sums + at * rows, 1, 0};
     s.entropy = {entropies + at * rows, 1, 0};
     s.self = {selves + at * rows, 1, 0};
-    stream::run_forward(cuda, s);
+    flash::run_forward(cuda, s);
   }
   if (!joined) return;
   const T* attention = op.attention_log_sum.data;
-  stream::join(
-      cuda, stream::Parts<T>{counted, rows, experts, parts, entropies, selves},
+  flash::join(
+      cuda, flash::Parts<T>{counted, rows, experts, parts, entropies, selves},
       [=] __device__(Index h, Index row) { return log_sums[h * rows + row] - attention[row * counted + h]; },
       [=] __device__(Index row, Index k, T value) { op.y[row * experts + k] = value; },
       [=] __device__(Index row, T total, T entropy, T self) {
@@ -169,21 +169,21 @@ void backward(Cuda<T>& cuda, const AttentionInform<T>& op) {
   const auto dw = cleared_slot(cuda, op.output);
   const auto da = op.counted() > 1 ? cleared_slot(cuda, op.attention_log_sum) : GradientSlot<T>{};
   auto du = op.u.claim_gradient(), de = op.covers_keys() ? op.e.claim_gradient() : cleared_slot(cuda, op.e);
-  const StreamGradient<T> slots = op.columns(of_q, of_k, of_v);
+  const FlashGradient<T> slots = op.columns(of_q, of_k, of_v);
 
-  Stream<T> whole = op.stream(nullptr, nullptr, nullptr, 0);
+  FlashAttention<T> whole = op.flash(nullptr, nullptr, nullptr, 0);
   whole.y = {op.y.data, experts, 0};
-  stream::inner_products<T>(cuda, whole, {op.y.gradient, experts, 0}, nullptr, delta);
+  flash::inner_products<T>(cuda, whole, {op.y.gradient, experts, 0}, nullptr, delta);
   for (Index at = 0; at < op.counted(); ++at) {
     const ArenaScope head_scope(cuda.device_arena());
     const inform::CudaFactors<T> f(cuda, op, at);
-    StreamGradient<T> g = op.gradient(at, delta, dqueries, dkeys, dbiases, de);
+    FlashGradient<T> g = op.gradient(at, delta, dqueries, dkeys, dbiases, de);
     if (da) g.row_sum = {row_sums, 1, 0};
     if (!op.covers_keys()) {
       cuda.fill(dkeys, keys * width, T{0});
       cuda.fill(dbiases, keys, T{0});
     }
-    stream::run_backward(cuda, op.stream(f.queries, f.keys_values, f.biases, at), g);
+    flash::run_backward(cuda, op.flash(f.queries, f.keys_values, f.biases, at), g);
     if (da) cuda.parallel_for(rows, [=] __device__(Index row) { da.put(row * heads + at, -row_sums[row]); });
     inform::pass_on(cuda, op, f, dqueries, dkeys, dbiases, slots, du, dw);
     du.add = de.add = true;

@@ -7,7 +7,7 @@ namespace ops {
 
 /// p_i = Σ_h Σ_j A'_h[i, j] e_j over the heads that count: one, chosen on the device, or all, in one softmax over (h,
 /// j) (Mutual-Inform SMoE, eq. 13 and 16). A'_h[i, j] ∝ exp(q_ih·k_jh/√d − a_ih) N(u_i | c W_h v_jh, σ²I), a the
-/// attention's log Σ exp and W_h the head's columns of the output weight. As a stream, for each head: queries
+/// attention's log Σ exp and W_h the head's columns of the output weight. As flash attention, for each head: queries
 /// [q/√d, c Wᵀu/σ²], keys [k, v], biases −c² |W v|²/(2σ²), values e.
 /// q, k, v [rows, heads · d]; output [width, heads · d]; u [rows, width]; e [key rows, experts]; y [rows, experts];
 /// attention_log_sum [rows, heads]; log_sum, entropy, self [rows, heads that count].
@@ -29,9 +29,9 @@ struct AttentionInform {
   /// Whether every row of the keys and of e is a token of the sequences.
   [[nodiscard]] bool covers_keys() const { return e.rows() == y.rows() / sequences.rows() * sequences.length; }
   [[nodiscard]] Index counted() const { return head.data != nullptr ? 1 : heads; }
-  /// The stream of one head, without its y.
-  [[nodiscard]] Stream<T> stream(const T* queries, const T* keys, const T* biases, Index at) const {
-    Stream<T> s{visibility(sequences, y.rows(), key_rows), 1, width(), e.cols(), T{1}};
+  /// The flash attention of one head, without its y.
+  [[nodiscard]] FlashAttention<T> flash(const T* queries, const T* keys, const T* biases, Index at) const {
+    FlashAttention<T> s{visibility(sequences, y.rows(), key_rows), 1, width(), e.cols(), T{1}};
     s.q = {queries, width(), 0};
     s.k = {keys, width(), 0};
     s.v = {e.data, e.cols(), 0};
@@ -40,11 +40,11 @@ struct AttentionInform {
     s.routing = true;
     return s;
   }
-  /// What the stream of the head at place `at` needs of the backward pass, and where its gradients go: memory of the
-  /// kernels', but for the values'.
-  [[nodiscard]] StreamGradient<T> gradient(Index at, const T* delta, T* dqueries, T* dkeys, T* dbiases,
-                                           const GradientSlot<T>& de) const {
-    StreamGradient<T> g;
+  /// What the flash attention of the head at place `at` needs of the backward pass, and where its gradients go: memory
+  /// of the kernels', but for the values'.
+  [[nodiscard]] FlashGradient<T> gradient(Index at, const T* delta, T* dqueries, T* dkeys, T* dbiases,
+                                          const GradientSlot<T>& de) const {
+    FlashGradient<T> g;
     g.dy = {y.gradient, e.cols(), 0};
     g.log_sum = {log_sum.data + at, counted(), 0};
     g.delta = {delta, 1, 0};
@@ -55,9 +55,9 @@ struct AttentionInform {
     return g;
   }
   /// The heads' columns of q, k and v in the slots claimed for their tensors.
-  [[nodiscard]] StreamGradient<T> columns(const GradientSlot<T>& of_q, const GradientSlot<T>& of_k,
-                                          const GradientSlot<T>& of_v) const {
-    StreamGradient<T> g;
+  [[nodiscard]] FlashGradient<T> columns(const GradientSlot<T>& of_q, const GradientSlot<T>& of_k,
+                                         const GradientSlot<T>& of_v) const {
+    FlashGradient<T> g;
     g.dq = {of_q, q.first, q.tensor.cols(), head_width()};
     g.dk = {of_k, k.first, k.tensor.cols(), head_width()};
     g.dv = {of_v, v.first, v.tensor.cols(), value_width()};

@@ -19,7 +19,7 @@ void forward(Cpu<T>& cpu, const ProjectedCrossEntropy<T>& op) {
                         "check the labels or the number of classes");
     counted += op.labels[row] >= 0;
   }
-  stream::run_forward(cpu, op.stream());
+  flash::run_forward(cpu, op.flash());
   cpu.parallel_for(op.x.rows(), width, [&](Index row) {
     const Index label = op.labels[row];
     op.delta[row] = label < 0 ? T{0} : T{-1} / static_cast<T>(counted);
@@ -39,7 +39,7 @@ void backward(Cpu<T>& cpu, const ProjectedCrossEntropy<T>& op) {
   const ArenaScope scope(cpu.arena());
   T* scaled = cpu.template kernel_memory<T>(op.x.rows());
   cpu.parallel_for(op.x.rows(), [&](Index row) { scaled[row] = op.y.gradient[0] * op.delta[row]; });
-  stream::run_backward(cpu, op.stream(), op.gradient(scaled));
+  flash::run_backward(cpu, op.flash(), op.gradient(scaled));
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

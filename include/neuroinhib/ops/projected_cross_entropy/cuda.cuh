@@ -8,7 +8,7 @@ namespace neuroinhib::ops {
 /// A label beyond the classes makes the loss NaN and is told by Cuda::check.
 template <class T>
 void forward(Cuda<T>& cuda, const ProjectedCrossEntropy<T>& op) {
-  stream::run_forward(cuda, op.stream());
+  flash::run_forward(cuda, op.flash());
   const Index rows = op.x.rows(), width = op.x.cols(), classes = op.weight.rows();
   const ArenaScope scope(cuda.device_arena());
   T* counted = cuda.template kernel_memory<T>(1);
@@ -40,7 +40,7 @@ void backward(Cuda<T>& cuda, const ProjectedCrossEntropy<T>& op) {
   const ArenaScope scope(cuda.device_arena());
   T* scaled = cuda.template kernel_memory<T>(op.x.rows());
   cuda.parallel_for(op.x.rows(), [=] __device__(Index row) { scaled[row] = op.y.gradient[0] * op.delta[row]; });
-  stream::run_backward(cuda, op.stream(), op.gradient(scaled));
+  flash::run_backward(cuda, op.flash(), op.gradient(scaled));
 }
 
 }  // namespace neuroinhib::ops

@@ -1,24 +1,24 @@
 #pragma once
 
 #include <neuroinhib/backend/executor.hpp>
-#include <neuroinhib/ops/attention/stream.hpp>
+#include <neuroinhib/ops/attention/flash.hpp>
 
 namespace neuroinhib {
 namespace ops {
 
 /// y = mean over counted rows of log Σ_c exp(⟨x_i, w_c⟩ + b_c) − (⟨x_i, w_l⟩ + b_l), l = labels[i]; a row whose label
-/// is below zero does not count. x [rows, width], weight [classes, width], bias [classes] or none. The logits are a
-/// stream: no rows × classes matrix is ever stored. log_sum, losses, delta [rows]: log Σ_c exp, each row's loss, and −1
-/// / counted rows (0 where a row does not count).
+/// is below zero does not count. x [rows, width], weight [classes, width], bias [classes] or none. The logits are
+/// flash attention's: no rows × classes matrix is ever stored. log_sum, losses, delta [rows]: log Σ_c exp, each row's
+/// loss, and −1 / counted rows (0 where a row does not count).
 template <class T>
 struct ProjectedCrossEntropy {
   static constexpr const char* name = "projected_cross_entropy";
   Tensor<T> x, weight, bias, log_sum, losses, delta, y;
   View<const int> labels;
 
-  [[nodiscard]] Stream<T> stream() const {
+  [[nodiscard]] FlashAttention<T> flash() const {
     const Index width = x.cols();
-    Stream<T> s{{1, x.rows(), weight.rows(), weight.rows()}, 1, width, 0, T{1}};
+    FlashAttention<T> s{{1, x.rows(), weight.rows(), weight.rows()}, 1, width, 0, T{1}};
     s.q = {x.data, width, 0};
     s.k = {weight.data, width, 0};
     s.bias = {bias.data, 1, 0};
@@ -26,8 +26,8 @@ struct ProjectedCrossEntropy {
     return s;
   }
   /// Given dy · delta.
-  [[nodiscard]] StreamGradient<T> gradient(const T* scaled) const {
-    StreamGradient<T> g;
+  [[nodiscard]] FlashGradient<T> gradient(const T* scaled) const {
+    FlashGradient<T> g;
     g.log_sum = {log_sum.data, 1, 0};
     g.delta = {scaled, 1, 0};
     g.label = labels.data;

@@ -1,4 +1,4 @@
-// Streamed attention and mutual-inform routing against their definitions with whole N × N matrices.
+// Flash attention and mutual-inform routing against their definitions with whole N × N matrices.
 
 #include "attention/naive.hpp"
 
@@ -140,12 +140,12 @@ void check_attention_inform(bool all_heads, double factor, double deviation) {
 
 }  // namespace
 
-TEST_CASE("streamed attention equals its definition, with its log-sum, entropy and weight on itself") {
+TEST_CASE("flash attention equals its definition, with its log-sum, entropy and weight on itself") {
   check_attention<double>();
   check_attention<float>();
 }
 
-TEST_CASE("streamed attention-inform equals Mutual-Inform eq. 16, and eq. 13 with all heads") {
+TEST_CASE("attention-inform equals Mutual-Inform eq. 16, and eq. 13 with all heads") {
   for (const bool all_heads : {false, true})
     for (const double factor : {1.0, 2.0}) check_attention_inform<double>(all_heads, factor, 1.3);
   check_attention_inform<float>(false, 2, 1.3);

@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
-#include <neuroinhib/ops/attention/stream.hpp>
+#include <neuroinhib/ops/attention/flash.hpp>
 #include <neuroinhib/ops/gemm/cuda.cuh>
 
-/// The kernels of a stream whose rows are at most kWidest wide. A block has 64 rows of its own, 16 a warp, and goes
-/// over the others 64 at a time: what a warp needs of a tile of weights is in its own registers and its own part of
-/// shared memory. A forward pass; a pass over queries for dq, one over keys for dk, dv and dbias: no sum is shared
+/// The kernels of flash attention whose rows are at most kWidest wide. A block has 64 rows of its own, 16 a warp, and
+/// goes over the others 64 at a time: what a warp needs of a tile of weights is in its own registers and its own part
+/// of shared memory. A forward pass; a pass over queries for dq, one over keys for dk, dv and dbias: no sum is shared
 /// between blocks.
-namespace neuroinhib::ops::stream {
+namespace neuroinhib::ops::flash {
 
 inline constexpr int kTile = 64, kChunk = 32, kThreads = 128, kWarpRows = 16, kStride = kTile + 4;
 inline constexpr Index kWidest = 128;
@@ -195,7 +195,7 @@ struct Slice {
 
 /// y, log-sum, entropy and weight on itself, of all keys or of each split's: then `split` rows apart.
 template <class Plan, class T = typename Plan::T>
-__global__ void __launch_bounds__(kThreads) forward_kernel(Stream<T> s, Index split) {
+__global__ void __launch_bounds__(kThreads) forward_kernel(FlashAttention<T> s, Index split) {
   detail::pdl_begin();
   using Math = typename Plan::Math;
   extern __shared__ __align__(16) unsigned char memory[];
@@ -298,7 +298,7 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(Stream<T> s, Index sp
 
 /// What a gradient's pass needs of queries: log-sums, deltas and labels, into numbers 1 to 3.
 template <class Plan, class T = typename Plan::T>
-__device__ void load_queries(const StreamGradient<T>& g, const Shared<Plan>& shared, Index first, int head, int count) {
+__device__ void load_queries(const FlashGradient<T>& g, const Shared<Plan>& shared, Index first, int head, int count) {
   const int i = static_cast<int>(threadIdx.x);
   if (i >= kTile) return;
   const bool inside = i < count;
@@ -309,7 +309,7 @@ __device__ void load_queries(const StreamGradient<T>& g, const Shared<Plan>& sha
 
 /// The gradient of a block's own rows: queries (dq and row sums), or ByKeys keys (dk, dv, dbias).
 template <class Plan, bool ByKeys, class T = typename Plan::T>
-__global__ void __launch_bounds__(kThreads) gradient_kernel(Stream<T> s, StreamGradient<T> g, Index split) {
+__global__ void __launch_bounds__(kThreads) gradient_kernel(FlashAttention<T> s, FlashGradient<T> g, Index split) {
   detail::pdl_begin();
   using Math = typename Plan::Math;
   extern __shared__ __align__(16) unsigned char memory[];
@@ -419,4 +419,4 @@ __global__ void __launch_bounds__(kThreads) gradient_kernel(Stream<T> s, StreamG
   }
 }
 
-}  // namespace neuroinhib::ops::stream
+}  // namespace neuroinhib::ops::flash

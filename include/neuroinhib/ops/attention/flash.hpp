@@ -3,9 +3,9 @@
 #include <neuroinhib/core/sequences.hpp>
 #include <neuroinhib/core/tensor.hpp>
 
-/// A softmax over products that is never stored as a whole: P = softmax_j(scale · ⟨q_i, k_j⟩ + bias_j), y_i = Σ_j P_ij
-/// v_j. Attention, mutual-inform routing and a projection's cross-entropy are all this one stream (Dao et al. 2022;
-/// entropy and bias: ours). Memory is linear in queries and keys.
+/// Flash attention (Dao et al. 2022; entropy and bias: ours): P = softmax_j(scale · ⟨q_i, k_j⟩ + bias_j), y_i = Σ_j
+/// P_ij v_j, by an online softmax, so that P is never stored as a whole. Attention, mutual-inform routing and a
+/// projection's cross-entropy are all computed by it. Memory is linear in queries and keys.
 namespace neuroinhib::ops {
 
 /// One row for each token and head, somewhere in a matrix; data is null where there is none.
@@ -68,7 +68,7 @@ struct Visibility {
 }
 
 template <class T>
-struct Stream {
+struct FlashAttention {
   Visibility sight;
   Index heads, key_width, value_width;  ///< value_width 0: the normaliser alone
   T scale;
@@ -82,7 +82,7 @@ struct Stream {
 
 /// dS_ij = P_ij (⟨dy_i, v_j⟩ − delta_i), P_ij = exp(S_ij − log_sum_i). log_sum may be of more keys than these.
 template <class T>
-struct StreamGradient {
+struct FlashGradient {
   HeadRows<const T> dy, log_sum, delta;
   const int* label = nullptr;  ///< [queries] a key whose dS also gets + delta_i: the chosen class of a cross-entropy
   HeadSlot<T> dq, dk, dv, dbias;
