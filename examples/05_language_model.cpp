@@ -27,7 +27,7 @@ int main() {
     adam.step(cpu, parameters);
     if (step % 100 == 0)
       std::printf("step %3d: %.3f nats a word, a word's weight on itself %.2f\n", step, loss.mean[0],
-                  layers[0].router.self[7]);
+                  layers[0].router.self_weight[7]);
   }
 
   const auto made = generate(cpu, model, {{5, 7}}, {.tokens = 6, .temperature = 0});

@@ -37,7 +37,7 @@ void check_entropy_bounds(const auto& adjust) {
     Cpu<double> cpu;
     Values<double> x({2 * kLength, kWidth}, 70 + seed, .5 + .5 * static_cast<double>(seed));
     const auto out = output_of(cpu, layer, x, Mask::causal);
-    const Matrix p = matrix_of(out.router.scores), e = matrix_of(out.router.own);
+    const Matrix p = matrix_of(out.router.scores), e = matrix_of(out.router.base_scores);
     // Σ_j s_ij H(e_j) is what the router would give for scores H(e_j): p is linear in e.
     for (Index i = 0; i < 2 * kLength; ++i) {
       const auto row = static_cast<std::size_t>(i);
@@ -175,9 +175,9 @@ TEST_CASE("a token that only sees itself keeps its own expert probabilities") {
   const auto out = layer.forward(cpu, x.constant(), {}, context);
   for (const Index token : {0, 2, 3, 4, 5})
     for (Index k = 0; k < kExperts; ++k)
-      CHECK(out.router.scores(token, k) == doctest::Approx(out.router.own(token, k)).epsilon(1e-14));
-  CHECK(out.router.scores(1, 0) != out.router.own(1, 0));
-  CHECK(out.router.self[5] == doctest::Approx(1));
+      CHECK(out.router.scores(token, k) == doctest::Approx(out.router.base_scores(token, k)).epsilon(1e-14));
+  CHECK(out.router.scores(1, 0) != out.router.base_scores(1, 0));
+  CHECK(out.router.self_weight[5] == doctest::Approx(1));
   CHECK(out.router.entropy[5] == doctest::Approx(0));
 }
 
@@ -193,7 +193,7 @@ TEST_CASE("at an infinite temperature a token takes over the mean of all that it
   for (Index k = 0; k < kExperts; ++k) {
     double sum = 0;
     for (Index i = 0; i < kRows; ++i) {
-      sum += p.own(i, k);
+      sum += p.base_scores(i, k);
       CHECK(p.scores(i, k) == doctest::Approx(sum / static_cast<double>(i + 1)).epsilon(1e-12));
       CHECK(p.entropy[i] == doctest::Approx(std::log(static_cast<double>(i + 1))).epsilon(1e-12));
     }
@@ -218,7 +218,7 @@ TEST_CASE("routing in which each token listens to itself alone is told") {
     CHECK(analysis.self_weight <= 1);
   }
   Cpu<double> cpu;
-  check_error<ConfigError>([&] { (void)inform_means(cpu, RouterScores<double>{}); }, {"SimilarityInform"});
+  check_error<ConfigError>([&] { (void)inform_means(cpu, RouterOutput<double>{}); }, {"SimilarityInform"});
   CHECK(InformAnalysis{NAN, NAN}.degenerate());
 }
 

@@ -2,6 +2,6 @@
 #include <neuroinhib/neuroinhib.hpp>
 using namespace neuroinhib;
 struct Router : LinearRouter {
-  static constexpr ScoreKind kScores = ScoreKind::probabilities;
+  static constexpr ScoreKind kScoreKind = ScoreKind::probabilities;
 };
 MoeLayer<Router, NoInhibition, SoftmaxOfTopM<2>> layer({.width = 1, .experts = 2});

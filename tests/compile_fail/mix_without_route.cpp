@@ -1,4 +1,4 @@
-// expect: a mix's Module<T> needs route\(executor, RouterScores<T>, ScoreKind\) const returning Routing<T>
+// expect: a mix's Module<T> needs route\(executor, RouterOutput<T>, ScoreKind\) const returning Routing<T>
 #include <neuroinhib/neuroinhib.hpp>
 using namespace neuroinhib;
 struct Mix {

@@ -1,8 +1,8 @@
-// expect: a router's Module<T> needs scores\(executor, z\) const returning RouterScores<T>
+// expect: a router's Module<T> needs scores\(executor, z\) const returning RouterOutput<T>
 #include <neuroinhib/neuroinhib.hpp>
 using namespace neuroinhib;
 struct Router {
-  static constexpr ScoreKind kScores = ScoreKind::logits;
+  static constexpr ScoreKind kScoreKind = ScoreKind::logits;
   struct Config {};
   template <class T>
   struct Module {

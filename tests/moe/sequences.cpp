@@ -55,11 +55,11 @@ TEST_CASE("an infinite temperature averages over the tokens that are seen") {
   for (Index k = 0; k < 3; ++k) {
     double sum = 0;
     for (Index i = 0; i < kTokens; ++i) {
-      sum += router.own(i, k);
+      sum += router.base_scores(i, k);
       CHECK(router.scores(i, k) == doctest::Approx(sum / static_cast<double>(i + 1)).epsilon(1e-13));
     }
   }
-  for (Index i = 0; i < kTokens; ++i) CHECK(router.self[i] == doctest::Approx(1.0 / static_cast<double>(i + 1)));
+  for (Index i = 0; i < kTokens; ++i) CHECK(router.self_weight[i] == doctest::Approx(1.0 / static_cast<double>(i + 1)));
   Values<double> q({2, 2}, 1);
   for (const double scale : {double{INFINITY}, double{NAN}})
     check_error<ConfigError>(

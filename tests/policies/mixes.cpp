@@ -25,7 +25,7 @@ Choice<T> choice_of(const std::vector<T>& scores, const typename Mix::Config& co
   values.values = scores;
   Cpu<T> cpu;
   Recording ex(cpu);
-  const auto routing = mix.route(ex, RouterScores<T>{values.variable(), hidden.constant()}, kind);
+  const auto routing = mix.route(ex, RouterOutput<T>{values.variable(), hidden.constant()}, kind);
   Values<T> weights({1, routing.gates.cols()}, 2);
   ex.backward(linear(ex, routing.gates, weights.constant()).reshaped(Shape::scalar()));
   return {{routing.plan.expert.begin(), routing.plan.expert.end()},
@@ -102,7 +102,7 @@ TEST_CASE("experts that a bias chose although their probabilities are zero get f
     scores.values = {1, 0, kind == ScoreKind::logits ? -300.0F : 0};
     Cpu<float> cpu;
     Recording ex(cpu);
-    const auto routing = mix.route(ex, RouterScores<float>{scores.variable(), hidden.constant()}, kind);
+    const auto routing = mix.route(ex, RouterOutput<float>{scores.variable(), hidden.constant()}, kind);
     CHECK(routing.plan.expert[0] == 2);
     CHECK(routing.gates[0] == (kind == ScoreKind::logits ? 1.0F : 0.0F));
     ex.backward(routing.gates.reshaped(Shape::scalar()));
@@ -327,7 +327,7 @@ TEST_CASE("softmax over the chosen probabilities takes a router's probabilities 
 }
 
 TEST_CASE("X-MoE's learned temperature never falls below the least") {
-  XMoeRouter::Module<double> router({.dimension = 3, .least_temperature = .05}, 3, 4);
+  XMoeRouter::Module<double> router({.dimension = 3, .min_temperature = .05}, 3, 4);
   Parameters<double> parameters(router, 3);
   Cpu<double> cpu;
   Values<double> z({2, 3}, 4);

@@ -86,10 +86,10 @@ class Evaluator {
     const auto p = backend.read(View<T>(out.routing.probabilities));
     const auto expert = backend.read(out.routing.plan.expert);
     std::vector<T> own, entropy, self;
-    if (out.router.own.defined()) {
-      own = backend.read(View<T>(out.router.own));
+    if (out.router.base_scores.defined()) {
+      own = backend.read(View<T>(out.router.base_scores));
       entropy = backend.read(View<T>(out.router.entropy));
-      self = backend.read(View<T>(out.router.self));
+      self = backend.read(View<T>(out.router.self_weight));
     }
     layer.load.resize(static_cast<std::size_t>(experts));
     layer.domain_load.resize(sums_.size(), std::vector<double>(static_cast<std::size_t>(experts)));

@@ -32,7 +32,7 @@ struct BalancedTopM {
     }
     void visit(auto&& v) { v("bias", bias); }
     template <Executor Ex>
-    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind,
+    [[nodiscard]] Routing<T> route(Ex& ex, const RouterOutput<T>& router, ScoreKind kind,
                                    const TokenContext<T>& context = {}) const {
       const auto probabilities = config.sigmoid ? Tensor<T>{} : detail::to_probabilities(ex, router.scores, kind);
       const auto top = top_m(ex, router.scores, M,

@@ -36,7 +36,7 @@ struct ExpertChoice {
     /// Throws ConfigError while decoding, and for documents without the length of a sequence; ShapeError unless the
     /// rows are whole sequences.
     template <Executor Ex>
-    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind,
+    [[nodiscard]] Routing<T> route(Ex& ex, const RouterOutput<T>& router, ScoreKind kind,
                                    const TokenContext<T>& context = {}) const {
       const Sequences& sequences = context.sequences;
       if (context.cache != nullptr || sequences.past > 0)

@@ -36,7 +36,7 @@ concept MixHasModule =
 
 template <class P>
 concept MixHasRoute = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
-                               const RouterScores<float>& scores) {
+                               const RouterOutput<float>& scores) {
   { module.route(ex, scores, ScoreKind::logits) } -> std::same_as<Routing<float>>;
 };
 
@@ -45,7 +45,7 @@ template <class P>
 concept MixTakesProbabilities = P::kTakesProbabilities;
 
 /// A policy struct with kTakesProbabilities, a Config and a template Module<T>(Config, MixSizes) that has
-/// route(executor, RouterScores<T>, ScoreKind) const → Routing<T> and visit(visitor). A mix that looks at sequences or
+/// route(executor, RouterOutput<T>, ScoreKind) const → Routing<T> and visit(visitor). A mix that looks at sequences or
 /// leaves padding out takes a TokenContext<T> as a fourth argument, with a default.
 template <class P>
 concept MixPolicy = HasConfig<P> && MixHasModule<P> && MixHasRoute<P>;

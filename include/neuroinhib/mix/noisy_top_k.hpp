@@ -41,7 +41,7 @@ struct NoisyTopK {
     void visit(auto&& v) { v("noise", noise); }
 
     template <Executor Ex>
-    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind,
+    [[nodiscard]] Routing<T> route(Ex& ex, const RouterOutput<T>& router, ScoreKind,
                                    const TokenContext<T>& context = {}) const {
       Tensor<T> scores = router.scores, load_loss;
       if (ex.training()) {

@@ -43,7 +43,7 @@ struct ScheduledTopM {
       return step >= config.growth_steps ? last : config.first + (last - config.first) * step / config.growth_steps;
     }
     template <Executor Ex>
-    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) const {
+    [[nodiscard]] Routing<T> route(Ex& ex, const RouterOutput<T>& router, ScoreKind kind) const {
       const auto probabilities = detail::to_probabilities(ex, router.scores, kind);
       const auto top = top_m(ex, probabilities, chosen(), {.by = router.scores});
       if (ex.training()) count(ex);

@@ -27,7 +27,7 @@ struct PlainMix {
     Module(const Config&, const MixSizes& sizes) { require_experts("mix", Rule::kChosen, sizes); }
     void visit(auto&&) {}
     template <Executor Ex>
-    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) const {
+    [[nodiscard]] Routing<T> route(Ex& ex, const RouterOutput<T>& router, ScoreKind kind) const {
       const auto weighed = Rule::template weigh<Ex>(ex, router.scores, kind);
       return {routing_plan(ex, weighed.expert, router.scores.cols()), weighed.gates, weighed.probabilities, {}};
     }

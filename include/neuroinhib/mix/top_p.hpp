@@ -27,7 +27,7 @@ struct TopP {
     }
     void visit(auto&&) {}
     template <Executor Ex>
-    [[nodiscard]] Routing<T> route(Ex& ex, const RouterScores<T>& router, ScoreKind kind) const {
+    [[nodiscard]] Routing<T> route(Ex& ex, const RouterOutput<T>& router, ScoreKind kind) const {
       const auto probabilities = detail::to_probabilities(ex, router.scores, kind);
       const auto top =
           nucleus<Ex>(ex, top_m(ex, probabilities, Most, {.by = router.scores}), probabilities.cols(), config.p);

@@ -40,7 +40,7 @@ struct MoeOutput {
   Tensor<T>
       auxiliary;  ///< weighted sum of the auxiliary losses, to be added to the task's; undefined where all are off
   Routing<T> routing;
-  RouterScores<T> router;
+  RouterOutput<T> router;
   Inhibited<T> inhibited;
 };
 
@@ -49,14 +49,15 @@ template <class Router, class Inhibition = NoInhibition, class Mix = TopM<2>, cl
           class Backend = Cpu<float>>
 class MoeLayer {
   static_assert(HasConfig<Router>, "a router needs a default-constructible Config; see docs/write-a-policy.md");
-  static_assert(RouterHasKind<Router>, "a router needs kScores, logits or probabilities; see docs/write-a-policy.md");
+  static_assert(RouterHasKind<Router>,
+                "a router needs kScoreKind, logits or probabilities; see docs/write-a-policy.md");
   static_assert(RouterHasModule<Router>,
                 "a router needs a template Module<T>(Config, features, experts); see docs/write-a-policy.md");
   static_assert(
       RouterHasGated<Router>,
       "a router's Module<T> needs gated(executor, x) const and gated_width() const; see docs/write-a-policy.md");
   static_assert(RouterHasScores<Router>,
-                "a router's Module<T> needs scores(executor, z) const returning RouterScores<T>; "
+                "a router's Module<T> needs scores(executor, z) const returning RouterOutput<T>; "
                 "see docs/write-a-policy.md");
   static_assert(HasConfig<Inhibition>,
                 "an inhibition needs a default-constructible Config; see docs/write-a-policy.md");
@@ -67,10 +68,10 @@ class MoeLayer {
                 "see docs/write-a-policy.md");
   static_assert(MixHasModule<Mix>, "a mix needs a template Module<T>(Config, MixSizes); see docs/write-a-policy.md");
   static_assert(MixHasRoute<Mix>,
-                "a mix's Module<T> needs route(executor, RouterScores<T>, ScoreKind) const returning Routing<T>; "
+                "a mix's Module<T> needs route(executor, RouterOutput<T>, ScoreKind) const returning Routing<T>; "
                 "see docs/write-a-policy.md");
   static_assert(
-      Router::kScores == ScoreKind::logits || MixTakesProbabilities<Mix>,
+      Router::kScoreKind == ScoreKind::logits || MixTakesProbabilities<Mix>,
       "this mix is defined on logits, and the router gives probabilities: use TopM; see docs/policies/top_m.md");
   static_assert(ExpertHasModule<Experts>,
                 "experts need a template Module<T>(Config, ExpertSizes); see docs/write-a-policy.md");
@@ -180,7 +181,7 @@ class MoeLayer {
                                        {"auxiliary.balance", weights.balance},
                                        {"auxiliary.z", weights.z}})
       require_option("MoE layer", name, weight, std::isfinite(weight) && weight >= 0, "≥ 0", "0 turns the loss off");
-    if (weights.z > 0 && Router::kScores != ScoreKind::logits)
+    if (weights.z > 0 && Router::kScoreKind != ScoreKind::logits)
       fail<ConfigError>("MoE layer", "a router that gives logits for the z-loss", "one that gives probabilities",
                         "set auxiliary.z to 0");
     return config;
@@ -193,11 +194,11 @@ class MoeLayer {
   }
 
   template <Executor Ex>
-  Routing<Scalar> route(Ex& ex, const RouterScores<Scalar>& scores, const TokenContext<Scalar>& context) const {
-    if constexpr (requires { mix_.route(ex, scores, Router::kScores, context); })
-      return mix_.route(ex, scores, Router::kScores, context);
+  Routing<Scalar> route(Ex& ex, const RouterOutput<Scalar>& scores, const TokenContext<Scalar>& context) const {
+    if constexpr (requires { mix_.route(ex, scores, Router::kScoreKind, context); })
+      return mix_.route(ex, scores, Router::kScoreKind, context);
     else
-      return mix_.route(ex, scores, Router::kScores);
+      return mix_.route(ex, scores, Router::kScoreKind);
   }
   /// Σ_s g_s(u) over the shared experts, without gates.
   template <Executor Ex>

@@ -13,23 +13,23 @@ namespace neuroinhib {
 /// Means over the tokens of a batch, [1, 1] each, on the backend until the next step begins.
 template <class T>
 struct InformMeans {
-  Tensor<T> self;     ///< weight of a token on itself
-  Tensor<T> entropy;  ///< H of a token's weights, in nats
+  Tensor<T> self_weight;  ///< weight of a token on itself
+  Tensor<T> entropy;      ///< H of a token's weights, in nats
 };
 
 /// What MoeOutput::router says of mutual-inform routing; no step waits for it, and it may be captured. Throws
-/// ConfigError for another router's scores. Padding, which sees itself alone, is left out where `counted` says which
-/// tokens are not.
+/// ConfigError for the output of another router. Padding, which sees itself alone, is left out where `counted` says
+/// which tokens are not.
 template <Executor Ex>
-[[nodiscard]] InformMeans<ScalarOf<Ex>> inform_means(Ex& ex, const RouterScores<ScalarOf<Ex>>& scores,
+[[nodiscard]] InformMeans<ScalarOf<Ex>> inform_means(Ex& ex, const RouterOutput<ScalarOf<Ex>>& output,
                                                      const CountedTokens<ScalarOf<Ex>>& counted = {}) {
-  if (!scores.self.defined())
-    fail<ConfigError>("inform means", "scores of SimilarityInform or AttentionInform", "those of another router",
+  if (!output.self_weight.defined())
+    fail<ConfigError>("inform means", "the output of SimilarityInform or AttentionInform", "another router's",
                       "ask where tokens inform one another");
   const auto mean = [&](const TensorOf<Ex>& numbers) {
     return batch_pool(ex, numbers.reshaped({numbers.size(), 1}), Pooling::mean, 1, counted);
   };
-  return {mean(scores.self), mean(scores.entropy)};
+  return {mean(output.self_weight), mean(output.entropy)};
 }
 
 struct InformAnalysis {
@@ -49,7 +49,7 @@ struct InformAnalysis {
 /// The means on the host: waits for the device, where the backend is one.
 template <class B, class T>
 [[nodiscard]] InformAnalysis analyse(B& backend, const InformMeans<T>& means) {
-  return {static_cast<double>(backend.value(means.self.data)),
+  return {static_cast<double>(backend.value(means.self_weight.data)),
           std::exp(static_cast<double>(backend.value(means.entropy.data)))};
 }
 

@@ -23,7 +23,7 @@ enum class HeadChoice {
 /// before the residual. As flash attention: memory is linear in the sequence.
 template <class Base>
 struct AttentionInform {
-  static constexpr ScoreKind kScores = ScoreKind::probabilities;
+  static constexpr ScoreKind kScoreKind = ScoreKind::probabilities;
   static constexpr bool kKeepsKeys = false;  ///< the attention has them
   struct Config {
     typename Base::Config base{};
@@ -57,7 +57,7 @@ struct AttentionInform {
 
     /// Throws ConfigError without the trace of an attention, or for a frozen head that it does not have.
     template <Executor Ex>
-    [[nodiscard]] RouterScores<T> scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
+    [[nodiscard]] RouterOutput<T> scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
                                          const TokenContext<T>& context) const {
       const AttentionTrace<T>& trace = context.attention;
       if (!trace.defined())

@@ -10,7 +10,7 @@ namespace neuroinhib {
 /// A word's experts are a hash of its number, whatever its context (Roller et al. 2021): nothing to train. Needs
 /// TokenContext::ids. Use it with a mix that chooses as many experts as `choices`.
 struct HashRouter {
-  static constexpr ScoreKind kScores = ScoreKind::probabilities;
+  static constexpr ScoreKind kScoreKind = ScoreKind::probabilities;
   struct Config {
     Index choices = 1;       ///< experts a word, each with probability 1 / choices
     std::uint64_t seed = 0;  ///< of the hash
@@ -33,7 +33,7 @@ struct HashRouter {
     }
     /// Throws ConfigError without the tokens' ids.
     template <Executor Ex>
-    [[nodiscard]] RouterScores<T> scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
+    [[nodiscard]] RouterOutput<T> scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
                                          const TokenContext<T>& context) const {
       if (context.ids.size() != x.rows())
         fail<ConfigError>("hash router", "the " + std::to_string(x.rows()) + " tokens' ids in TokenContext::ids",

@@ -20,11 +20,11 @@ struct Informed {
 
   /// e_i, as probabilities.
   template <Executor Ex>
-  [[nodiscard]] RouterScores<T> own_scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
+  [[nodiscard]] RouterOutput<T> own_scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
                                            const TokenContext<T>& context) const {
     require_sequences("mutual-inform routing", context.sequences, x.rows());
-    RouterScores<T> own = router_scores(ex, base, z, x, context);
-    if constexpr (Base::kScores == ScoreKind::logits) own.scores = softmax(ex, own.scores);
+    RouterOutput<T> own = router_scores(ex, base, z, x, context);
+    if constexpr (Base::kScoreKind == ScoreKind::logits) own.scores = softmax(ex, own.scores);
     return own;
   }
 

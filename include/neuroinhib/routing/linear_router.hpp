@@ -7,7 +7,7 @@ namespace neuroinhib {
 
 /// r(u) = W u + b. Inhibition acts on the router's view of the features themselves: z = u.
 struct LinearRouter {
-  static constexpr ScoreKind kScores = ScoreKind::logits;
+  static constexpr ScoreKind kScoreKind = ScoreKind::logits;
   struct Config {
     bool bias = true;
   };
@@ -25,7 +25,7 @@ struct LinearRouter {
       return x;
     }
     template <Executor Ex>
-    [[nodiscard]] RouterScores<T> scores(Ex& ex, const Tensor<T>& z) const {
+    [[nodiscard]] RouterOutput<T> scores(Ex& ex, const Tensor<T>& z) const {
       return {score(ex, z), z};
     }
   };

@@ -9,7 +9,7 @@ namespace neuroinhib {
 /// r(u) = W u with W drawn at the start and never trained: the router of SMoE-dropout (Chen et al. 2023), whose mix is
 /// ScheduledTopM. W is a state, kept in checkpoints; gradients reach u.
 struct RandomRouter {
-  static constexpr ScoreKind kScores = ScoreKind::logits;
+  static constexpr ScoreKind kScoreKind = ScoreKind::logits;
   struct Config {};
 
   template <class T>
@@ -25,7 +25,7 @@ struct RandomRouter {
       return x;
     }
     template <Executor Ex>
-    [[nodiscard]] RouterScores<T> scores(Ex& ex, const Tensor<T>& z) const {
+    [[nodiscard]] RouterOutput<T> scores(Ex& ex, const Tensor<T>& z) const {
       Tensor<T> frozen;
       frozen.data = weight.data();
       frozen.shape = weight.start;

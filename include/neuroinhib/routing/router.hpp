@@ -14,17 +14,17 @@ enum class ScoreKind {
 };
 
 template <class T>
-struct RouterScores {
-  Tensor<T> scores;     ///< [tokens, experts]
-  Tensor<T> hidden;     ///< what the scoring layer read, [tokens, hidden]
-  Tensor<T> own{};      ///< of mutual-inform routers: e_i [tokens, experts], before other tokens joined
-  Tensor<T> entropy{};  ///< … H of a token's weights on others, in nats [tokens]
-  Tensor<T> self{};     ///< … its weight on itself [tokens]
+struct RouterOutput {
+  Tensor<T> scores;         ///< [tokens, experts]
+  Tensor<T> hidden;         ///< what the scoring layer read, [tokens, hidden]
+  Tensor<T> base_scores{};  ///< of mutual-inform routers: e_i [tokens, experts], before other tokens joined
+  Tensor<T> entropy{};      ///< … H of a token's weights on others, in nats [tokens]
+  Tensor<T> self_weight{};  ///< … its weight on itself [tokens]
 };
 
 template <class P>
 concept RouterHasKind = requires {
-  { P::kScores } -> std::convertible_to<ScoreKind>;
+  { P::kScoreKind } -> std::convertible_to<ScoreKind>;
 };
 
 template <class P>
@@ -43,12 +43,12 @@ namespace detail {
 /// Routers that look beyond the gated vector: scores(executor, z*, x, context).
 template <class M, class Ex, class T>
 concept LooksAround = requires(const M& module, Ex& ex, const Tensor<T>& x, const TokenContext<T>& context) {
-  { module.scores(ex, x, x, context) } -> std::same_as<RouterScores<T>>;
+  { module.scores(ex, x, x, context) } -> std::same_as<RouterOutput<T>>;
 };
 
 /// The router's scores for z*, whichever of the two forms it has.
 template <Executor Ex, class M, class T>
-[[nodiscard]] RouterScores<T> router_scores(Ex& ex, const M& router, const Tensor<T>& z, const Tensor<T>& x,
+[[nodiscard]] RouterOutput<T> router_scores(Ex& ex, const M& router, const Tensor<T>& z, const Tensor<T>& x,
                                             const TokenContext<T>& context) {
   if constexpr (LooksAround<M, Ex, T>)
     return router.scores(ex, z, x, context);
@@ -62,12 +62,12 @@ template <class P>
 concept RouterHasScores =
     detail::LooksAround<typename P::template Module<float>, detail::AnyExecutor, float> ||
     requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex, const Tensor<float>& x) {
-      { module.scores(ex, x) } -> std::same_as<RouterScores<float>>;
+      { module.scores(ex, x) } -> std::same_as<RouterOutput<float>>;
     };
 
-/// A policy struct with kScores, a Config and a template Module<T>(Config, features, experts) that has
-/// gated(executor, x) → z, gated_width(), visit(visitor) and scores(executor, z*) → RouterScores<T>, or, for a router
-/// that looks at other tokens, scores(executor, z*, x, TokenContext<T>) → RouterScores<T>.
+/// A policy struct with kScoreKind, a Config and a template Module<T>(Config, features, experts) that has
+/// gated(executor, x) → z, gated_width(), visit(visitor) and scores(executor, z*) → RouterOutput<T>, or, for a router
+/// that looks at other tokens, scores(executor, z*, x, TokenContext<T>) → RouterOutput<T>.
 template <class P>
 concept RouterPolicy =
     HasConfig<P> && RouterHasKind<P> && RouterHasModule<P> && RouterHasGated<P> && RouterHasScores<P>;

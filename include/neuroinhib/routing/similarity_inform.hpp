@@ -20,7 +20,7 @@ enum class SimilarityOf {
 /// probabilities (Mutual-Inform SMoE, definition 1). As flash attention: memory is linear in the sequence.
 template <class Base>
 struct SimilarityInform {
-  static constexpr ScoreKind kScores = ScoreKind::probabilities;
+  static constexpr ScoreKind kScoreKind = ScoreKind::probabilities;
   static constexpr bool kKeepsKeys = true;  ///< u_j of earlier tokens, while decoding
   struct Config {
     typename Base::Config base{};
@@ -51,7 +51,7 @@ struct SimilarityInform {
     }
     /// Throws ShapeError where sequences are missing, ConfigError where raw features are.
     template <Executor Ex>
-    [[nodiscard]] RouterScores<T> scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
+    [[nodiscard]] RouterOutput<T> scores(Ex& ex, const Tensor<T>& z, const Tensor<T>& x,
                                          const TokenContext<T>& context) const {
       const auto own = this->own_scores(ex, z, x, context);
       const Tensor<T> u = compared(ex, x, context);

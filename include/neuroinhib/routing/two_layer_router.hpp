@@ -10,7 +10,7 @@ namespace neuroinhib {
 /// what inhibition acts on.
 template <class ActivationTag = Tanh>
 struct TwoLayerRouter {
-  static constexpr ScoreKind kScores = ScoreKind::logits;
+  static constexpr ScoreKind kScoreKind = ScoreKind::logits;
   struct Config {
     Index hidden = 128;
   };
@@ -32,7 +32,7 @@ struct TwoLayerRouter {
       return hidden(ex, x);
     }
     template <Executor Ex>
-    [[nodiscard]] RouterScores<T> scores(Ex& ex, const Tensor<T>& z) const {
+    [[nodiscard]] RouterOutput<T> scores(Ex& ex, const Tensor<T>& z) const {
       const Tensor<T> active = activate(ex, z, ActivationTag::kind);
       return {score(ex, active), active};
     }

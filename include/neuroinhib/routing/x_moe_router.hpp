@@ -14,11 +14,11 @@ namespace neuroinhib {
 /// r_k(u) = cos(P u, E_k) / t: a low-dimensional projection P against expert embeddings E on the sphere, with a learned
 /// temperature t (X-MoE, Chi et al. 2022). Inhibition acts on z = P u.
 struct XMoeRouter {
-  static constexpr ScoreKind kScores = ScoreKind::logits;
+  static constexpr ScoreKind kScoreKind = ScoreKind::logits;
   struct Config {
     Index dimension = 8;       ///< of the sphere's space
     double temperature = 0.5;  ///< t at the start
-    double least_temperature = 0.01;
+    double min_temperature = 0.01;
     bool learned_temperature = true;
     bool normalise_input = true;  ///< the reference code of Mutual-Inform's base leaves P u as it is
   };
@@ -40,8 +40,8 @@ struct XMoeRouter {
       require_option("X-MoE router", "dimension", o.dimension, o.dimension >= 1, "≥ 1", "the paper's is 8");
       require_option("X-MoE router", "temperature", o.temperature, std::isfinite(o.temperature) && o.temperature > 0,
                      "> 0", "begin with 0.5");
-      require_option("X-MoE router", "least_temperature", o.least_temperature,
-                     std::isfinite(o.least_temperature) && o.least_temperature > 0, "> 0",
+      require_option("X-MoE router", "min_temperature", o.min_temperature,
+                     std::isfinite(o.min_temperature) && o.min_temperature > 0, "> 0",
                      "0.01 keeps the learned temperature from vanishing");
     }
     void visit(auto&& v) {
@@ -55,11 +55,11 @@ struct XMoeRouter {
       return project(ex, x);
     }
     template <Executor Ex>
-    [[nodiscard]] RouterScores<T> scores(Ex& ex, const Tensor<T>& z) const {
+    [[nodiscard]] RouterOutput<T> scores(Ex& ex, const Tensor<T>& z) const {
       const Tensor<T> hidden = config.normalise_input ? l2_normalise(ex, z) : z;
       const Tensor<T> cosines = linear(ex, hidden, l2_normalise<Ex>(ex, embedding), {}, LinearUse::routing);
       if (config.learned_temperature)
-        return {exp_scale<Ex>(ex, cosines, log_factor, -std::log(config.least_temperature)), hidden};
+        return {exp_scale<Ex>(ex, cosines, log_factor, -std::log(config.min_temperature)), hidden};
       return {scale(ex, cosines, 1 / config.temperature), hidden};
     }
   };
