@@ -10,7 +10,7 @@ namespace {
 
 struct Interruption {};
 
-constexpr Index kBatch = 6, kIn = 5, kOut = 4, kMost = 40;
+constexpr Index kBatch = 6, kIn = 5, kOut = 4, kMax = 40;
 
 /// A layer that sees the mean of its results in the step before.
 struct Model {
@@ -28,10 +28,10 @@ struct Training {
   Model model;
   Parameters<float> parameters{model, 5, cuda.space()};
   Adam<float> adam{parameters, {.learning_rate = 1e-2}};
-  Kept<Cuda<float>> x{{kMost, kIn}, Values<double>({kMost, kIn}, 3).values};
+  Kept<Cuda<float>> x{{kMax, kIn}, Values<double>({kMax, kIn}, 3).values};
   Storage<int> labels{cuda.space()};
 
-  Training() { set_labels(kMost); }
+  Training() { set_labels(kMax); }
   void set_labels(Index count) {
     std::vector<int> numbers;
     for (Index i = 0; i < count; ++i) numbers.push_back(static_cast<int>(i % kOut));
@@ -95,7 +95,7 @@ TEST_CASE("a replay on memory that a larger batch has moved is refused for good"
   Training training;
   training.steps(3);
   const CudaGraph graph = training.captured();
-  training.step(kMost);
+  training.step(kMax);
   training.steps(3);
   check_error<ConfigError>([&] { training.cuda.replay(graph); }, {"freed or has moved", "capture again"});
   const CudaGraph again = training.captured();

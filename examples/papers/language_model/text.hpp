@@ -22,7 +22,7 @@ struct TextNotes {
 
 /// Calls line(text) for each line of a file, plain or gzip. A line of more than kLongestLine bytes comes in pieces, cut
 /// at a space where there is one. Throws IoError for a file that cannot be read, FormatError for one that is damaged,
-/// or has more than io::kMostBytes, uncompressed.
+/// or has more than io::kMaxBytes, uncompressed.
 inline constexpr std::size_t kLongestLine = std::size_t{1} << 16;
 void for_each_line(const std::filesystem::path& file, TextNotes& notes, const std::function<void(std::string&)>& line);
 

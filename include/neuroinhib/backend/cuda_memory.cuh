@@ -160,15 +160,15 @@ struct CudaMemory {
   }
 };
 
-inline constexpr int kMostDevices = 64;  ///< that a host may have
+inline constexpr int kMaxDevices = 64;  ///< that a host may have
 
-/// The memory of a GPU: where what its backends compute with must live. Throws CudaError beyond kMostDevices.
+/// The memory of a GPU: where what its backends compute with must live. Throws CudaError beyond kMaxDevices.
 [[nodiscard]] inline const MemorySpace& cuda_space(int device) {
   static constexpr auto kSpaces = []<int... Device>(std::integer_sequence<int, Device...>) {
     return std::array{&kSpaceOf<CudaMemory, Device>...};
-  }(std::make_integer_sequence<int, kMostDevices>{});
-  if (device < 0 || device >= kMostDevices)
-    fail<CudaError>("memory of a GPU", "a device from 0 to " + std::to_string(kMostDevices - 1), std::to_string(device),
+  }(std::make_integer_sequence<int, kMaxDevices>{});
+  if (device < 0 || device >= kMaxDevices)
+    fail<CudaError>("memory of a GPU", "a device from 0 to " + std::to_string(kMaxDevices - 1), std::to_string(device),
                     "choose one that nvidia-smi lists");
   return *kSpaces[static_cast<std::size_t>(device)];
 }

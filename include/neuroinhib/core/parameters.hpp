@@ -62,7 +62,7 @@ struct StateForm {
 
 /// The largest count that a state of T tells from the next one: 2²⁴ in float.
 template <class T>
-inline constexpr Index kMostCounted = Index{1} << std::numeric_limits<T>::digits;
+inline constexpr Index kMaxCounted = Index{1} << std::numeric_limits<T>::digits;
 
 /// What Parameters keeps for a Buffer.
 template <class T>

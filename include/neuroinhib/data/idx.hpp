@@ -77,7 +77,7 @@ class IdxReader {
 
 /// Throws IoError, and FormatError for a wrong magic, a truncated, damaged or overlong file, and for one of more than
 /// `most_bytes` of data, uncompressed.
-[[nodiscard]] inline Idx read_idx(const std::filesystem::path& path, std::size_t most_bytes = io::kMostBytes) {
+[[nodiscard]] inline Idx read_idx(const std::filesystem::path& path, std::size_t most_bytes = io::kMaxBytes) {
   return detail::IdxReader(path, most_bytes).read();
 }
 
@@ -85,7 +85,7 @@ class IdxReader {
 /// mnist/. Throws IoError naming the places looked at, and FormatError as read_idx does and where images and labels do
 /// not match.
 [[nodiscard]] inline ImageSet load_images(const std::filesystem::path& folder, const std::string& part,
-                                          std::size_t most_bytes = io::kMostBytes) {
+                                          std::size_t most_bytes = io::kMaxBytes) {
   const auto locate = [&](const std::string& name) {
     for (const auto& base : {folder, folder / "mnist"})
       for (const char* ending : {"", ".gz"})

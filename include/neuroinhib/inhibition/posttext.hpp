@@ -54,9 +54,8 @@ struct Posttext {
                      config.average_decay >= 0 && config.average_decay < 1, "in [0, 1)",
                      "0.99 averages over about a hundred iterations");
       require_option("post-text inhibition", "start_after", config.start_after,
-                     config.start_after >= 0 && config.start_after <= kMostCounted<T>,
-                     "from 0 to " + std::to_string(kMostCounted<T>),
-                     "0 lets the term act as soon as there is a memory");
+                     config.start_after >= 0 && config.start_after <= kMaxCounted<T>,
+                     "from 0 to " + std::to_string(kMaxCounted<T>), "0 lets the term act as soon as there is a memory");
       for (const PosttextSource& source : config.sources) {
         if (std::any_of(sources_.begin(), sources_.end(), [&](const Source& s) { return s.name == source.name; }))
           fail<ConfigError>("post-text source \"" + source.name + "\"", "each source once", "it a second time",

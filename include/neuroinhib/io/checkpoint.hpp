@@ -78,7 +78,7 @@ void load_checkpoint(const std::filesystem::path& path, Parameters<T>& parameter
     if (square && std::any_of(moments.back().begin(), moments.back().end(), [](T value) { return value < 0; }))
       file.refuse("squares in \"" + std::string(name) + "\"", "negative numbers");
   });
-  const auto steps = static_cast<Index>(file.number(detail::kOptimizerSteps, detail::kMostSteps));
+  const auto steps = static_cast<Index>(file.number(detail::kOptimizerSteps, detail::kMaxSteps));
   const RandomState kept{file.number("random_seed"), file.number("random_step")};
   read_notes(file.note("notes"));
 

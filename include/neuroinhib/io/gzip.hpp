@@ -18,14 +18,14 @@
 namespace neuroinhib::io {
 
 /// Bytes that a reader takes from a file, uncompressed, unless it is told another number.
-inline constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+inline constexpr std::size_t kMaxBytes = std::size_t{1} << 30;
 
 /// Reads a plain file, or a gzip one (RFC 1952) uncompressed, from begin to end. Nothing but whole members with right
 /// checksums passes for gzip.
 class GzipReader {
  public:
   /// Throws IoError for a file that cannot be opened.
-  explicit GzipReader(const std::filesystem::path& path, std::size_t most_bytes = kMostBytes)
+  explicit GzipReader(const std::filesystem::path& path, std::size_t most_bytes = kMaxBytes)
       : path_(path), most_(most_bytes), file_(std::fopen(path.c_str(), "rb")) {
     if (!file_) refuse_to_read();
     fill();

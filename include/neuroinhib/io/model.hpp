@@ -41,14 +41,14 @@ struct LoadOptions {
 namespace detail {
 
 /// Counts up to here are exact in every double, and leave room for counting on.
-inline constexpr std::uint64_t kMostSteps = std::uint64_t{1} << 53;
+inline constexpr std::uint64_t kMaxSteps = std::uint64_t{1} << 53;
 
 /// The first few names of a list.
 [[nodiscard]] inline std::string listed(const std::vector<std::string>& names) {
-  constexpr std::size_t kMost = 8;
+  constexpr std::size_t kMax = 8;
   std::string text;
-  for (std::size_t i = 0; i < std::min(kMost, names.size()); ++i) text += (i > 0 ? ", \"" : "\"") + names[i] + "\"";
-  return names.size() > kMost ? text + " and " + std::to_string(names.size() - kMost) + " more" : text;
+  for (std::size_t i = 0; i < std::min(kMax, names.size()); ++i) text += (i > 0 ? ", \"" : "\"") + names[i] + "\"";
+  return names.size() > kMax ? text + " and " + std::to_string(names.size() - kMax) + " more" : text;
 }
 
 /// The shape of one of those that are stacked along the first extent.
@@ -132,7 +132,7 @@ void read(const Safetensors& file, Incoming<T>& tensor, bool convert) {
     tensor.shape = tensor.stacked ? tensor.form.start : shape;
   }
   for (const T value : tensor.values)
-    if (tensor.form.counts && !(value >= 0 && value <= static_cast<T>(kMostSteps) && value == std::floor(value)))
+    if (tensor.form.counts && !(value >= 0 && value <= static_cast<T>(kMaxSteps) && value == std::floor(value)))
       file.refuse("whole numbers from 0 to 2⁵³ in \"" + tensor.name + "\"", std::to_string(value));
 }
 

@@ -8,14 +8,14 @@
 
 namespace neuroinhib {
 
-/// Every expert takes the c·N/K tokens of a sequence that score best with it; a token keeps `Most` of its takers at the
+/// Every expert takes the c·N/K tokens of a sequence that score best with it; a token keeps `Max` of its takers at the
 /// most, gates are the probabilities (Zhou et al. 2022). Loads are even by construction. **Not causal**: whether a
 /// token is taken depends on all others of its sequence, later ones too; a language model so routed sees the future
 /// while it trains, and decoding is refused. Documents that share a sequence compete for its experts. Padding (a
 /// document below zero) is not taken. Without sequences in the TokenContext the whole batch is one.
-template <Index Most>
+template <Index Max>
 struct ExpertChoice {
-  static_assert(Most >= 1, "ExpertChoice<Most> keeps at least one expert a token: Most >= 1");
+  static_assert(Max >= 1, "ExpertChoice<Max> keeps at least one expert a token: Max >= 1");
   static constexpr bool kTakesProbabilities = true;
   struct Config {
     double capacity = 2;  ///< c: experts a token on average
@@ -25,9 +25,9 @@ struct ExpertChoice {
   struct Module {
     Config config;
 
-    /// Throws ConfigError unless the capacity is a positive number and Most experts exist.
+    /// Throws ConfigError unless the capacity is a positive number and Max experts exist.
     Module(const Config& options, const MixSizes& sizes) : config(options) {
-      require_experts("expert choice", Most, sizes);
+      require_experts("expert choice", Max, sizes);
       require_option("expert choice", "capacity", options.capacity,
                      std::isfinite(options.capacity) && options.capacity > 0, "> 0",
                      "it is the number of experts a token has on average");
@@ -50,7 +50,7 @@ struct ExpertChoice {
       const double share = config.capacity * static_cast<double>(length) / static_cast<double>(experts);
       const Index capacity = std::clamp<Index>(static_cast<Index>(std::ceil(share)), 1, length);
       const auto top =
-          expert_choice(ex, probabilities, Most, length, capacity, count_tokens(ex, tokens, sequences.document));
+          expert_choice(ex, probabilities, Max, length, capacity, count_tokens(ex, tokens, sequences.document));
       return {routing_plan(ex, top.expert, experts, true), top.value, probabilities, {}};
     }
   };

@@ -32,8 +32,8 @@ struct ScheduledTopM {
       require_option("scheduled top M", "last", last, last >= options.first && last <= sizes.experts, within,
                      "0 ends with all experts; lower first, or give the layer more experts");
       require_option("scheduled top M", "growth_steps", options.growth_steps,
-                     options.growth_steps >= 0 && options.growth_steps <= kMostCounted<T>,
-                     "from 0 to " + std::to_string(kMostCounted<T>), "0 chooses last experts from the first step on");
+                     options.growth_steps >= 0 && options.growth_steps <= kMaxCounted<T>,
+                     "from 0 to " + std::to_string(kMaxCounted<T>), "0 chooses last experts from the first step on");
       steps.stays_on_host = steps.counts = true;
     }
     void visit(auto&& v) { v("steps", steps); }

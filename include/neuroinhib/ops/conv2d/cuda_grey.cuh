@@ -15,7 +15,7 @@ struct GreyWindows : KernelExtents {
   static constexpr int kRows = 3;  ///< pooled rows of a strip
   static constexpr int kChannels = 64, kStrips = detail::kThreads / kChannels, kBand = kRows * kStrips;
   static constexpr int kResultRows = kRows + kPool - 1, kImageRows = kResultRows + kKernel - 1;
-  static constexpr std::size_t kMostShared = 16 * 1024;
+  static constexpr std::size_t kMaxShared = 16 * 1024;
 
   std::size_t number_bytes;
 
@@ -24,7 +24,7 @@ struct GreyWindows : KernelExtents {
 
   [[nodiscard]] bool fit() const {
     return in == 1 && kernel_height == kKernel && kernel_width == kKernel && stride == 1 && pool == kPool &&
-           pool_stride == 1 && shared_bytes() <= kMostShared;
+           pool_stride == 1 && shared_bytes() <= kMaxShared;
   }
   NEUROINHIB_DEVICE [[nodiscard]] int bands() const { return (pooled_height + kBand - 1) / kBand; }
   /// Rows of the padded image that a band reads.

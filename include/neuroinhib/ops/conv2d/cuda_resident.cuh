@@ -20,7 +20,7 @@ struct Resident : KernelExtents {
   static constexpr int kThreads = 512, kGroups = kThreads / wgmma::kWarpgroup;
   static constexpr int kIn = 64, kOut = 32;  ///< channels: the products' other sides
   static constexpr int kTile = 64;           ///< pixels of a raster that a warpgroup multiplies at once
-  static constexpr int kMostTiles = 2;       ///< of a forward pass, a warpgroup
+  static constexpr int kMaxTiles = 2;        ///< of a forward pass, a warpgroup
   static constexpr int kHeld = 9;       ///< pieces of image or weights that a thread holds between reading and rounding
   static constexpr int kHeldCells = 8;  ///< the same of the pooled gradient, numbers
   static constexpr int kHeldPixels = 4;  ///< the same of the result's gradient
@@ -100,7 +100,7 @@ struct Resident : KernelExtents {
     const int most = kHeld * kThreads * wgmma::kPiece;
     const bool held = in_height * in_width * in <= most && window() * out <= most &&
                       height * width * out <= kHeldPixels * kThreads * wgmma::kPiece;
-    return held && stride == 1 && padding == 0 && in == kIn && out == kOut && forward_tiles() <= kMostTiles * kGroups &&
+    return held && stride == 1 && padding == 0 && in == kIn && out == kOut && forward_tiles() <= kMaxTiles * kGroups &&
            std::max(forward_bytes(), gradient_bytes()) + kStatic <= shared;
   }
 };
@@ -287,16 +287,16 @@ __global__ void __launch_bounds__(Resident::kThreads, 1)
   wgmma::publish();
   __syncthreads();
   const int group = static_cast<int>(threadIdx.x) / wgmma::kWarpgroup;
-  float sums[Resident::kMostTiles][Out / 2] = {};
+  float sums[Resident::kMaxTiles][Out / 2] = {};
 #pragma unroll
-  for (int i = 0; i < Resident::kMostTiles; ++i)
+  for (int i = 0; i < Resident::kMaxTiles; ++i)
     if (const int tile = group + i * Resident::kGroups; tile < r.forward_tiles())
       multiply_windows<In, Out>(sums[i], r, image + tile * Resident::kTile, width, stride, weights);
   __syncthreads();  // the image makes room for the results
   float* const results = reinterpret_cast<float*>(image);
   constexpr int kStride = Resident::result_stride(Out);
 #pragma unroll
-  for (int i = 0; i < Resident::kMostTiles; ++i)
+  for (int i = 0; i < Resident::kMaxTiles; ++i)
     if (const int tile = group + i * Resident::kGroups; tile < r.forward_tiles())
       wgmma::each(sums[i], [&](int row, int c, float sum, float next) {
         const float2 start = bias != nullptr ? make_float2(bias[c], bias[c + 1]) : make_float2(0, 0);

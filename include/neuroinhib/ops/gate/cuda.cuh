@@ -9,18 +9,18 @@ namespace neuroinhib::ops {
 /// A gate's terms as a kernel takes them: by value.
 template <class T>
 struct DeviceTerms {
-  static constexpr int kMost = 16;
+  static constexpr int kMax = 16;
   struct Term {
     const T* value;
     bool for_all, inner;
   };
-  Term terms[kMost];
+  Term terms[kMax];
   int count = 0;
 
-  /// Throws ConfigError for more terms than kMost.
+  /// Throws ConfigError for more terms than kMax.
   explicit DeviceTerms(const Gate<T>& op) {
-    if (op.count > kMost)
-      fail<ConfigError>("gate on CUDA", "at most " + std::to_string(kMost) + " terms", std::to_string(op.count),
+    if (op.count > kMax)
+      fail<ConfigError>("gate on CUDA", "at most " + std::to_string(kMax) + " terms", std::to_string(op.count),
                         "sum some of them first");
     for (Index t = 0; t < op.count; ++t)
       terms[count++] = {op.terms[t].value.data, op.terms[t].value.rows() == 1, op.inner(op.terms[t])};

@@ -193,12 +193,12 @@ __global__ void __launch_bounds__(Plan::kThreads) gemm_kernel(Deal deal, A a, B 
   return static_cast<int>(std::clamp<Index>(std::min(wanted, depth / (4 * step)), 1, 64));
 }
 
-inline constexpr Index kMostSlices = 65535;  ///< of a grid's second axis
+inline constexpr Index kMaxSlices = 65535;  ///< of a grid's second axis
 
 template <class Plan, class T, class A, class B, class Store>
 void run(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Store& store) {
   if (e.m == 0 || e.n == 0) return;
-  if (constexpr Index kMost = std::numeric_limits<int>::max(); std::max({e.m, e.n, e.k}) > kMost)
+  if (constexpr Index kMax = std::numeric_limits<int>::max(); std::max({e.m, e.n, e.k}) > kMax)
     fail<ShapeError>("product on a GPU", "extents below 2³¹",
                      std::to_string(e.m) + ", " + std::to_string(e.n) + " and " + std::to_string(e.k),
                      "take smaller batches");
@@ -218,8 +218,8 @@ void run(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Store& s
   constexpr std::size_t kShared = Plan::template kSharedBytes<T, A, B>;
   if constexpr (kShared > 48 * 1024)
     require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared), "product");
-  if (groups * splits > kMostSlices)
-    fail<ShapeError>("product on a GPU", "at most " + std::to_string(kMostSlices) + " experts", std::to_string(groups),
+  if (groups * splits > kMaxSlices)
+    fail<ShapeError>("product on a GPU", "at most " + std::to_string(kMaxSlices) + " experts", std::to_string(groups),
                      "use fewer experts a layer");
   cuda.launch_pdl(dim3(static_cast<unsigned>(blocks_m * blocks_n), static_cast<unsigned>(groups * splits)),
                   dim3(Plan::kThreads), kShared, kernel, deal, a, b, store, parts);
