@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include <neuroinhib/ops/attention/cuda_bands.cuh>
+#include <neuroinhib/ops/attention/cuda_cublas.cuh>
 #include <neuroinhib/ops/attention/cuda_flash.cuh>
 #include <neuroinhib/ops/attention/op.hpp>
 

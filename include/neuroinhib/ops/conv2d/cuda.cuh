@@ -2,8 +2,8 @@
 
 #include <neuroinhib/backend/cuda.cuh>
 #include <neuroinhib/ops/activation/scalar.hpp>
-#include <neuroinhib/ops/conv2d/cuda_grey.cuh>
-#include <neuroinhib/ops/conv2d/cuda_resident.cuh>
+#include <neuroinhib/ops/conv2d/cuda_image_in_shared.cuh>
+#include <neuroinhib/ops/conv2d/cuda_one_channel.cuh>
 #include <neuroinhib/ops/conv2d/op.hpp>
 #include <neuroinhib/ops/gemm/cuda.cuh>
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>
@@ -42,16 +42,17 @@ template <class T>
 }
 
 /// Whether the kernels that keep a whole image in shared memory serve.
-[[nodiscard]] inline bool serves_resident(const Cuda<float>& cuda, const Conv2d<float>& op, const ConvExtents& e) {
-  return cuda.has_wgmma() && cuda.precision() != Precision::strict && Resident(op, e).fits(cuda.shared_bytes());
+[[nodiscard]] inline bool serves_image_in_shared(const Cuda<float>& cuda, const Conv2d<float>& op,
+                                                 const ConvExtents& e) {
+  return cuda.has_wgmma() && cuda.precision() != Precision::strict && ImageInShared(op, e).fits(cuda.shared_bytes());
 }
 
 template <class T>
 void forward(Cuda<T>& cuda, const Conv2d<T>& op) {
   const ConvExtents e(op);
-  if (const GreyWindows g(op, e); g.fit()) return grey_forward(cuda, op, g);
+  if (const OneChannelWindows g(op, e); g.fit()) return one_channel_forward(cuda, op, g);
   if constexpr (std::is_same_v<T, float>)
-    if (serves_resident(cuda, op, e)) return resident_forward(cuda, op, Resident(op, e));
+    if (serves_image_in_shared(cuda, op, e)) return image_in_shared_forward(cuda, op, ImageInShared(op, e));
   const ArenaScope scope(cuda.device_arena());
   const T* x = padded_images(cuda, op, e);
   T* y = op.pools() ? cuda.template kernel_memory<T>(e.images * e.result_size()) : op.y.data;
@@ -147,9 +148,9 @@ void input_gradient(Cuda<T>& cuda, const Conv2d<T>& op, const ConvExtents& e, co
 template <class T>
 void backward(Cuda<T>& cuda, const Conv2d<T>& op) {
   const ConvExtents e(op);
-  if (const GreyWindows g(op, e); g.fit() && !op.x.wants_gradient()) return grey_backward(cuda, op, g);
+  if (const OneChannelWindows g(op, e); g.fit() && !op.x.wants_gradient()) return one_channel_backward(cuda, op, g);
   if constexpr (std::is_same_v<T, float>)
-    if (serves_resident(cuda, op, e)) return resident_backward(cuda, op, Resident(op, e));
+    if (serves_image_in_shared(cuda, op, e)) return image_in_shared_backward(cuda, op, ImageInShared(op, e));
   const ArenaScope scope(cuda.device_arena());
   const SpreadGradient<T> s = spread_gradient(cuda, op, e, op.x.wants_gradient());
   if (op.x.wants_gradient()) input_gradient(cuda, op, e, s);

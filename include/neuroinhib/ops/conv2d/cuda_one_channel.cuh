@@ -10,7 +10,7 @@
 namespace neuroinhib::ops {
 
 /// Extents of such a convolution, and how it is cut into strips of pooled rows.
-struct GreyWindows : KernelExtents {
+struct OneChannelWindows : KernelExtents {
   static constexpr int kKernel = 3, kPool = 3, kNumbers = kKernel * kKernel;
   static constexpr int kRows = 3;  ///< pooled rows of a strip
   static constexpr int kChannels = 64, kStrips = detail::kThreads / kChannels, kBand = kRows * kStrips;
@@ -20,7 +20,7 @@ struct GreyWindows : KernelExtents {
   std::size_t number_bytes;
 
   template <class T>
-  GreyWindows(const Conv2d<T>&, const ConvExtents& e) : KernelExtents(e), number_bytes(sizeof(T)) {}
+  OneChannelWindows(const Conv2d<T>&, const ConvExtents& e) : KernelExtents(e), number_bytes(sizeof(T)) {}
 
   [[nodiscard]] bool fit() const {
     return in == 1 && kernel_height == kKernel && kernel_width == kKernel && stride == 1 && pool == kPool &&
@@ -39,26 +39,26 @@ struct GreyWindows : KernelExtents {
 };
 
 /// A thread's place: a channel, and a strip of its block's band.
-struct GreyThread {
+struct OneChannelThread {
   int image, band_row, first_row, channel;
 
-  __device__ explicit GreyThread(const GreyWindows& g)
+  __device__ explicit OneChannelThread(const OneChannelWindows& g)
       : image(static_cast<int>(blockIdx.x) / g.bands()),
-        band_row(static_cast<int>(blockIdx.x) % g.bands() * GreyWindows::kBand),
-        first_row(band_row + strip() * GreyWindows::kRows),
-        channel(static_cast<int>(blockIdx.y) * GreyWindows::kChannels + column()) {}
+        band_row(static_cast<int>(blockIdx.x) % g.bands() * OneChannelWindows::kBand),
+        first_row(band_row + strip() * OneChannelWindows::kRows),
+        channel(static_cast<int>(blockIdx.y) * OneChannelWindows::kChannels + column()) {}
 
-  __device__ static int column() { return static_cast<int>(threadIdx.x) % GreyWindows::kChannels; }
-  __device__ static int strip() { return static_cast<int>(threadIdx.x) / GreyWindows::kChannels; }
+  __device__ static int column() { return static_cast<int>(threadIdx.x) % OneChannelWindows::kChannels; }
+  __device__ static int strip() { return static_cast<int>(threadIdx.x) / OneChannelWindows::kChannels; }
   /// Where pooled row `row` of the strip begins.
-  __device__ Index pooled_at(const GreyWindows& g, int row) const {
+  __device__ Index pooled_at(const OneChannelWindows& g, int row) const {
     return (static_cast<Index>(image) * g.pooled_height + first_row + row) * g.pooled_width * g.out + channel;
   }
 };
 
 /// The rows of the padded image that the band's windows read, into shared memory. Returns the strip's first one.
 template <class T>
-__device__ const T* load_band(const GreyWindows& g, const GreyThread& t, const T* images, T* band) {
+__device__ const T* load_band(const OneChannelWindows& g, const OneChannelThread& t, const T* images, T* band) {
   const T* image = images + static_cast<Index>(t.image) * g.in_height * g.in_width;
   const int width = g.padded_width();
   for (int i = static_cast<int>(threadIdx.x); i < g.image_rows() * width; i += detail::kThreads) {
@@ -67,7 +67,7 @@ __device__ const T* load_band(const GreyWindows& g, const GreyThread& t, const T
     band[i] = inside ? image[row * g.in_width + column] : T{0};
   }
   __syncthreads();
-  return band + GreyThread::strip() * GreyWindows::kRows * width;
+  return band + OneChannelThread::strip() * OneChannelWindows::kRows * width;
 }
 
 __device__ inline float larger_or_nan(float a, float b) {
@@ -93,37 +93,39 @@ struct Largest {
 
 template <class T>
 __global__ void __launch_bounds__(detail::kThreads)
-    grey_forward_kernel(GreyWindows g, Activation activation, const T* x, const T* weight, const T* bias, T* y,
-                        std::uint16_t* winner) {
+    one_channel_forward_kernel(OneChannelWindows g, Activation activation, const T* x, const T* weight, const T* bias,
+                               T* y, std::uint16_t* winner) {
   detail::pdl_begin();
-  constexpr int kKernel = GreyWindows::kKernel, kPool = GreyWindows::kPool, kRows = GreyWindows::kRows;
+  constexpr int kKernel = OneChannelWindows::kKernel, kPool = OneChannelWindows::kPool,
+                kRows = OneChannelWindows::kRows;
   extern __shared__ __align__(16) unsigned char shared[];
-  const GreyThread t(g);
+  const OneChannelThread t(g);
   const T* strip = load_band(g, t, x, reinterpret_cast<T*>(shared));
   if (t.channel >= g.out) return;
-  T numbers[GreyWindows::kNumbers];
+  T numbers[OneChannelWindows::kNumbers];
 #pragma unroll
-  for (int k = 0; k < GreyWindows::kNumbers; ++k) numbers[k] = weight[t.channel * GreyWindows::kNumbers + k];
+  for (int k = 0; k < OneChannelWindows::kNumbers; ++k)
+    numbers[k] = weight[t.channel * OneChannelWindows::kNumbers + k];
   const T start = bias != nullptr ? bias[t.channel] : T{0};
 
-  T window[GreyWindows::kImageRows][kKernel] = {};  // the image's columns up to the one just read
-  Largest<T> columns[kRows][kPool] = {};            // of results, up to the one just computed
+  T window[OneChannelWindows::kImageRows][kKernel] = {};  // the image's columns up to the one just read
+  Largest<T> columns[kRows][kPool] = {};                  // of results, up to the one just computed
   const Index first = t.pooled_at(g, 0);
   const int row_step = g.pooled_width * g.out;
 #pragma unroll 3
   for (int at = 0; at < g.padded_width(); ++at) {
-    T results[GreyWindows::kResultRows];
+    T results[OneChannelWindows::kResultRows];
 #pragma unroll
-    for (int row = 0; row < GreyWindows::kImageRows; ++row) {
+    for (int row = 0; row < OneChannelWindows::kImageRows; ++row) {
 #pragma unroll
       for (int k = 0; k + 1 < kKernel; ++k) window[row][k] = window[row][k + 1];
       window[row][kKernel - 1] = strip[row * g.padded_width() + at];
     }
 #pragma unroll
-    for (int row = 0; row < GreyWindows::kResultRows; ++row) {
+    for (int row = 0; row < OneChannelWindows::kResultRows; ++row) {
       results[row] = start;
 #pragma unroll
-      for (int k = 0; k < GreyWindows::kNumbers; ++k)
+      for (int k = 0; k < OneChannelWindows::kNumbers; ++k)
         results[row] += numbers[k] * window[row + k / kKernel][k % kKernel];
     }
 #pragma unroll
@@ -152,27 +154,28 @@ __global__ void __launch_bounds__(detail::kThreads)
 }
 
 template <class T>
-void grey_forward(Cuda<T>& cuda, const Conv2d<T>& op, const GreyWindows& g) {
-  cuda.launch_pdl(g.grid(), dim3(detail::kThreads), g.shared_bytes(), grey_forward_kernel<T>, g, op.options.activation,
-                  op.x.data, op.weight.data, op.bias.data, op.y.data, op.winner);
+void one_channel_forward(Cuda<T>& cuda, const Conv2d<T>& op, const OneChannelWindows& g) {
+  cuda.launch_pdl(g.grid(), dim3(detail::kThreads), g.shared_bytes(), one_channel_forward_kernel<T>, g,
+                  op.options.activation, op.x.data, op.weight.data, op.bias.data, op.y.data, op.winner);
 }
 
 /// One band's share of the gradients of weight and bias: every pooled pixel adds to the window that won it.
 /// sums [bands of images, out, numbers + 1].
 template <class T>
 __global__ void __launch_bounds__(detail::kThreads)
-    grey_backward_kernel(GreyWindows g, Activation activation, const T* x, const T* y, const T* dy,
-                         const std::uint16_t* winner, T* sums) {
+    one_channel_backward_kernel(OneChannelWindows g, Activation activation, const T* x, const T* y, const T* dy,
+                                const std::uint16_t* winner, T* sums) {
   detail::pdl_begin();
-  constexpr int kNumbers = GreyWindows::kNumbers, kKernel = GreyWindows::kKernel, kPool = GreyWindows::kPool;
+  constexpr int kNumbers = OneChannelWindows::kNumbers, kKernel = OneChannelWindows::kKernel,
+                kPool = OneChannelWindows::kPool;
   constexpr int kAhead = 6;  // pixels whose numbers are on their way at once
-  __shared__ T strips[GreyWindows::kStrips][kNumbers + 1][GreyWindows::kChannels];
+  __shared__ T strips[OneChannelWindows::kStrips][kNumbers + 1][OneChannelWindows::kChannels];
   extern __shared__ __align__(16) unsigned char shared[];
-  const GreyThread t(g);
+  const OneChannelThread t(g);
   const T* strip = load_band(g, t, x, reinterpret_cast<T*>(shared));
   T weight[kNumbers] = {}, bias = 0;
   const bool valid = t.channel < g.out;
-  for (int row = 0; valid && row < GreyWindows::kRows && t.first_row + row < g.pooled_height; ++row) {
+  for (int row = 0; valid && row < OneChannelWindows::kRows && t.first_row + row < g.pooled_height; ++row) {
     const Index first = t.pooled_at(g, row);
     const T *row_y = y + first, *row_dy = dy + first;
     const std::uint16_t* row_winner = winner + first;
@@ -197,28 +200,28 @@ __global__ void __launch_bounds__(detail::kThreads)
       }
     }
   }
-  const int column = GreyThread::column();
+  const int column = OneChannelThread::column();
 #pragma unroll
-  for (int k = 0; k < kNumbers; ++k) strips[GreyThread::strip()][k][column] = weight[k];
-  strips[GreyThread::strip()][kNumbers][column] = bias;
+  for (int k = 0; k < kNumbers; ++k) strips[OneChannelThread::strip()][k][column] = weight[k];
+  strips[OneChannelThread::strip()][kNumbers][column] = bias;
   __syncthreads();
   if (!valid) return;
-  for (int k = GreyThread::strip(); k <= kNumbers; k += GreyWindows::kStrips) {
+  for (int k = OneChannelThread::strip(); k <= kNumbers; k += OneChannelWindows::kStrips) {
     T sum = 0;
-    for (int other = 0; other < GreyWindows::kStrips; ++other) sum += strips[other][k][column];
+    for (int other = 0; other < OneChannelWindows::kStrips; ++other) sum += strips[other][k][column];
     sums[(static_cast<Index>(blockIdx.x) * g.out + t.channel) * (kNumbers + 1) + k] = sum;
   }
 }
 
 template <class T>
-void grey_backward(Cuda<T>& cuda, const Conv2d<T>& op, const GreyWindows& g) {
+void one_channel_backward(Cuda<T>& cuda, const Conv2d<T>& op, const OneChannelWindows& g) {
   const auto dw = op.weight.claim_gradient(), db = op.bias.claim_gradient();
   const ArenaScope scope(cuda.device_arena());
-  constexpr int kNumbers = GreyWindows::kNumbers;
+  constexpr int kNumbers = OneChannelWindows::kNumbers;
   const Index bands = static_cast<Index>(g.images) * g.bands(), columns = static_cast<Index>(g.out) * (kNumbers + 1);
   T* sums = cuda.template kernel_memory<T>(bands * columns);
-  cuda.launch_pdl(g.grid(), dim3(detail::kThreads), g.shared_bytes(), grey_backward_kernel<T>, g, op.options.activation,
-                  op.x.data, op.y.data, op.y.gradient, op.winner, sums);
+  cuda.launch_pdl(g.grid(), dim3(detail::kThreads), g.shared_bytes(), one_channel_backward_kernel<T>, g,
+                  op.options.activation, op.x.data, op.y.data, op.y.gradient, op.winner, sums);
   cuda.sum_columns(
       bands, columns, [=] __device__(Index band, Index c) { return sums[band * columns + c]; },
       [=] __device__(Index c, T sum) {

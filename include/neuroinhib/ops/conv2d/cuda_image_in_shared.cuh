@@ -16,7 +16,7 @@ namespace neuroinhib::ops {
 
 /// Extents of such a convolution, and what its kernels need. A raster is an image with its borders as one line of
 /// pixels; results between two rows of it are computed and not kept.
-struct Resident : KernelExtents {
+struct ImageInShared : KernelExtents {
   static constexpr int kThreads = 512, kGroups = kThreads / wgmma::kWarpgroup;
   static constexpr int kIn = 64, kOut = 32;  ///< channels: the products' other sides
   static constexpr int kTile = 64;           ///< pixels of a raster that a warpgroup multiplies at once
@@ -28,7 +28,7 @@ struct Resident : KernelExtents {
   bool pools;
   gemm::Divisor by_in_width, by_width, by_frame_width, by_pooled_width, by_pool, by_turns, by_columns;
 
-  Resident(const Conv2d<float>& op, const ConvExtents& e)
+  ImageInShared(const Conv2d<float>& op, const ConvExtents& e)
       : KernelExtents(e),
         pools(op.pools()),
         by_in_width(in_width),
@@ -117,14 +117,14 @@ struct Place {
 
 /// The largest of the block's values.
 __device__ inline float block_largest(float value) {
-  __shared__ float scratch[Resident::kThreads / detail::kWarp];
+  __shared__ float scratch[ImageInShared::kThreads / detail::kWarp];
   value = detail::warp_max(value);
   __syncthreads();
   if (threadIdx.x % detail::kWarp == 0) scratch[threadIdx.x / detail::kWarp] = value;
   __syncthreads();
   float largest = scratch[0];
 #pragma unroll
-  for (int i = 1; i < Resident::kThreads / detail::kWarp; ++i) largest = fmaxf(largest, scratch[i]);
+  for (int i = 1; i < ImageInShared::kThreads / detail::kWarp; ++i) largest = fmaxf(largest, scratch[i]);
   return largest;
 }
 
@@ -151,7 +151,9 @@ __device__ float put_scaled(int count, const Read& read, const Place& place) {
   float numbers[Held][wgmma::kPiece] = {};
   float largest = 0;
   // Blocks begin at different pieces: where all read the same ones, they do not read them at the same time.
-  const auto piece = [](int k) { return static_cast<int>(threadIdx.x + (k + blockIdx.x) % Held * Resident::kThreads); };
+  const auto piece = [](int k) {
+    return static_cast<int>(threadIdx.x + (k + blockIdx.x) % Held * ImageInShared::kThreads);
+  };
 #pragma unroll
   for (int k = 0; k < Held; ++k)
     if (const int i = piece(k); i < count) read(i, numbers[k]);
@@ -173,26 +175,26 @@ __device__ inline void read_eight(const float* source, float (&numbers)[wgmma::k
 }
 
 __device__ inline void clear(uint4* target, int count) {
-  for (int i = static_cast<int>(threadIdx.x); i < count; i += Resident::kThreads) target[i] = {};
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += ImageInShared::kThreads) target[i] = {};
 }
 
 /// Has the block's image brought to the cache while the block does something else.
 template <int In>
-__device__ void prefetch_image(const Resident& r, const float* images) {
+__device__ void prefetch_image(const ImageInShared& r, const float* images) {
   constexpr int kLine = 32;  // numbers
   const int size = r.in_height * r.in_width * In;
   const float* image = images + static_cast<Index>(blockIdx.x) * size;
-  for (int i = static_cast<int>(threadIdx.x) * kLine; i < size; i += Resident::kThreads * kLine)
+  for (int i = static_cast<int>(threadIdx.x) * kLine; i < size; i += ImageInShared::kThreads * kLine)
     asm volatile("prefetch.global.L2 [%0];" ::"l"(image + i));
 }
 
 /// The block's image as a raster `width` wide with zeros outside; columns of pieces `stride` apart.
 template <int In>
-__device__ float put_image(const Resident& r, const float* images, int width, int stride, uint4* target) {
+__device__ float put_image(const ImageInShared& r, const float* images, int width, int stride, uint4* target) {
   constexpr int kColumns = In / wgmma::kPiece;
   const float* image = images + static_cast<Index>(blockIdx.x) * r.in_height * r.in_width * In;
   clear(target, kColumns * stride);
-  return put_scaled<Resident::kHeld>(
+  return put_scaled<ImageInShared::kHeld>(
       r.in_height * r.in_width * kColumns,
       [&](int i, float(&numbers)[wgmma::kPiece]) { read_eight(image + i * wgmma::kPiece, numbers); },
       [&](int i) {
@@ -203,9 +205,9 @@ __device__ float put_image(const Resident& r, const float* images, int width, in
 
 /// The kernel [out, window]: rows are results, pieces go along the window.
 template <int Out>
-__device__ float put_weights(const Resident& r, const float* weight, uint4* target) {
-  constexpr int kStride = Resident::weight_stride(Out);
-  return put_scaled<Resident::kHeld>(
+__device__ float put_weights(const ImageInShared& r, const float* weight, uint4* target) {
+  constexpr int kStride = ImageInShared::weight_stride(Out);
+  return put_scaled<ImageInShared::kHeld>(
       r.window() / wgmma::kPiece * Out,
       [&](int i, float(&numbers)[wgmma::kPiece]) { read_eight(weight + i * wgmma::kPiece, numbers); },
       [&](int i) {
@@ -216,9 +218,9 @@ __device__ float put_weights(const Resident& r, const float* weight, uint4* targ
 
 /// The kernel walked backwards, [in, positions, out]: rows are the input's channels, pieces go along the results.
 template <int In, int Out>
-__device__ float put_reversed_weights(const Resident& r, const float* weight, uint4* target) {
-  constexpr int kColumns = Out / wgmma::kPiece, kStride = Resident::weight_stride(In);
-  return put_scaled<Resident::kHeld>(
+__device__ float put_reversed_weights(const ImageInShared& r, const float* weight, uint4* target) {
+  constexpr int kColumns = Out / wgmma::kPiece, kStride = ImageInShared::weight_stride(In);
+  return put_scaled<ImageInShared::kHeld>(
       r.positions() * kColumns * In,
       [&](int i, float(&numbers)[wgmma::kPiece]) {
         const int c = i % In, piece = i / In, position = r.positions() - 1 - piece / kColumns;
@@ -231,10 +233,10 @@ __device__ float put_reversed_weights(const Resident& r, const float* weight, ui
 
 /// sums += windows of a raster times weights: the tile's pixels from `image` on, positions row by row.
 template <int Channels, int Lines>
-__device__ void multiply_windows(float (&sums)[Lines / 2], const Resident& r, const uint4* image, int width, int stride,
-                                 const uint4* weights) {
+__device__ void multiply_windows(float (&sums)[Lines / 2], const ImageInShared& r, const uint4* image, int width,
+                                 int stride, const uint4* weights) {
   using wgmma::Pieces;
-  constexpr int kWeightStride = Resident::weight_stride(Lines), kColumns = Channels / wgmma::kPiece;
+  constexpr int kWeightStride = ImageInShared::weight_stride(Lines), kColumns = Channels / wgmma::kPiece;
   wgmma::begin(sums);
   int column = 0;
 #pragma unroll 1
@@ -255,15 +257,15 @@ __device__ void multiply_windows(float (&sums)[Lines / 2], const Resident& r, co
 
 /// sums [In, Out] += the image moved by one position of the window, times the gradient in the frame.
 template <int Count>
-__device__ void multiply_gradient(float (&sums)[Count], const Resident& r, const uint4* moved, int image_stride,
+__device__ void multiply_gradient(float (&sums)[Count], const ImageInShared& r, const uint4* moved, int image_stride,
                                   const uint4* gradient, int stride) {
   using wgmma::Pieces;
   wgmma::begin(sums);
 #pragma unroll 1
-  for (int pixel = 0; pixel < r.gradient_depth(); pixel += Resident::kTile) {
+  for (int pixel = 0; pixel < r.gradient_depth(); pixel += ImageInShared::kTile) {
     wgmma::order();
 #pragma unroll
-    for (int k = pixel; k < pixel + Resident::kTile; k += 2 * wgmma::kPiece)
+    for (int k = pixel; k < pixel + ImageInShared::kTile; k += 2 * wgmma::kPiece)
       wgmma::multiply<Pieces::along_lines, Pieces::along_lines>(
           sums, wgmma::factor<Pieces::along_lines>(moved + k, image_stride),
           wgmma::factor<Pieces::along_lines>(gradient + k, stride));
@@ -275,9 +277,9 @@ __device__ void multiply_gradient(float (&sums)[Count], const Resident& r, const
 
 /// y and winner of an image.
 template <int In, int Out>
-__global__ void __launch_bounds__(Resident::kThreads, 1)
-    resident_forward_kernel(Resident r, Activation activation, const float* x, const float* weight, const float* bias,
-                            float* y, std::uint16_t* winner) {
+__global__ void __launch_bounds__(ImageInShared::kThreads, 1)
+    image_in_shared_forward_kernel(ImageInShared r, Activation activation, const float* x, const float* weight,
+                                   const float* bias, float* y, std::uint16_t* winner) {
   detail::pdl_begin();
 #ifdef NEUROINHIB_WGMMA
   extern __shared__ __align__(128) uint4 pieces[];
@@ -287,24 +289,24 @@ __global__ void __launch_bounds__(Resident::kThreads, 1)
   wgmma::publish();
   __syncthreads();
   const int group = static_cast<int>(threadIdx.x) / wgmma::kWarpgroup;
-  float sums[Resident::kMaxTiles][Out / 2] = {};
+  float sums[ImageInShared::kMaxTiles][Out / 2] = {};
 #pragma unroll
-  for (int i = 0; i < Resident::kMaxTiles; ++i)
-    if (const int tile = group + i * Resident::kGroups; tile < r.forward_tiles())
-      multiply_windows<In, Out>(sums[i], r, image + tile * Resident::kTile, width, stride, weights);
+  for (int i = 0; i < ImageInShared::kMaxTiles; ++i)
+    if (const int tile = group + i * ImageInShared::kGroups; tile < r.forward_tiles())
+      multiply_windows<In, Out>(sums[i], r, image + tile * ImageInShared::kTile, width, stride, weights);
   __syncthreads();  // the image makes room for the results
   float* const results = reinterpret_cast<float*>(image);
-  constexpr int kStride = Resident::result_stride(Out);
+  constexpr int kStride = ImageInShared::result_stride(Out);
 #pragma unroll
-  for (int i = 0; i < Resident::kMaxTiles; ++i)
-    if (const int tile = group + i * Resident::kGroups; tile < r.forward_tiles())
+  for (int i = 0; i < ImageInShared::kMaxTiles; ++i)
+    if (const int tile = group + i * ImageInShared::kGroups; tile < r.forward_tiles())
       wgmma::each(sums[i], [&](int row, int c, float sum, float next) {
         const float2 start = bias != nullptr ? make_float2(bias[c], bias[c + 1]) : make_float2(0, 0);
-        *reinterpret_cast<float2*>(results + (tile * Resident::kTile + row) * kStride + c) =
+        *reinterpret_cast<float2*>(results + (tile * ImageInShared::kTile + row) * kStride + c) =
             make_float2(sum * scale + start.x, next * scale + start.y);
       });
   __syncthreads();
-  for (int i = static_cast<int>(threadIdx.x); i < r.cells() * Out; i += Resident::kThreads) {
+  for (int i = static_cast<int>(threadIdx.x); i < r.cells() * Out; i += ImageInShared::kThreads) {
     const int c = i % Out;
     const Place cell(i / Out, r.by_pooled_width);
     const Index at = static_cast<Index>(blockIdx.x) * r.cells() * Out + i;
@@ -319,7 +321,7 @@ __global__ void __launch_bounds__(Resident::kThreads, 1)
 }
 
 /// What the gradient kernel reads and writes. Undefined parts are not computed.
-struct ResidentGradients {
+struct ImageInSharedGradients {
   const float *x, *weight, *y, *dy;
   const std::uint16_t* winner;
   Activation activation;
@@ -335,18 +337,18 @@ struct ResidentGradients {
 /// The image's gradient before pooling and activation, [pixels, Out], in cleared memory, and its share of the bias's
 /// gradient. Windows overlap: they are taken in turns of windows that do not, so that every sum has one order.
 template <int Out>
-__device__ void unpool(const Resident& r, const ResidentGradients& g, float* pixels) {
-  constexpr int kLanes = Resident::kThreads / Out;
+__device__ void unpool(const ImageInShared& r, const ImageInSharedGradients& g, float* pixels) {
+  constexpr int kLanes = ImageInShared::kThreads / Out;
   __shared__ float lanes[kLanes][Out];
   const Index first = static_cast<Index>(blockIdx.x) * r.cells() * Out;
   const int c = static_cast<int>(threadIdx.x) % Out, lane = static_cast<int>(threadIdx.x) / Out;
   const int turns = r.turns();
   float total = 0;
-  for (int begin = lane; begin - lane < r.cells(); begin += Resident::kHeldCells * kLanes) {
-    float gradient[Resident::kHeldCells];
-    int pixel[Resident::kHeldCells], turn_of[Resident::kHeldCells];
+  for (int begin = lane; begin - lane < r.cells(); begin += ImageInShared::kHeldCells * kLanes) {
+    float gradient[ImageInShared::kHeldCells];
+    int pixel[ImageInShared::kHeldCells], turn_of[ImageInShared::kHeldCells];
 #pragma unroll
-    for (int k = 0; k < Resident::kHeldCells; ++k) {
+    for (int k = 0; k < ImageInShared::kHeldCells; ++k) {
       const int number = begin + k * kLanes;
       turn_of[k] = -1;
       if (number >= r.cells()) continue;
@@ -360,7 +362,7 @@ __device__ void unpool(const Resident& r, const ResidentGradients& g, float* pix
     }
     for (int turn = 0; turn < turns * turns; ++turn) {
 #pragma unroll
-      for (int k = 0; k < Resident::kHeldCells; ++k)
+      for (int k = 0; k < ImageInShared::kHeldCells; ++k)
         if (turn_of[k] == turn) pixels[pixel[k] * Out + c] += gradient[k];
       __syncthreads();
     }
@@ -375,9 +377,9 @@ __device__ void unpool(const Resident& r, const ResidentGradients& g, float* pix
 
 /// Lays that gradient into the cleared frame.
 template <int Out>
-__device__ float put_frame(const Resident& r, const float* pixels, uint4* frame) {
+__device__ float put_frame(const ImageInShared& r, const float* pixels, uint4* frame) {
   constexpr int kColumns = Out / wgmma::kPiece;
-  return put_scaled<Resident::kHeldPixels>(
+  return put_scaled<ImageInShared::kHeldPixels>(
       r.height * r.width * kColumns,
       [&](int i, float(&numbers)[wgmma::kPiece]) { read_eight(pixels + i * wgmma::kPiece, numbers); },
       [&](int i) {
@@ -391,7 +393,8 @@ __device__ float put_frame(const Resident& r, const float* pixels, uint4* frame)
 
 /// All gradients of an image.
 template <int In, int Out>
-__global__ void __launch_bounds__(Resident::kThreads, 1) resident_gradient_kernel(Resident r, ResidentGradients g) {
+__global__ void __launch_bounds__(ImageInShared::kThreads, 1)
+    image_in_shared_gradient_kernel(ImageInShared r, ImageInSharedGradients g) {
   detail::pdl_begin();
 #ifdef NEUROINHIB_WGMMA
   extern __shared__ __align__(128) uint4 pieces[];
@@ -414,7 +417,7 @@ __global__ void __launch_bounds__(Resident::kThreads, 1) resident_gradient_kerne
   __syncthreads();
 
   if (g.part_size != 0)
-    for (int position = group; position < r.positions(); position += Resident::kGroups) {
+    for (int position = group; position < r.positions(); position += ImageInShared::kGroups) {
       float sums[Out / 2] = {};
       const uint4* moved = image + position / r.kernel_width * width + position % r.kernel_width;
       const uint4* gradient = frame + (r.kernel_height - 1) * width + r.kernel_width - 1;
@@ -427,11 +430,11 @@ __global__ void __launch_bounds__(Resident::kThreads, 1) resident_gradient_kerne
       });
     }
   if (g.dx)
-    for (int tile = group; tile < r.input_tiles(); tile += Resident::kGroups) {
+    for (int tile = group; tile < r.input_tiles(); tile += ImageInShared::kGroups) {
       float sums[In / 2] = {};
-      multiply_windows<Out, In>(sums, r, frame + tile * Resident::kTile, width, stride, weights);
+      multiply_windows<Out, In>(sums, r, frame + tile * ImageInShared::kTile, width, stride, weights);
       wgmma::each(sums, [&](int row, int c, float sum, float next) {
-        const Place pixel(tile * Resident::kTile + row, r.by_frame_width);
+        const Place pixel(tile * ImageInShared::kTile + row, r.by_frame_width);
         const int y = pixel.row - r.padding, x = pixel.column - r.padding;
         if (y < 0 || y >= r.in_height || x < 0 || x >= r.in_width) return;
         const Index at = ((static_cast<Index>(blockIdx.x) * r.in_height + y) * r.in_width + x) * In + c;
@@ -443,27 +446,29 @@ __global__ void __launch_bounds__(Resident::kThreads, 1) resident_gradient_kerne
 }
 
 template <class... Parameters, class... Arguments>
-void launch_resident(Cuda<float>& cuda, const Resident& r, std::size_t shared, void (*kernel)(Parameters...),
-                     Arguments&&... arguments) {
+void launch_image_in_shared(Cuda<float>& cuda, const ImageInShared& r, std::size_t shared,
+                            void (*kernel)(Parameters...), Arguments&&... arguments) {
   require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
                "conv2d");
-  cuda.launch_pdl(dim3(static_cast<unsigned>(r.images)), dim3(Resident::kThreads), shared, kernel, r,
+  cuda.launch_pdl(dim3(static_cast<unsigned>(r.images)), dim3(ImageInShared::kThreads), shared, kernel, r,
                   std::forward<Arguments>(arguments)...);
 }
 
-inline void resident_forward(Cuda<float>& cuda, const Conv2d<float>& op, const Resident& r) {
-  launch_resident(cuda, r, r.forward_bytes(), resident_forward_kernel<Resident::kIn, Resident::kOut>,
-                  op.options.activation, op.x.data, op.weight.data, op.bias.data, op.y.data, op.winner);
+inline void image_in_shared_forward(Cuda<float>& cuda, const Conv2d<float>& op, const ImageInShared& r) {
+  launch_image_in_shared(cuda, r, r.forward_bytes(),
+                         image_in_shared_forward_kernel<ImageInShared::kIn, ImageInShared::kOut>, op.options.activation,
+                         op.x.data, op.weight.data, op.bias.data, op.y.data, op.winner);
 }
 
-inline void resident_backward(Cuda<float>& cuda, const Conv2d<float>& op, const Resident& r) {
+inline void image_in_shared_backward(Cuda<float>& cuda, const Conv2d<float>& op, const ImageInShared& r) {
   const auto dx = op.x.claim_gradient(), dw = op.weight.claim_gradient(), db = op.bias.claim_gradient();
   const ArenaScope scope(cuda.device_arena());
   const Index size = op.weight.size(), part_size = dw || db ? size + r.out : 0;
   float* parts = cuda.kernel_memory<float>(r.images * part_size);
-  const ResidentGradients g{op.x.data, op.weight.data, op.y.data, op.y.gradient, op.winner, op.options.activation,
-                            dx,        parts,          part_size};
-  launch_resident(cuda, r, r.gradient_bytes(), resident_gradient_kernel<Resident::kIn, Resident::kOut>, g);
+  const ImageInSharedGradients g{op.x.data, op.weight.data, op.y.data, op.y.gradient, op.winner, op.options.activation,
+                                 dx,        parts,          part_size};
+  launch_image_in_shared(cuda, r, r.gradient_bytes(),
+                         image_in_shared_gradient_kernel<ImageInShared::kIn, ImageInShared::kOut>, g);
   cuda.sum_columns(
       r.images, part_size, [=] __device__(Index image, Index i) { return parts[image * part_size + i]; },
       [=] __device__(Index i, float sum) {
