@@ -121,7 +121,7 @@ void multiply_band(Cuda<T>& cuda, const FlashAttention<T>& s, const Band& band, 
 
 /// Products into exp(S − largest), with what the rows are summed up in.
 template <class T>
-void soften(Cuda<T>& cuda, const FlashAttention<T>& s, const Band& band, T* products, T* sums) {
+void softmax_band(Cuda<T>& cuda, const FlashAttention<T>& s, const Band& band, T* products, T* sums) {
   const bool keep = s.value_width > 0;
   cuda.parallel_rows(band.rows(), band.keys, [=] __device__(Index i, const detail::Team<T>& team) {
     const BandRow<T> row(s, band, i, products);
@@ -153,7 +153,7 @@ void forward_bands(Cuda<T>& cuda, const FlashAttention<T>& s) {
     const ArenaScope scope(cuda.device_arena());
     T *products = cuda.template kernel_memory<T>(band.size()), *sums = cuda.template kernel_memory<T>(band.rows());
     multiply_band(cuda, s, band, products);
-    soften(cuda, s, band, products, sums);
+    softmax_band(cuda, s, band, products, sums);
     if (s.value_width > 0)
       multiply_each<T>(cuda, band.count, false, false, band.queries(), s.value_width, band.keys,
                        {products, band.stride, band.queries() * band.stride}, keys_of(s, band, s.v),
@@ -172,8 +172,8 @@ void forward_bands(Cuda<T>& cuda, const FlashAttention<T>& s) {
 /// P of a band into `weights`, and dS, times the scale, into `slopes`; `slopes` holds ⟨dy_i, v_j⟩ where there are
 /// values.
 template <class T>
-void differentiate(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradient<T>& g, const Band& band, T* weights,
-                   T* slopes) {
+void softmax_band_backward(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradient<T>& g, const Band& band,
+                           T* weights, T* slopes) {
   const bool values = s.value_width > 0;
   cuda.parallel_rows(band.rows(), band.keys, [=] __device__(Index i, const detail::Team<T>& team) {
     const BandRow<T> row(s, band, i, weights);
@@ -197,7 +197,7 @@ void differentiate(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradien
 
 /// A slot to which parts are added: what is not there yet is zero.
 template <class T>
-[[nodiscard]] HeadSlot<T> opened(Cuda<T>& cuda, HeadSlot<T> slot, Index rows, Index heads, Index width) {
+[[nodiscard]] HeadSlot<T> zeroed_for_adding(Cuda<T>& cuda, HeadSlot<T> slot, Index rows, Index heads, Index width) {
   if (slot && !slot.add)
     cuda.parallel_grid(rows, heads * width,
                        [=] __device__(Index row, Index c) { slot.at(row, c / width)[c % width] = 0; });
@@ -209,10 +209,10 @@ template <class T>
 void backward_bands(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradient<T>& g) {
   const Index keys = s.sight.count * s.sight.key_rows;
   // q and k may be the same rows: whoever comes first stores, and then dk is added to dq.
-  const HeadSlot<T> dq = opened(cuda, g.dq, s.rows(), s.heads, s.key_width),
-                    dk = opened(cuda, g.dk, keys, s.heads, s.key_width),
-                    dv = opened(cuda, g.dv, keys, s.heads, s.value_width),
-                    dbias = opened(cuda, g.dbias, keys, s.heads, 1);
+  const HeadSlot<T> dq = zeroed_for_adding(cuda, g.dq, s.rows(), s.heads, s.key_width),
+                    dk = zeroed_for_adding(cuda, g.dk, keys, s.heads, s.key_width),
+                    dv = zeroed_for_adding(cuda, g.dv, keys, s.heads, s.value_width),
+                    dbias = zeroed_for_adding(cuda, g.dbias, keys, s.heads, 1);
   for_each_band(s, [&](const Band& band) {
     const ArenaScope scope(cuda.device_arena());
     const Index rows = band.queries();
@@ -224,7 +224,7 @@ void backward_bands(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradie
     if (s.value_width > 0)
       multiply_each<T>(cuda, band.count, false, true, rows, band.keys, s.value_width, queries_of(s, band, g.dy),
                        keys_of(s, band, s.v), {slopes, band.stride, rows * band.stride}, false);
-    differentiate(cuda, s, g, band, weights, slopes);
+    softmax_band_backward(cuda, s, g, band, weights, slopes);
     if (dbias) {
       const Index stride = band.stride, head = band.head;
       for (Index sequence = 0; sequence < band.count; ++sequence) {
