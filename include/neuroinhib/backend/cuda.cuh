@@ -58,7 +58,9 @@ class Cuda {
 
   /// Throws CudaError where there is no such device, or none at all.
   explicit Cuda(const CudaOptions& options = {})
-      : options_(options), lanes_{Lane(options.device), Lane(options.device)}, random_{options.seed, 0} {
+      : options_(options),
+        resources_{StreamResources(options.device), StreamResources(options.device)},
+        random_{options.seed, 0} {
     const detail::DriverLock lock(detail::driver());
     int devices = 0;
     require_cuda(cudaGetDeviceCount(&devices), "Cuda");
@@ -69,7 +71,7 @@ class Cuda {
     device.require("Cuda");
     require_cuda(cudaGetDeviceProperties(&properties_, options.device), "Cuda");
     require_kernels();
-    for (Lane& lane : lanes_) open(lane);
+    for (StreamResources& resources : resources_) open(resources);
     control_ = static_cast<CudaControl*>(space().allocate(sizeof(CudaControl)));
     space().clear(control_, sizeof(CudaControl));
     set_control(1);
@@ -79,7 +81,7 @@ class Cuda {
   ~Cuda() {
     const detail::DriverLock lock(detail::driver());
     const detail::DeviceScope device(options_.device);
-    for (Lane& lane : lanes_) close(lane);
+    for (StreamResources& resources : resources_) close(resources);
     space().release(control_);
   }
 
@@ -87,7 +89,9 @@ class Cuda {
   /// Device memory of the step, whose addresses are the same in steps of the same operations.
   [[nodiscard]] Arena<CudaMemory>& device_arena() { return *arena_; }
   /// The most that steps have had at once.
-  [[nodiscard]] std::size_t peak_bytes() const { return lanes_[0].arena.peak_bytes() + lanes_[1].arena.peak_bytes(); }
+  [[nodiscard]] std::size_t peak_bytes() const {
+    return resources_[0].arena.peak_bytes() + resources_[1].arena.peak_bytes();
+  }
   [[nodiscard]] RandomState& random() { return random_; }
   /// Where parameters must live for this backend: the memory of its device.
   [[nodiscard]] const MemorySpace& space() const { return cuda_space(options_.device); }
@@ -96,8 +100,8 @@ class Cuda {
   [[nodiscard]] bool routes_exactly() const {
     return options_.precision == Precision::strict || options_.routing == Precision::strict;
   }
-  [[nodiscard]] cudaStream_t cuda_stream() const { return lane_->stream; }
-  [[nodiscard]] cublasHandle_t blas() const { return lane_->blas; }
+  [[nodiscard]] cudaStream_t cuda_stream() const { return current_->stream; }
+  [[nodiscard]] cublasHandle_t blas() const { return current_->blas; }
   [[nodiscard]] CudaControl* control() const { return control_; }
   /// Whether Hopper's warpgroup products can be used: on such a GPU, in a program compiled for sm_90a.
   [[nodiscard]] bool has_wgmma() const { return has_wgmma_; }
@@ -116,7 +120,7 @@ class Cuda {
 
   void begin_step() {
     host_.reset();
-    lanes_[0].arena.reset();
+    resources_[0].arena.reset();
     random_streams_ = 0;
   }
   void begin_training_step() {
@@ -162,7 +166,7 @@ class Cuda {
     require_as_captured(graph);
     const detail::DeviceScope device(options_.device);
     set_control(learning_factor);
-    require_cuda(cudaGraphLaunch(graph.graph_.get(), lane_->stream), "replay");
+    require_cuda(cudaGraphLaunch(graph.graph_.get(), current_->stream), "replay");
     random_.step += graph.steps_;
     for (const CudaGraph::Flag& flag : graph.flags_) *flag.flag = flag.after;
   }
@@ -217,7 +221,7 @@ class Cuda {
     refuse_in_capture("write");
     const detail::DeviceScope device(options_.device);
     require_cuda(cudaMemcpyAsync(target.data, source, static_cast<std::size_t>(target.size()) * sizeof(U),
-                                 cudaMemcpyHostToDevice, lane_->stream),
+                                 cudaMemcpyHostToDevice, current_->stream),
                  operation_);
   }
   /// One number, on the host.
@@ -286,13 +290,13 @@ class Cuda {
       first();
       return second();
     }
-    order(lanes_[0], lanes_[1]);
+    wait_for(resources_[1], resources_[0]);
     {
-      const Detour detour(*this);
+      const OnSecondStream on_second(*this);
       second();
     }
     first();
-    order(lanes_[1], lanes_[0]);
+    wait_for(resources_[0], resources_[1]);
   }
   /// body(i) for i in [0, count), on the device.
   template <class Body>
@@ -370,8 +374,8 @@ class Cuda {
     const char* after;
   };
   /// What kernels that may run beside others need of their own.
-  struct Lane {
-    explicit Lane(int device) : arena(device) {}
+  struct StreamResources {
+    explicit StreamResources(int device) : arena(device) {}
 
     cudaStream_t stream = nullptr;
     cublasHandle_t blas = nullptr;
@@ -380,20 +384,20 @@ class Cuda {
     Arena<CudaMemory> arena;
   };
 
-  void open(Lane& lane) {
-    require_cuda(cudaStreamCreateWithFlags(&lane.stream, cudaStreamNonBlocking), "Cuda");
-    require_cuda(cudaEventCreateWithFlags(&lane.reached, cudaEventDisableTiming), "Cuda");
-    require_cuda(cublasCreate(&lane.blas), "Cuda");
-    require_cuda(cublasSetStream(lane.blas, lane.stream), "Cuda");
-    lane.workspace = space().allocate(kWorkspace);
-    require_cuda(cublasSetWorkspace(lane.blas, lane.workspace, kWorkspace), "Cuda");
+  void open(StreamResources& resources) {
+    require_cuda(cudaStreamCreateWithFlags(&resources.stream, cudaStreamNonBlocking), "Cuda");
+    require_cuda(cudaEventCreateWithFlags(&resources.reached, cudaEventDisableTiming), "Cuda");
+    require_cuda(cublasCreate(&resources.blas), "Cuda");
+    require_cuda(cublasSetStream(resources.blas, resources.stream), "Cuda");
+    resources.workspace = space().allocate(kWorkspace);
+    require_cuda(cublasSetWorkspace(resources.blas, resources.workspace, kWorkspace), "Cuda");
   }
-  void close(Lane& lane) {
-    (void)cudaStreamSynchronize(lane.stream);
-    (void)cublasDestroy(lane.blas);
-    (void)cudaEventDestroy(lane.reached);
-    (void)cudaStreamDestroy(lane.stream);
-    space().release(lane.workspace);
+  void close(StreamResources& resources) {
+    (void)cudaStreamSynchronize(resources.stream);
+    (void)cublasDestroy(resources.blas);
+    (void)cudaEventDestroy(resources.reached);
+    (void)cudaStreamDestroy(resources.stream);
+    space().release(resources.workspace);
   }
   /// A capture under way. In its end, however it comes, the host's counts are what they were.
   class Capture {
@@ -449,7 +453,7 @@ class Cuda {
     void keep(const Shape& shape) { kept_.push_back({&shape, shape}); }
 
    private:
-    [[nodiscard]] cudaStream_t stream() const { return cuda_.lanes_[0].stream; }
+    [[nodiscard]] cudaStream_t stream() const { return cuda_.resources_[0].stream; }
 
     Cuda& cuda_;
     RandomState random_;
@@ -458,29 +462,29 @@ class Cuda {
     std::map<std::uint64_t, std::uintptr_t> memory_;  ///< an address in each allocation
     std::vector<CudaGraph::Kept> kept_;
   };
-  /// While it lives, kernels take memory from the second lane, and in a captured step they go there.
-  class Detour {
+  /// While it lives, kernels take memory from the second stream's arena, and in a captured step they go to that stream.
+  class OnSecondStream {
    public:
-    explicit Detour(Cuda& cuda) : cuda_(cuda), scope_(cuda.lanes_[1].arena) {
-      cuda_.arena_ = &cuda_.lanes_[1].arena;
-      if (cuda_.capture_ != nullptr) cuda_.lane_ = &cuda_.lanes_[1];
+    explicit OnSecondStream(Cuda& cuda) : cuda_(cuda), scope_(cuda.resources_[1].arena) {
+      cuda_.arena_ = &cuda_.resources_[1].arena;
+      if (cuda_.capture_ != nullptr) cuda_.current_ = &cuda_.resources_[1];
     }
-    Detour(const Detour&) = delete;
-    Detour& operator=(const Detour&) = delete;
-    ~Detour() {
-      cuda_.arena_ = &cuda_.lanes_[0].arena;
-      cuda_.lane_ = &cuda_.lanes_[0];
+    OnSecondStream(const OnSecondStream&) = delete;
+    OnSecondStream& operator=(const OnSecondStream&) = delete;
+    ~OnSecondStream() {
+      cuda_.arena_ = &cuda_.resources_[0].arena;
+      cuda_.current_ = &cuda_.resources_[0];
     }
 
    private:
     Cuda& cuda_;
     ArenaScope<CudaMemory> scope_;
   };
-  /// Makes what comes next in `after` wait for all that is now in `before`.
-  void order(Lane& before, Lane& after) {
+  /// Lets what comes next in one stream wait for all that is now in the other.
+  void wait_for(StreamResources& waiting, StreamResources& other) {
     if (capture_ == nullptr) return;
-    require_cuda(cudaEventRecord(before.reached, before.stream), operation_);
-    require_cuda(cudaStreamWaitEvent(after.stream, before.reached, 0), operation_);
+    require_cuda(cudaEventRecord(other.reached, other.stream), operation_);
+    require_cuda(cudaStreamWaitEvent(waiting.stream, other.reached, 0), operation_);
     waited_ = true;
   }
 
@@ -496,7 +500,7 @@ class Cuda {
     config.gridDim = grid;
     config.blockDim = block;
     config.dynamicSmemBytes = shared;
-    config.stream = lane_->stream;
+    config.stream = current_->stream;
     config.attrs = &attribute;
     config.numAttrs = pdl ? 1 : 0;
     if (capture_ != nullptr) (capture_->note(&arguments, sizeof(arguments)), ...);
@@ -560,15 +564,15 @@ class Cuda {
   void copy_to_host(void* target, const void* source, std::size_t bytes) {
     refuse_in_capture("read");
     const detail::DeviceScope device(options_.device);
-    require_cuda(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDefault, lane_->stream), operation_);
-    require_cuda(cudaStreamSynchronize(lane_->stream), operation_);
+    require_cuda(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDefault, current_->stream), operation_);
+    require_cuda(cudaStreamSynchronize(current_->stream), operation_);
   }
 
   CudaOptions options_;
   cudaDeviceProp properties_{};
-  std::array<Lane, 2> lanes_;
-  Lane* lane_ = &lanes_[0];                      ///< where kernels go now
-  Arena<CudaMemory>* arena_ = &lanes_[0].arena;  ///< where their memory comes from
+  std::array<StreamResources, 2> resources_;
+  StreamResources* current_ = &resources_[0];        ///< where kernels go now
+  Arena<CudaMemory>* arena_ = &resources_[0].arena;  ///< where their memory comes from
   CudaControl* control_ = nullptr;
   Arena<HostMemory> host_;
   RandomState random_;
