@@ -107,7 +107,7 @@ void run(int threads) {
   const Tensor<float> inputs[]{x, other};
   table.add("sum of two", Sum<float>{inputs, 2, y}, 3, 4);
   table.add("scale", Scale<float>{x, y, 2.0f}, 2, 2);
-  table.add("trained factor", ExpScale<float>{x, number, y, 5.0f}, 2, 4);
+  table.add("trained factor", LearnedScale<float>{x, number, y, 5.0f}, 2, 4);
   table.add("dropout", Dropout<float>{x, y, .1f, {1, 1, 1}}, 2, 2);
   table.add("noise", AddNoise<float>{x, other, y, {1, 1, 1}}, 3, 3);
   table.add("softmax", Softmax<float>{x, y}, 2, 3);

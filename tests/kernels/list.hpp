@@ -34,7 +34,7 @@
   NEUROINHIB_KERNEL(prefix, B, T, Dropout)      \
   NEUROINHIB_KERNEL(prefix, B, T, Embedding)    \
   NEUROINHIB_KERNEL(prefix, B, T, EveryExpert)  \
-  NEUROINHIB_KERNEL(prefix, B, T, ExpScale)     \
+  NEUROINHIB_KERNEL(prefix, B, T, LearnedScale) \
   NEUROINHIB_KERNEL(prefix, B, T, ExpertChoice) \
   NEUROINHIB_KERNEL(prefix, B, T, ExpertLoad)   \
   NEUROINHIB_KERNEL(prefix, B, T, Gate)         \

@@ -271,7 +271,7 @@ void for_each_operation(const Visit& visit) {
     return combine(ex, grouped_linear(ex, in[0], in[1], {}, all.plan, ExpertRows::tokens), all.gates, all.plan);
   });
   visit("a trained factor", inputs({{{4, 6}}, {{1}}}),
-        [](auto& ex, const auto& in) { return exp_scale(ex, in[0], in[1], 2.5); });
+        [](auto& ex, const auto& in) { return learned_scale(ex, in[0], in[1], 2.5); });
   visit("scores by hash", inputs({{{3, 5}}}), [](auto& ex, const auto& in) {
     return linear(ex, hash_scores(ex, whole_numbers(ex, {4, 0, 4, 1}), 5, 2, 7), in[0]);
   });

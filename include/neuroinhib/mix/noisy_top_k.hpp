@@ -6,9 +6,9 @@
 #include <neuroinhib/mix/top_m.hpp>
 #include <neuroinhib/nn/linear.hpp>
 #include <neuroinhib/ops/activation/op.hpp>
-#include <neuroinhib/ops/auxiliary/op.hpp>
 #include <neuroinhib/ops/dropout/op.hpp>
 #include <neuroinhib/ops/elementwise/op.hpp>
+#include <neuroinhib/ops/router_losses/op.hpp>
 
 namespace neuroinhib {
 

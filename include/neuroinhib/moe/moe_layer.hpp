@@ -13,9 +13,9 @@
 #include <neuroinhib/experts/mlp.hpp>
 #include <neuroinhib/inhibition/none.hpp>
 #include <neuroinhib/mix/top_m.hpp>
-#include <neuroinhib/ops/auxiliary/op.hpp>
 #include <neuroinhib/ops/combine/op.hpp>
 #include <neuroinhib/ops/elementwise/op.hpp>
+#include <neuroinhib/ops/router_losses/op.hpp>
 #include <neuroinhib/routing/linear_router.hpp>
 
 namespace neuroinhib {

@@ -5,7 +5,6 @@
 #include <neuroinhib/ops/append/cpu.hpp>
 #include <neuroinhib/ops/attention/cpu.hpp>
 #include <neuroinhib/ops/attention_inform/cpu.hpp>
-#include <neuroinhib/ops/auxiliary/cpu.hpp>
 #include <neuroinhib/ops/balance_bias/cpu.hpp>
 #include <neuroinhib/ops/batch_pool/cpu.hpp>
 #include <neuroinhib/ops/clip_norm/cpu.hpp>
@@ -16,7 +15,6 @@
 #include <neuroinhib/ops/dropout/cpu.hpp>
 #include <neuroinhib/ops/elementwise/cpu.hpp>
 #include <neuroinhib/ops/embedding/cpu.hpp>
-#include <neuroinhib/ops/exp_scale/cpu.hpp>
 #include <neuroinhib/ops/expert_load/cpu.hpp>
 #include <neuroinhib/ops/gate/cpu.hpp>
 #include <neuroinhib/ops/grouped_linear/cpu.hpp>
@@ -24,13 +22,15 @@
 #include <neuroinhib/ops/head_choice/cpu.hpp>
 #include <neuroinhib/ops/l2_normalise/cpu.hpp>
 #include <neuroinhib/ops/layer_norm/cpu.hpp>
+#include <neuroinhib/ops/learned_scale/cpu.hpp>
 #include <neuroinhib/ops/linear/cpu.hpp>
 #include <neuroinhib/ops/map/cpu.hpp>
 #include <neuroinhib/ops/max_pool2d/cpu.hpp>
 #include <neuroinhib/ops/memory/cpu.hpp>
 #include <neuroinhib/ops/normalise/cpu.hpp>
+#include <neuroinhib/ops/optimizer_step/cpu.hpp>
 #include <neuroinhib/ops/projected_cross_entropy/cpu.hpp>
 #include <neuroinhib/ops/reduce/cpu.hpp>
+#include <neuroinhib/ops/router_losses/cpu.hpp>
 #include <neuroinhib/ops/routing_plan/cpu.hpp>
 #include <neuroinhib/ops/softmax/cpu.hpp>
-#include <neuroinhib/ops/update/cpu.hpp>

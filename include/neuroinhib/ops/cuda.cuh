@@ -5,7 +5,6 @@
 #include <neuroinhib/ops/append/cuda.cuh>
 #include <neuroinhib/ops/attention/cuda.cuh>
 #include <neuroinhib/ops/attention_inform/cuda.cuh>
-#include <neuroinhib/ops/auxiliary/cuda.cuh>
 #include <neuroinhib/ops/balance_bias/cuda.cuh>
 #include <neuroinhib/ops/batch_pool/cuda.cuh>
 #include <neuroinhib/ops/clip_norm/cuda.cuh>
@@ -16,7 +15,6 @@
 #include <neuroinhib/ops/dropout/cuda.cuh>
 #include <neuroinhib/ops/elementwise/cuda.cuh>
 #include <neuroinhib/ops/embedding/cuda.cuh>
-#include <neuroinhib/ops/exp_scale/cuda.cuh>
 #include <neuroinhib/ops/expert_load/cuda.cuh>
 #include <neuroinhib/ops/gate/cuda.cuh>
 #include <neuroinhib/ops/grouped_linear/cuda.cuh>
@@ -24,13 +22,15 @@
 #include <neuroinhib/ops/head_choice/cuda.cuh>
 #include <neuroinhib/ops/l2_normalise/cuda.cuh>
 #include <neuroinhib/ops/layer_norm/cuda.cuh>
+#include <neuroinhib/ops/learned_scale/cuda.cuh>
 #include <neuroinhib/ops/linear/cuda.cuh>
 #include <neuroinhib/ops/map/cuda.cuh>
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>
 #include <neuroinhib/ops/memory/cuda.cuh>
 #include <neuroinhib/ops/normalise/cuda.cuh>
+#include <neuroinhib/ops/optimizer_step/cuda.cuh>
 #include <neuroinhib/ops/projected_cross_entropy/cuda.cuh>
 #include <neuroinhib/ops/reduce/cuda.cuh>
+#include <neuroinhib/ops/router_losses/cuda.cuh>
 #include <neuroinhib/ops/routing_plan/cuda.cuh>
 #include <neuroinhib/ops/softmax/cuda.cuh>
-#include <neuroinhib/ops/update/cuda.cuh>

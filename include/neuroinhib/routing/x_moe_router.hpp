@@ -5,8 +5,8 @@
 
 #include <neuroinhib/nn/linear.hpp>
 #include <neuroinhib/ops/elementwise/op.hpp>
-#include <neuroinhib/ops/exp_scale/op.hpp>
 #include <neuroinhib/ops/l2_normalise/op.hpp>
+#include <neuroinhib/ops/learned_scale/op.hpp>
 #include <neuroinhib/routing/router.hpp>
 
 namespace neuroinhib {
@@ -59,7 +59,7 @@ struct XMoeRouter {
       const Tensor<T> hidden = config.normalise_input ? l2_normalise(ex, z) : z;
       const Tensor<T> cosines = linear(ex, hidden, l2_normalise<Ex>(ex, embedding), {}, LinearUse::routing);
       if (config.learned_temperature)
-        return {exp_scale<Ex>(ex, cosines, log_factor, -std::log(config.min_temperature)), hidden};
+        return {learned_scale<Ex>(ex, cosines, log_factor, -std::log(config.min_temperature)), hidden};
       return {scale(ex, cosines, 1 / config.temperature), hidden};
     }
   };

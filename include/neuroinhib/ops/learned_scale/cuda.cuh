@@ -1,17 +1,17 @@
 #pragma once
 
 #include <neuroinhib/backend/cuda.cuh>
-#include <neuroinhib/ops/exp_scale/op.hpp>
+#include <neuroinhib/ops/learned_scale/op.hpp>
 
 namespace neuroinhib::ops {
 
 template <class T>
-void forward(Cuda<T>& cuda, const ExpScale<T>& op) {
+void forward(Cuda<T>& cuda, const LearnedScale<T>& op) {
   cuda.parallel_for(op.x.size(), [=] __device__(Index i) { op.y[i] = op.factor() * op.x[i]; });
 }
 
 template <class T>
-void backward(Cuda<T>& cuda, const ExpScale<T>& op) {
+void backward(Cuda<T>& cuda, const LearnedScale<T>& op) {
   const T* dy = op.y.gradient;
   if (const auto dx = op.x.claim_gradient())
     cuda.parallel_for(op.x.size(), [=] __device__(Index i) { dx.put(i, op.factor() * dy[i]); });

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <neuroinhib/backend/cpu.hpp>
-#include <neuroinhib/ops/update/op.hpp>
+#include <neuroinhib/ops/optimizer_step/op.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 

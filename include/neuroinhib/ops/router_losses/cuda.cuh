@@ -2,7 +2,7 @@
 
 #include <neuroinhib/backend/cuda.cuh>
 #include <neuroinhib/ops/activation/scalar.hpp>
-#include <neuroinhib/ops/auxiliary/scalar.hpp>
+#include <neuroinhib/ops/router_losses/scalar.hpp>
 #include <neuroinhib/ops/softmax/cuda.cuh>
 
 namespace neuroinhib::ops {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <neuroinhib/ops/auxiliary/op.hpp>
 #include <neuroinhib/ops/ranked.hpp>
+#include <neuroinhib/ops/router_losses/op.hpp>
 
 /// Parts of the auxiliary losses, for the kernels of every backend.
 namespace neuroinhib::ops {

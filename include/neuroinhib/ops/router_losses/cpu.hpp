@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include <neuroinhib/ops/activation/cpu.hpp>
-#include <neuroinhib/ops/auxiliary/scalar.hpp>
+#include <neuroinhib/ops/router_losses/scalar.hpp>
 #include <neuroinhib/ops/softmax/cpu.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {

@@ -9,8 +9,8 @@ namespace ops {
 
 /// y = x · exp(min(log_factor, limit)); log_factor [1].  dlog_factor = ⟨dy, y⟩ below the limit, else 0.
 template <class T>
-struct ExpScale {
-  static constexpr const char* name = "exp_scale";
+struct LearnedScale {
+  static constexpr const char* name = "learned_scale";
   Tensor<T> x, log_factor, y;
   T limit;
 
@@ -22,11 +22,11 @@ struct ExpScale {
 
 /// x times a trained positive factor, kept by its logarithm and bounded above.
 template <Executor Ex>
-[[nodiscard]] TensorOf<Ex> exp_scale(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& log_factor, double limit) {
-  require_memory(ex, "exp scale", log_factor);
-  require_shape("exp scale", {1}, log_factor.shape, "the factor is one number");
+[[nodiscard]] TensorOf<Ex> learned_scale(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& log_factor, double limit) {
+  require_memory(ex, "learned scale", log_factor);
+  require_shape("learned scale", {1}, log_factor.shape, "the factor is one number");
   auto y = ex.tensor(x.shape, any_wants_gradient(x, log_factor));
-  ex.run(ops::ExpScale<ScalarOf<Ex>>{x, log_factor, y, static_cast<ScalarOf<Ex>>(limit)});
+  ex.run(ops::LearnedScale<ScalarOf<Ex>>{x, log_factor, y, static_cast<ScalarOf<Ex>>(limit)});
   return y;
 }
 

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <neuroinhib/ops/elementwise/cpu.hpp>
-#include <neuroinhib/ops/exp_scale/op.hpp>
+#include <neuroinhib/ops/learned_scale/op.hpp>
 #include <neuroinhib/ops/reduce/cpu_fold.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 template <class T>
-void forward(Cpu<T>& cpu, const ExpScale<T>& op) {
+void forward(Cpu<T>& cpu, const LearnedScale<T>& op) {
   const T factor = op.factor();
   cpu.parallel_blocks(op.x.size(), 1, kElementBlock, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) op.y[i] = factor * op.x[i];
@@ -15,7 +15,7 @@ void forward(Cpu<T>& cpu, const ExpScale<T>& op) {
 }
 
 template <class T>
-void backward(Cpu<T>& cpu, const ExpScale<T>& op) {
+void backward(Cpu<T>& cpu, const LearnedScale<T>& op) {
   pass_gradient(cpu, op.y, op.x.claim_gradient(), op.factor());
   const auto slot = op.log_factor.claim_gradient();
   if (!slot) return;
