@@ -46,13 +46,16 @@ struct RowsFactor {
   }
 };
 
+/// What is kept beside a tile: one number for each key (its bias) or query.
+enum class RowValue { bias, log_sum, delta, label };
+
 /// Shared memory of a block.
 template <class Plan>
 struct Shared {
   using T = typename Plan::T;
   T *own, *own_values, *others, *other_values;
   T* weights;  ///< of this warp
-  T* numbers;  ///< four a row
+  T* numbers;  ///< of each RowValue one a row
 
   __device__ Shared(unsigned char* memory, bool with_own_values) {
     own = reinterpret_cast<T*>(memory);
@@ -63,7 +66,7 @@ struct Shared {
     weights = tile + static_cast<int>(threadIdx.x) / 32 * kWarpRows * kStride;
     numbers = tile + kTile * kStride;
   }
-  __device__ T& number(int kind, int i) const { return numbers[kind * kTile + i]; }
+  __device__ T& number(RowValue kind, int i) const { return numbers[static_cast<int>(kind) * kTile + i]; }
 };
 
 /// Starts bringing `count` rows of `width` numbers into panels; columns beyond are zero.
@@ -220,7 +223,7 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(FlashAttention<T> s, 
     if (dv > 0)
       load_rows<Plan, Plan::kValuePanels>(s.v.at(first_key + k, own.head), s.v.stride, keys, dv, shared.other_values);
     if (s.bias && static_cast<int>(threadIdx.x) < keys)
-      shared.number(0, threadIdx.x) = *s.bias.at(first_key + k + threadIdx.x, own.head);
+      shared.number(RowValue::bias, threadIdx.x) = *s.bias.at(first_key + k + threadIdx.x, own.head);
     await_rows();
     Math logits;
     multiply_rows<Plan, Plan::kKeyPanels>(logits, shared.own, shared.others, d);
@@ -234,7 +237,7 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(FlashAttention<T> s, 
       for (int c = 0; c < Math::kColumns; ++c) logits.at(r, c) *= s.scale;
       if (s.bias) {
 #pragma unroll
-        for (int c = 0; c < Math::kColumns; ++c) logits.at(r, c) += shared.number(0, Math::column(c));
+        for (int c = 0; c < Math::kColumns; ++c) logits.at(r, c) += shared.number(RowValue::bias, Math::column(c));
       }
       if (!whole) {
 #pragma unroll
@@ -296,15 +299,15 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(FlashAttention<T> s, 
   if (dv > 0) y.store(s.y, out, own.head, own.count, dv, factors);
 }
 
-/// What a gradient's pass needs of queries: log-sums, deltas and labels, into numbers 1 to 3.
+/// What a gradient's pass needs of queries: log-sums, deltas and labels.
 template <class Plan, class T = typename Plan::T>
 __device__ void load_queries(const FlashGradient<T>& g, const Shared<Plan>& shared, Index first, int head, int count) {
   const int i = static_cast<int>(threadIdx.x);
   if (i >= kTile) return;
   const bool inside = i < count;
-  shared.number(1, i) = inside ? *g.log_sum.at(first + i, head) : T{0};
-  shared.number(2, i) = inside ? *g.delta.at(first + i, head) : T{0};
-  shared.number(3, i) = inside && g.label != nullptr ? static_cast<T>(g.label[first + i]) : T{-1};
+  shared.number(RowValue::log_sum, i) = inside ? *g.log_sum.at(first + i, head) : T{0};
+  shared.number(RowValue::delta, i) = inside ? *g.delta.at(first + i, head) : T{0};
+  shared.number(RowValue::label, i) = inside && g.label != nullptr ? static_cast<T>(g.label[first + i]) : T{-1};
 }
 
 /// The gradient of a block's own rows: queries (dq and row sums), or ByKeys keys (dk, dv, dbias).
@@ -328,7 +331,7 @@ __global__ void __launch_bounds__(kThreads) gradient_kernel(FlashAttention<T> s,
                                         shared.own_values);
   if (!ByKeys) load_queries<Plan>(g, shared, first, own.head, own.count);
   if (ByKeys && s.bias && static_cast<int>(threadIdx.x) < own.count)
-    shared.number(0, threadIdx.x) = *s.bias.at(first + threadIdx.x, own.head);
+    shared.number(RowValue::bias, threadIdx.x) = *s.bias.at(first + threadIdx.x, own.head);
 
   Sums<Plan, Plan::kKeys> of_rows;
   Sums<Plan, Plan::kValues> of_values;
@@ -344,7 +347,7 @@ __global__ void __launch_bounds__(kThreads) gradient_kernel(FlashAttention<T> s,
                                           shared.other_values);
     if (ByKeys) load_queries<Plan>(g, shared, from, own.head, count);
     if (!ByKeys && s.bias && static_cast<int>(threadIdx.x) < count)
-      shared.number(0, threadIdx.x) = *s.bias.at(from + threadIdx.x, own.head);
+      shared.number(RowValue::bias, threadIdx.x) = *s.bias.at(from + threadIdx.x, own.head);
     await_rows();
     Math products, inner;
     multiply_rows<Plan, Plan::kKeyPanels>(products, shared.own, shared.others, d);
@@ -357,8 +360,9 @@ __global__ void __launch_bounds__(kThreads) gradient_kernel(FlashAttention<T> s,
 #pragma unroll
       for (int c = 0; c < Math::kColumns; ++c) {
         const int column = Math::column(c), query = ByKeys ? column : row;
-        const T bias = s.bias ? shared.number(0, ByKeys ? row : column) : T{0};
-        products.at(r, c) = exponential<Math>(products.at(r, c) * s.scale + bias - shared.number(1, query));
+        const T bias = s.bias ? shared.number(RowValue::bias, ByKeys ? row : column) : T{0};
+        products.at(r, c) =
+            exponential<Math>(products.at(r, c) * s.scale + bias - shared.number(RowValue::log_sum, query));
       }
       if (!whole) {
 #pragma unroll
@@ -372,13 +376,15 @@ __global__ void __launch_bounds__(kThreads) gradient_kernel(FlashAttention<T> s,
       }
 #pragma unroll
       for (int c = 0; c < Math::kColumns; ++c)
-        inner.at(r, c) = products.at(r, c) * (inner.at(r, c) - shared.number(2, ByKeys ? Math::column(c) : row));
+        inner.at(r, c) =
+            products.at(r, c) * (inner.at(r, c) - shared.number(RowValue::delta, ByKeys ? Math::column(c) : row));
       if (g.label != nullptr) {
 #pragma unroll
         for (int c = 0; c < Math::kColumns; ++c) {
           const int column = Math::column(c), query = ByKeys ? column : row;
           const int key = ByKeys ? row + own.begin : column + begin;
-          if (shared.number(3, query) == static_cast<T>(key)) inner.at(r, c) += shared.number(2, query);
+          if (shared.number(RowValue::label, query) == static_cast<T>(key))
+            inner.at(r, c) += shared.number(RowValue::delta, query);
         }
       }
 #pragma unroll

@@ -38,6 +38,38 @@ struct Tile {
   int group, split;
 };
 
+/// A tile's rows [first, end) and the group that they lie in; group −1 beyond all groups' tiles.
+struct GroupRows {
+  int group;
+  Index first, end;
+};
+
+/// Finds tile `wanted` of M rows each, where every group's rows begin with a tile of their own: a warp sums up the
+/// tiles of 32 groups at once.
+template <int M>
+__device__ GroupRows find_group(const Extents& extents, int wanted) {
+  int before = 0;
+  for (int group = 0; group < extents.groups; group += detail::kWarp) {
+    const int lane = static_cast<int>(threadIdx.x) % detail::kWarp, mine = min(group + lane, extents.groups - 1);
+    const int begin = extents.offsets[mine], end = extents.offsets[mine + 1];
+    const int tiles = group + lane < extents.groups ? (end - begin + M - 1) / M : 0;
+    int up_to = tiles;  // of this group and those before it
+    for (int step = 1; step < detail::kWarp; step *= 2) {
+      const int other = __shfl_up_sync(0xffffffffu, up_to, step);
+      if (lane >= step) up_to += other;
+    }
+    const unsigned found = __ballot_sync(0xffffffffu, wanted < before + up_to);
+    if (found != 0) {
+      const int at = __ffs(static_cast<int>(found)) - 1;
+      before += __shfl_sync(0xffffffffu, up_to - tiles, at);
+      return {group + at, __shfl_sync(0xffffffffu, begin, at) + static_cast<Index>(wanted - before) * M,
+              __shfl_sync(0xffffffffu, end, at)};
+    }
+    before += __shfl_sync(0xffffffffu, up_to, detail::kWarp - 1);
+  }
+  return {-1, 0, 0};
+}
+
 /// Deals tiles out to blocks: x walks over them in bands of rows, so that blocks that run together share factors in the
 /// cache; y walks over groups (of depth) and splits.
 struct Deal {
@@ -63,30 +95,11 @@ struct Deal {
     t.split = static_cast<int>(blockIdx.y);
     Index depth = split_depth;
     if (extents.kind == Groups::rows) {
-      int before = 0, group = 0;
-      for (;; group += detail::kWarp) {  // the warp looks at many groups at once
-        if (group >= extents.groups) return false;
-        const int lane = static_cast<int>(threadIdx.x) % detail::kWarp, mine = min(group + lane, extents.groups - 1);
-        const int begin = extents.offsets[mine], end = extents.offsets[mine + 1];
-        const int tiles = group + lane < extents.groups ? (end - begin + M - 1) / M : 0;
-        int up_to = tiles;  // of this group and those before it
-        for (int step = 1; step < detail::kWarp; step *= 2) {
-          const int other = __shfl_up_sync(0xffffffffu, up_to, step);
-          if (lane >= step) up_to += other;
-        }
-        const unsigned found = __ballot_sync(0xffffffffu, wanted < before + up_to);
-        if (found == 0) {
-          before += __shfl_sync(0xffffffffu, up_to, detail::kWarp - 1);
-          continue;
-        }
-        const int at = __ffs(static_cast<int>(found)) - 1;
-        before += __shfl_sync(0xffffffffu, up_to - tiles, at);
-        group += at;
-        t.m = __shfl_sync(0xffffffffu, begin, at) + static_cast<Index>(wanted - before) * M;
-        t.m_end = __shfl_sync(0xffffffffu, end, at);
-        break;
-      }
-      t.group = group;
+      const GroupRows found = find_group<M>(extents, wanted);
+      if (found.group < 0) return false;
+      t.group = found.group;
+      t.m = found.first;
+      t.m_end = found.end;
     } else if (extents.kind == Groups::depth) {
       t.group = t.split / splits;
       t.split %= splits;
