@@ -7,7 +7,7 @@
 
 #include <neuroinhib/inhibition/pretext.hpp>
 #include <neuroinhib/ops/batch_pool/op.hpp>
-#include <neuroinhib/ops/memory/op.hpp>
+#include <neuroinhib/ops/remember/op.hpp>
 
 namespace neuroinhib {
 

@@ -26,11 +26,11 @@
 #include <neuroinhib/ops/linear/cpu.hpp>
 #include <neuroinhib/ops/map/cpu.hpp>
 #include <neuroinhib/ops/max_pool2d/cpu.hpp>
-#include <neuroinhib/ops/memory/cpu.hpp>
 #include <neuroinhib/ops/normalise/cpu.hpp>
 #include <neuroinhib/ops/optimizer_step/cpu.hpp>
 #include <neuroinhib/ops/projected_cross_entropy/cpu.hpp>
 #include <neuroinhib/ops/reduce/cpu.hpp>
+#include <neuroinhib/ops/remember/cpu.hpp>
 #include <neuroinhib/ops/router_losses/cpu.hpp>
 #include <neuroinhib/ops/routing_plan/cpu.hpp>
 #include <neuroinhib/ops/softmax/cpu.hpp>

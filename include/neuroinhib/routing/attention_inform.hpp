@@ -4,7 +4,7 @@
 #include <string>
 
 #include <neuroinhib/ops/head_choice/op.hpp>
-#include <neuroinhib/ops/memory/op.hpp>
+#include <neuroinhib/ops/remember/op.hpp>
 #include <neuroinhib/routing/inform.hpp>
 
 namespace neuroinhib {

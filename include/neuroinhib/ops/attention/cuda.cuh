@@ -24,9 +24,9 @@ template <class T>
 template <class T, class Use>
 void with_plan(Cuda<T>& cuda, const FlashAttention<T>& s, int vector, const Use& use) {
   const auto widths = [&]<class Math, int Vector>() {
-    if (s.value_width > kTile) return use.template operator()<Plan<Math, Vector, 2, 2>>();
-    if (s.key_width > kTile) return use.template operator()<Plan<Math, Vector, 2, 1>>();
-    use.template operator()<Plan<Math, Vector, 1, 1>>();
+    if (s.value_width > kTile) return use.template operator()<FlashPlan<Math, Vector, 2, 2>>();
+    if (s.key_width > kTile) return use.template operator()<FlashPlan<Math, Vector, 2, 1>>();
+    use.template operator()<FlashPlan<Math, Vector, 1, 1>>();
   };
   if constexpr (std::is_same_v<T, float>)
     if (!is_exact(cuda, s)) {

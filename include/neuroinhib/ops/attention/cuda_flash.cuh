@@ -17,7 +17,7 @@ inline constexpr Index kWidest = 128;
 
 /// In which numbers tiles are multiplied, and how many travel together; keys and values up to so many times 64 wide.
 template <class MathType, int VectorSize, int KeyTiles, int ValueTiles>
-struct Plan {
+struct FlashPlan {
   using Math = MathType;
   using T = typename Math::Scalar;
   static constexpr int kKeys = KeyTiles, kValues = ValueTiles;

@@ -106,9 +106,9 @@ struct ImageInShared : KernelExtents {
 };
 
 /// Where number i stands in rows that are as long as the divisor.
-struct Place {
+struct RowColumn {
   int row, column;
-  __device__ Place(int i, const gemm::Divisor& length)
+  __device__ RowColumn(int i, const gemm::Divisor& length)
       : row(static_cast<int>(length.divide(static_cast<unsigned>(i)))),
         column(i - row * static_cast<int>(length.value)) {}
 };
@@ -146,8 +146,8 @@ __device__ inline uint4 packed(const float (&numbers)[wgmma::kPiece], float scal
 
 /// Rounds `count` pieces, at most Held a thread, whose numbers read(i, numbers) brings, to scaled two-byte floats at
 /// place(i). Returns what their products are to be multiplied by.
-template <int Held, class Read, class Place>
-__device__ float put_scaled(int count, const Read& read, const Place& place) {
+template <int Held, class Read, class PieceAt>
+__device__ float put_scaled(int count, const Read& read, const PieceAt& place) {
   float numbers[Held][wgmma::kPiece] = {};
   float largest = 0;
   // Blocks begin at different pieces: where all read the same ones, they do not read them at the same time.
@@ -198,7 +198,7 @@ __device__ float put_image(const ImageInShared& r, const float* images, int widt
       r.in_height * r.in_width * kColumns,
       [&](int i, float(&numbers)[wgmma::kPiece]) { read_eight(image + i * wgmma::kPiece, numbers); },
       [&](int i) {
-        const Place at(i / kColumns, r.by_in_width);
+        const RowColumn at(i / kColumns, r.by_in_width);
         return target + i % kColumns * stride + (at.row + r.padding) * width + at.column + r.padding;
       });
 }
@@ -211,7 +211,7 @@ __device__ float put_weights(const ImageInShared& r, const float* weight, uint4*
       r.window() / wgmma::kPiece * Out,
       [&](int i, float(&numbers)[wgmma::kPiece]) { read_eight(weight + i * wgmma::kPiece, numbers); },
       [&](int i) {
-        const Place at(i, r.by_columns);
+        const RowColumn at(i, r.by_columns);
         return target + at.column * kStride + at.row;
       });
 }
@@ -308,7 +308,7 @@ __global__ void __launch_bounds__(ImageInShared::kThreads, 1)
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < r.cells() * Out; i += ImageInShared::kThreads) {
     const int c = i % Out;
-    const Place cell(i / Out, r.by_pooled_width);
+    const RowColumn cell(i / Out, r.by_pooled_width);
     const Index at = static_cast<Index>(blockIdx.x) * r.cells() * Out + i;
     const float* first = results + (cell.row * width + cell.column) * r.pool_stride * kStride + c;
     int chosen;
@@ -352,10 +352,10 @@ __device__ void unpool(const ImageInShared& r, const ImageInSharedGradients& g, 
       const int number = begin + k * kLanes;
       turn_of[k] = -1;
       if (number >= r.cells()) continue;
-      const Place cell(number, r.by_pooled_width);
+      const RowColumn cell(number, r.by_pooled_width);
       const Index at = first + number * Out + c;
-      const Place won(r.pools ? g.winner[at] : 0, r.by_pool);
-      turn_of[k] = Place(cell.row, r.by_turns).column * turns + Place(cell.column, r.by_turns).column;
+      const RowColumn won(r.pools ? g.winner[at] : 0, r.by_pool);
+      turn_of[k] = RowColumn(cell.row, r.by_turns).column * turns + RowColumn(cell.column, r.by_turns).column;
       gradient[k] = g.dy[at] * slope_from_output(g.activation, g.y[at]);
       pixel[k] = (cell.row * r.pool_stride + won.row) * r.width + cell.column * r.pool_stride + won.column;
       total += gradient[k];
@@ -383,7 +383,7 @@ __device__ float put_frame(const ImageInShared& r, const float* pixels, uint4* f
       r.height * r.width * kColumns,
       [&](int i, float(&numbers)[wgmma::kPiece]) { read_eight(pixels + i * wgmma::kPiece, numbers); },
       [&](int i) {
-        const Place at(i / kColumns, r.by_width);
+        const RowColumn at(i / kColumns, r.by_width);
         return frame + i % kColumns * r.frame_stride() + (at.row + r.kernel_height - 1) * r.frame_width() + at.column +
                r.kernel_width - 1;
       });
@@ -434,7 +434,7 @@ __global__ void __launch_bounds__(ImageInShared::kThreads, 1)
       float sums[In / 2] = {};
       multiply_windows<Out, In>(sums, r, frame + tile * ImageInShared::kTile, width, stride, weights);
       wgmma::each(sums, [&](int row, int c, float sum, float next) {
-        const Place pixel(tile * ImageInShared::kTile + row, r.by_frame_width);
+        const RowColumn pixel(tile * ImageInShared::kTile + row, r.by_frame_width);
         const int y = pixel.row - r.padding, x = pixel.column - r.padding;
         if (y < 0 || y >= r.in_height || x < 0 || x >= r.in_width) return;
         const Index at = ((static_cast<Index>(blockIdx.x) * r.in_height + y) * r.in_width + x) * In + c;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include <neuroinhib/backend/cpu.hpp>
-#include <neuroinhib/ops/memory/op.hpp>
+#include <neuroinhib/ops/remember/op.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 

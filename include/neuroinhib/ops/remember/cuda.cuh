@@ -1,7 +1,7 @@
 #pragma once
 
 #include <neuroinhib/backend/cuda.cuh>
-#include <neuroinhib/ops/memory/op.hpp>
+#include <neuroinhib/ops/remember/op.hpp>
 
 namespace neuroinhib::ops {
 
