@@ -15,13 +15,8 @@ namespace neuroinhib {
 /// A tensor over a Thrust vector's memory, which must outlive the step. Throws ShapeError where the sizes differ.
 template <class T, class Allocator>
 [[nodiscard]] Tensor<T> tensor(thrust::device_vector<T, Allocator>& values, const Shape& shape) {
-  if (static_cast<Index>(values.size()) != shape.size())
-    fail<ShapeError>("tensor", std::to_string(shape.size()) + " values for " + shape.text(),
-                     std::to_string(values.size()), "give the shape of the values");
-  Tensor<T> result;
-  result.data = thrust::raw_pointer_cast(values.data());
-  result.shape = shape;
-  return result;
+  const View<T> all(thrust::raw_pointer_cast(values.data()), {static_cast<Index>(values.size())});
+  return detail::tensor_over(all, shape, nullptr);
 }
 
 /// A tensor's elements as a range of Thrust's: its memory, not a copy.

@@ -17,6 +17,8 @@ class Storage {
  public:
   Storage() : Storage(kSpaceOf<HostMemory>) {}
   explicit Storage(const MemorySpace& space) : space_(&space) {}
+  /// A copy of host values.
+  Storage(const MemorySpace& space, const View<const T>& values) : space_(&space) { assign(values.data, values.size()); }
   Storage(const Storage& other) : space_(other.space_) { assign(other.data_, other.size_); }
   Storage(Storage&& other) noexcept : space_(other.space_) { swap(other); }
   Storage& operator=(Storage other) noexcept {
@@ -70,5 +72,12 @@ class Storage {
   T* data_ = nullptr;
   Index size_ = 0, capacity_ = 0;
 };
+
+/// A tensor over memory that outlives the step, such as a data set on the GPU; no gradient is wanted. Throws ShapeError
+/// where the sizes differ.
+template <class T>
+[[nodiscard]] Tensor<T> tensor(Storage<T>& values, const Shape& shape) {
+  return detail::tensor_over(View<T>(values), shape, &values.space());
+}
 
 }  // namespace neuroinhib

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <initializer_list>
 #include <string>
@@ -71,11 +72,25 @@ class Shape {
   int rank_ = -1;
 };
 
+/// What has its elements one after another in memory: std::vector, std::array, std::span, Storage.
+template <class R, class T>
+concept RangeOf = requires(R& range) {
+  { range.data() } -> std::convertible_to<T*>;
+  { range.size() } -> std::convertible_to<Index>;
+};
+
 /// Non-owning row-major view: a pointer and its extents. Cheap to copy, usable in device code.
 template <class T>
 struct View {
   T* data = nullptr;
   Shape shape;
+
+  View() = default;
+  NEUROINHIB_DEVICE View(T* memory, const Shape& extents) : data(memory), shape(extents) {}
+  /// All elements [size] of a range that outlives the view, so that labels and words are passed as they are.
+  template <RangeOf<T> R>
+  View(R& range)  // NOLINT(google-explicit-constructor)
+      : data(range.data()), shape{static_cast<Index>(range.size())} {}
 
   NEUROINHIB_DEVICE [[nodiscard]] Index size() const { return shape.size(); }
   NEUROINHIB_DEVICE [[nodiscard]] Index rows() const { return shape.rows(); }
@@ -139,18 +154,28 @@ struct Tensor : View<T> {
   }
 };
 
+namespace detail {
+
+/// Throws ShapeError unless the shape is that of so many values.
+template <class T>
+[[nodiscard]] Tensor<T> tensor_over(const View<T>& values, const Shape& shape, const MemorySpace* space) {
+  if (values.size() != shape.size())
+    fail<ShapeError>("tensor", std::to_string(shape.size()) + " values for " + shape.text(),
+                     std::to_string(values.size()), "give the shape of the values");
+  Tensor<T> result;
+  result.data = values.data;
+  result.shape = shape;
+  result.space = space;
+  return result;
+}
+
+}  // namespace detail
+
 /// A tensor over the caller's host memory, such as a batch of inputs; no gradient is wanted. Throws ShapeError where
 /// the sizes differ. The memory must outlive the step.
 template <class Range>
 [[nodiscard]] auto tensor(Range& values, const Shape& shape) {
-  Tensor<typename Range::value_type> result;
-  if (static_cast<Index>(values.size()) != shape.size())
-    fail<ShapeError>("tensor", std::to_string(shape.size()) + " values for " + shape.text(),
-                     std::to_string(values.size()), "give the shape of the values");
-  result.data = values.data();
-  result.shape = shape;
-  result.space = &kSpaceOf<HostMemory>;
-  return result;
+  return detail::tensor_over(View<typename Range::value_type>(values), shape, &kSpaceOf<HostMemory>);
 }
 
 template <class... T>
