@@ -20,6 +20,31 @@ struct Large {
 
 }  // namespace
 
+TEST_CASE("a view is made from whatever has its elements in a row") {
+  std::vector<int> words{3, 1, 2};
+  const std::vector<int> labels{0, 1};
+  const std::array<int, 2> few{4, 5};
+  const auto last = [](const View<const int>& view) { return view[view.size() - 1]; };
+  CHECK(last(words) == 2);
+  CHECK(last(labels) == 1);
+  CHECK(last(few) == 5);
+  const auto first = std::span(words).first(2);
+  CHECK(last(first) == 1);
+  CHECK(View<int>(words).shape == Shape{3});
+  static_assert(!std::convertible_to<std::vector<float>&, View<const int>>);
+  static_assert(!std::convertible_to<const std::vector<int>&, View<int>>);
+  static_assert(!std::convertible_to<std::vector<int>, View<int>>);
+}
+
+TEST_CASE("a Storage is filled from host values, and is a tensor in its own space") {
+  const std::vector<float> values{1, 2, 3, 4, 5, 6};
+  Storage<float> kept(kSpaceOf<HostMemory>, values);
+  const Tensor<float> x = tensor(kept, {2, 3});
+  CHECK(x(1, 0) == 4);
+  CHECK(x.space == &kept.space());
+  check_error<ShapeError>([&] { (void)tensor(kept, {2, 2}); }, {"4 values for [2, 2]", "got 6"});
+}
+
 TEST_CASE("a shape counts, prints and splits into rows and columns") {
   const Shape images{2, 3, 4, 5};
   CHECK(images.size() == 120);

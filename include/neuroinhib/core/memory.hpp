@@ -18,7 +18,9 @@ class Storage {
   Storage() : Storage(kSpaceOf<HostMemory>) {}
   explicit Storage(const MemorySpace& space) : space_(&space) {}
   /// A copy of host values.
-  Storage(const MemorySpace& space, const View<const T>& values) : space_(&space) { assign(values.data, values.size()); }
+  Storage(const MemorySpace& space, const View<const T>& values) : space_(&space) {
+    assign(values.data, values.size());
+  }
   Storage(const Storage& other) : space_(other.space_) { assign(other.data_, other.size_); }
   Storage(Storage&& other) noexcept : space_(other.space_) { swap(other); }
   Storage& operator=(Storage other) noexcept {
