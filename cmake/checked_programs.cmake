@@ -1,10 +1,14 @@
 # neuroinhib_add_checked_program(name source [LIBRARIES …] [ARGUMENTS …] [PROPERTIES …])
 # builds a program of one file, .cpp or .cu, and adds the test output.<name>: what the program prints must be the text
-# of the file beside its source that ends in .output. CHECK_OUTPUT_UPDATE=1 in the test's environment writes that file.
+# of the file beside its source that ends in .output, or, where there is none, what the comment on top of the source
+# says behind "// Output:". CHECK_OUTPUT_UPDATE=1 in the test's environment writes that text.
 function(neuroinhib_add_checked_program name source)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "LIBRARIES;ARGUMENTS;PROPERTIES")
   cmake_path(ABSOLUTE_PATH source)
   cmake_path(REPLACE_EXTENSION source output OUTPUT_VARIABLE expected)
+  if(NOT EXISTS ${expected})
+    set(expected ${source})
+  endif()
   set(kernels $<TARGET_NAME_IF_EXISTS:neuroinhib_own_kernels>)
   set(properties "")
   if(source MATCHES "\\.cu$")

@@ -1,7 +1,8 @@
 # What the pages quote is what the files say, word for word:
 #   ```cpp                     a block of C++ begins with a line "// FILE" and stands in that file (of examples, docs/snippets,
 #   // docs/snippets/x.cpp     tests or include), which is compiled and run;
-#   ```text FILE.output        a block of text names the file it stands in, which is what a program prints.
+#   ```text FILE.output        a block of text names the file it stands in, which is what a program prints; of a source,
+#                              the lines of the comment on top that begin with "//   " are meant.
 # Usage: cmake -DROOT=<project folder> -P snippets.cmake
 cmake_policy(VERSION 3.25)
 file(GLOB_RECURSE pages ${ROOT}/README.md ${ROOT}/CONTRIBUTING.md ${ROOT}/docs/*.md ${ROOT}/examples/*.md)
@@ -48,6 +49,9 @@ foreach(page IN LISTS pages)
       message(FATAL_ERROR "${page}: a block quotes ${file}, which is not there")
     endif()
     read_text(source ${ROOT}/${file})
+    if(block MATCHES "^\n```text")
+      string(REPLACE "\n//   " "\n" source "${source}")
+    endif()
     string(FIND "${source}" "${quote}" at)
     if(at EQUAL -1)
       message(FATAL_ERROR "${page}: expected the words of ${file}, got${quote}Copy them again from the file")
