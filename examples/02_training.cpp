@@ -1,6 +1,10 @@
 // Training: a recording of the same forward, a loss, its gradients, an optimizer with a schedule.
 //
 // Output:
+//   step   0: loss 0.7
+//   step 200: loss 0.0
+//   step 400: loss 0.0
+//   100 % of the points right
 
 #include <cmath>
 #include <cstdio>
@@ -34,7 +38,7 @@ int main() {
     ex.backward(loss);
     clip_gradient_norm(cpu, parameters, 1.0);
     adam.step(cpu, parameters, schedule::warmup_cosine(step, 20, 400));
-    if (step % 100 == 0) std::printf("step %3td: loss %.1f\n", step, loss[0]);
+    if (step % 200 == 0) std::printf("step %3td: loss %.1f\n", step, loss[0]);
   }
 
   cpu.begin_step();

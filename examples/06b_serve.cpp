@@ -1,6 +1,10 @@
 // Loads what 06a_train_and_save wrote, and answers from four threads: the class at 16 points of the square.
 //
 // Output:
+//   1 1 0 0
+//   1 1 0 0
+//   0 0 1 1
+//   0 0 1 1
 
 #include <array>
 #include <cstdio>

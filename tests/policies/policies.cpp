@@ -133,7 +133,7 @@ TEST_CASE("random inhibition is off outside training") {
 }
 
 TEST_CASE("a gate term of the user's own joins the others") {
-  // Its page is examples/03_custom_inhibition.cpp; here the order of terms must not matter.
+  // Its page is examples/03_own_inhibition.cpp; here the order of terms must not matter.
   const auto a = output_of<Layer<LinearRouter, Gated<Glu, Posttext>>>({});
   const auto b = output_of<Layer<LinearRouter, Gated<Posttext, Glu>>>({});
   CHECK(a == b);
