@@ -268,7 +268,7 @@ TEST_CASE("operations on experts refuse rows that are not the plan's") {
   check_error<ShapeError>([&] { (void)gate(cpu, x.constant(), terms); }, {"1 or 4 rows", "[3, 2]"});
 }
 
-TEST_CASE("pooling refuses large windows and what is no image; projected losses refuse too few labels") {
+TEST_CASE("pooling refuses large windows and what is no image, and projected losses too few labels") {
   Cpu<float> cpu;
   Values<float> x({4, 6}, 1), classes({5, 6}, 2), line({1, 300, 300, 1}, 3);
   std::vector<int> labels(3, 0);
