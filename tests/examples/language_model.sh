@@ -24,6 +24,9 @@ grep -q "NOT text" "$work/whole/table.md" || fail "the table does not say that g
 grep -q "3.31e-6 / 1.81e-10" "$work/whole/table.md" || fail "the table lacks the published figure"
 grep -q "30.75 / 32.03" "$work/whole/table.md" || fail "the table lacks the second paper's figure"
 grep -q "Floor" "$work/whole/table.md" || fail "the table lacks the grammars' entropy"
+grep -q "Mutual-Inform SMoE: validation perplexity" "$work/whole/curves.gnuplot" || fail "no learning curves of the second paper"
+grep -q "^30 " "$work/whole/curves.gnuplot" || fail "the curves lack the last step"
+! grep -q "$work" "$work/whole/curves.gnuplot" || fail "the curves name a folder"
 grep -q "not causal" "$work/whole/table.md" || fail "the arm without a causal mask is not labelled"
 
 "$program" "${small[@]}" "${rows[@]}" --sentences 100 --threads 1 --out "$work/one_thread" >/dev/null 2>"$work/err"

@@ -7,6 +7,8 @@
 
 #include <neuroinhib/io/file.hpp>
 
+#include "../picture.hpp"
+
 namespace language_model {
 
 using papers::number_in;
@@ -60,6 +62,10 @@ std::string degenerate(const Row& row, const nlohmann::json& run, Index length) 
   }
   return notes;
 }
+void replace_all(std::string& text, const std::string& from, const std::string& to) {
+  for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
+}
 std::string or_dash(const char* format, double value) {
   return std::isnan(value) || value == 0 ? "–" : text(format, value);
 }
@@ -112,6 +118,7 @@ void Report::show() const {
   const std::string all = results_.look([&] { return table(1) + table(2); });
   neuroinhib::io::write_file(results_.folder().file("table.md"), all);
   std::printf("\n%s\nresults in %s\n", all.c_str(), results_.folder().path().c_str());
+  if (!results_.runs().empty()) results_.look([&] { draw_curves(); });
 }
 
 template <class Measure>
@@ -122,16 +129,20 @@ std::vector<double> Report::values(const std::string& row, const Measure& measur
   return all;
 }
 
-std::string Report::table(int paper) const {
+std::vector<Row> Report::rows_of(int paper) const {
   std::vector<Row> rows;
-  std::vector<std::string> names;
   for (const auto& run : results_.runs()) {
     const Row row = find_row(run.at("row"));
-    if (row.paper != paper || (!names.empty() && names.back() == row.name)) continue;
-    rows.push_back(row);
-    names.push_back(row.name);
+    if (row.paper == paper && (rows.empty() || rows.back().name != row.name)) rows.push_back(row);
   }
+  return rows;
+}
+
+std::string Report::table(int paper) const {
+  const std::vector<Row> rows = rows_of(paper);
   if (rows.empty()) return "";
+  std::vector<std::string> names;
+  for (const Row& row : rows) names.push_back(row.name);
   const Network& n = settings_.network(rows[0]);
   const auto& runs = results_.runs();
   // The same in all runs of a paper.
@@ -181,6 +192,72 @@ std::string Report::table(int paper) const {
       if (run.at("row") == row.name && run.at("seed") == 0) notes += degenerate(row, run, n.length);
   if (!notes.empty()) notes = "\nDegenerate weights, seed 0:\n\n" + notes;
   return out + comparisons(rows, against) + layers(rows, against) + notes + domains(rows) + routing(rows) + "\n";
+}
+
+void Report::draw_curves() const {
+  std::string data, commands;
+  int papers = 0;
+  for (const int paper : {1, 2}) {
+    const std::vector<Row> rows = rows_of(paper);
+    if (rows.empty()) continue;
+    const std::string name = "paper" + std::to_string(paper);
+    data += "$" + name + " << EOD\n";
+    for (const Row& row : rows) data += '"' + row.title + "\"\n" + curve(row) + "\n\n";
+    data += "EOD\n";
+    commands += "rows = " + std::to_string(rows.size()) + R"(
+unset key
+set title 'TITLE: training loss, nats a word'
+plot for [row = 1 : rows] $PAPER index row - 1 using 1:3:4 with filledcurves linecolor rgb colour(row), \
+     for [row = 1 : rows] $PAPER index row - 1 using 1:2 pointtype 7 linewidth 2 dashtype dashes(row) linecolor rgb colour(row)
+set key at screen .99, graph .5 right center
+set title 'TITLE: validation perplexity'
+plot for [row = 1 : rows] $PAPER index row - 1 using 1:6:7 with filledcurves linecolor rgb colour(row) notitle, \
+     for [row = 1 : rows] $PAPER index row - 1 using 1:5 pointtype 7 linewidth 2 dashtype dashes(row) linecolor rgb colour(row) title columnheader(1)
+)";
+    replace_all(commands, "PAPER", name);
+    replace_all(commands, "TITLE", paper == 1 ? "Neural Inhibition" : "Mutual-Inform SMoE");
+    ++papers;
+  }
+  draw(results_.folder(), "curves", "1300," + std::to_string(60 + 440 * papers),
+       data, "set multiplot layout " + std::to_string(papers) + R"(,2 margins .06,.74,.1,.87 spacing .06,.14 \
+title 'next-word prediction by training step; bands: one deviation over seeds'
+colours = '#000000 #0072b2 #56b4e9 #009e73 #f0e442 #e69f00 #d55e00 #cc79a7'
+colour(row) = word(colours, (row - 1) % words(colours) + 1)
+dashes(row) = (row - 1) / words(colours) + 1
+set grid
+set xlabel 'step'
+set style fill transparent solid .1 noborder
+set style data linespoints
+set pointsize .5
+set xrange [0:*]
+)" + commands + "unset multiplot\n");
+}
+
+std::string Report::curve(const Row& row) const {
+  const Index epoch_steps = settings_.network(row).epoch_steps;
+  std::string lines;
+  for (std::size_t epoch = 0;; ++epoch) {
+    Index steps = 0;
+    const auto of = [&](const char* measure) {
+      std::vector<double> seeds;
+      for (const auto& run : results_.runs())
+        if (run.at("row") == row.name && epoch < run.at(measure).size()) {
+          seeds.push_back(number_in(run.at(measure).at(epoch)));
+          steps = run.at("steps").get<Index>();
+        }
+      return seeds;
+    };
+    const std::vector<double> loss = of("loss_curve");
+    std::vector<double> perplexity = of("validation_curve");
+    if (loss.empty() || perplexity.empty()) return lines;
+    for (double& value : perplexity) value = std::exp(value);
+    const Index each = epoch_steps > 0 ? epoch_steps : (steps + 2) / 3;
+    lines += std::to_string(std::min(steps, (static_cast<Index>(epoch) + 1) * each));
+    for (const Summary& summary : {Summary(loss), Summary(perplexity)})
+      lines += text(" %.5g", summary.mean) + text(" %.5g", summary.mean - summary.deviation) +
+               text(" %.5g", summary.mean + summary.deviation);
+    lines += "\n";
+  }
 }
 
 std::string Report::comparisons(const std::vector<Row>& rows, const std::string& against) const {
