@@ -219,7 +219,7 @@ plot for [row = 1 : rows] $PAPER index row - 1 using 1:6:7 with filledcurves lin
     ++papers;
   }
   draw(results_.folder(), "curves", "1300," + std::to_string(60 + 440 * papers),
-       data, "set multiplot layout " + std::to_string(papers) + R"(,2 margins .06,.74,.1,.87 spacing .06,.14 \
+       data, "set multiplot layout " + std::to_string(papers) + R"(,2 margins .06,.74,.12,.85 spacing .06,.14 \
 title 'next-word prediction by training step; bands: one deviation over seeds'
 colours = '#000000 #0072b2 #56b4e9 #009e73 #f0e442 #e69f00 #d55e00 #cc79a7'
 colour(row) = word(colours, (row - 1) % words(colours) + 1)
