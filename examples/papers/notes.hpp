@@ -33,8 +33,9 @@ inline std::optional<double> stored_number(const nlohmann::json& value) {
   constexpr std::array kTexts{std::pair{"nan", NAN}, std::pair{"-nan", -NAN}, std::pair{"inf", INFINITY},
                               std::pair{"-inf", -INFINITY}};
   if (value.is_number()) return value.get<double>();
-  for (const auto& [text, number] : kTexts)
-    if (value == text) return number;
+  if (value.is_string())
+    for (const auto& [text, number] : kTexts)
+      if (value.get_ref<const std::string&>() == text) return number;
   return std::nullopt;
 }
 
