@@ -5,7 +5,9 @@
 #                              the lines of the comment on top that begin with "//   " are meant.
 # Usage: cmake -DROOT=<project folder> -P snippets.cmake
 cmake_policy(VERSION 3.25)
-file(GLOB_RECURSE pages ${ROOT}/README.md ${ROOT}/CONTRIBUTING.md ${ROOT}/docs/*.md ${ROOT}/examples/*.md)
+file(GLOB top_pages ${ROOT}/README.md ${ROOT}/CONTRIBUTING.md)
+file(GLOB_RECURSE pages ${ROOT}/docs/*.md ${ROOT}/examples/*.md)
+list(APPEND pages ${top_pages})
 
 # Semicolons and brackets would split CMake's lists.
 function(read_text variable file)
