@@ -17,7 +17,7 @@ namespace detail {
 
 /// Processors that a cgroup's limit comes to, rounded up, from "quota period" in one unit; 0 where there is no limit
 /// ("max …" in version 2 of cgroups, "-1 …" in version 1).
-[[nodiscard]] inline int processors_of_quota(const std::string& text) {
+[[nodiscard, gnu::cold]] inline int processors_of_quota(const std::string& text) {
   double quota = 0, period = 0;
   if (std::sscanf(text.c_str(), "%lf %lf", &quota, &period) != 2 || quota <= 0 || period <= 0) return 0;
   return std::max(1, static_cast<int>((quota + period - 1) / period));
@@ -39,7 +39,7 @@ void for_each_line(const std::string& path, const Visit& visit) {
     visit(std::string(text));
   }
 }
-[[nodiscard]] inline std::string first_line(const std::string& path) {
+[[nodiscard, gnu::cold]] inline std::string first_line(const std::string& path) {
   std::string first;
   for_each_line(path, [&](const std::string& line) {
     if (first.empty()) first = line;
@@ -48,7 +48,7 @@ void for_each_line(const std::string& path, const Visit& visit) {
 }
 
 /// The limit of one cgroup's folder, by either version's files.
-[[nodiscard]] inline int processors_of_folder(const std::string& folder) {
+[[nodiscard, gnu::cold]] inline int processors_of_folder(const std::string& folder) {
   const int limit = processors_of_quota(first_line(folder + "/cpu.max"));
   return limit > 0 ? limit
                    : processors_of_quota(first_line(folder + "/cpu.cfs_quota_us") + " " +
@@ -56,7 +56,7 @@ void for_each_line(const std::string& path, const Visit& visit) {
 }
 
 /// The least limit among this process's cgroup and those above it; 0 for none.
-[[nodiscard]] inline int cgroup_processors() {
+[[nodiscard, gnu::cold]] inline int cgroup_processors() {
   int least = 0;
   for_each_line("/proc/self/cgroup", [&](const std::string& line) {  // "number:controllers:path"
     const std::size_t first = line.find(':'), second = line.find(':', first + 1);
