@@ -27,9 +27,7 @@ template <Index M>
 void measure(const Shapes& s, const CudaOptions& options) {
   using Layer = MoeLayer<LinearRouter, NoInhibition, SoftmaxOfTopM<M>, SwiGlu>;
   Layer layer({.width = s.width, .experts = s.experts, .hidden = {s.hidden}});
-  detail::for_each_leaf(layer, [](const std::string&, auto& leaf) {
-    if constexpr (requires { leaf.initializer; }) leaf.initializer = init::zeros();
-  });
+  for (auto& [name, leaf] : detail::leaves_of<float>(layer).parameters) leaf->initializer = init::zeros();
   Cuda<float> cuda(options);
   Parameters<float> parameters(layer, 1, cuda.space());
   fill_randomly(cuda, parameters.values(), 1, .02f);

@@ -6,4 +6,5 @@
 
 namespace neuroinhib::detail {
 NEUROINHIB_DECLARE_KERNELS(Cuda)
+NEUROINHIB_GATED_KERNELS(extern, Cuda)
 }  // namespace neuroinhib::detail

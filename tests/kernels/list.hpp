@@ -60,6 +60,16 @@
   NEUROINHIB_FORWARD(prefix, B, T, ClipNorm)    \
   NEUROINHIB_FORWARD(prefix, B, T, SgdUpdate)
 
+/// Gated experts in one operation, for backends that have it.
+#define NEUROINHIB_GATED_KERNEL(prefix, B, kind)                                                                     \
+  prefix template void run_forward<B<float>, ops::GatedExperts<float, kind>>(B<float>&,                              \
+                                                                             const ops::GatedExperts<float, kind>&); \
+  prefix template void run_backward<B<float>, ops::GatedExperts<float, kind>>(B<float>&,                             \
+                                                                              const ops::GatedExperts<float, kind>&);
+#define NEUROINHIB_GATED_KERNELS(prefix, B)            \
+  NEUROINHIB_GATED_KERNEL(prefix, B, Activation::silu) \
+  NEUROINHIB_GATED_KERNEL(prefix, B, Activation::gelu)
+
 /// All of them, declared for float and double.
 #define NEUROINHIB_DECLARE_KERNELS(B)             \
   NEUROINHIB_PRODUCT_KERNELS(extern, B, float)    \

@@ -16,6 +16,7 @@
 #include <neuroinhib/backend/cuda_graph.cuh>
 #include <neuroinhib/backend/cuda_kernels.cuh>
 #include <neuroinhib/backend/cuda_memory.cuh>
+#include <neuroinhib/backend/cuda_tensor_map.cuh>
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/core/arena.hpp>
 #include <neuroinhib/core/gradient_flag.hpp>
@@ -105,6 +106,12 @@ class Cuda {
   [[nodiscard]] CudaControl* control() const { return control_; }
   /// Whether Hopper's warpgroup products can be used: on such a GPU, in a program compiled for sm_90a.
   [[nodiscard]] bool has_wgmma() const { return has_wgmma_; }
+  /// Whether experts' products are in bf16 from factors to hidden activations: on Hopper, in that precision.
+  [[nodiscard]] bool multiplies_halves() const
+    requires std::is_same_v<T, float>
+  {
+    return has_wgmma_ && options_.precision == Precision::bf16;
+  }
   [[nodiscard]] int multiprocessors() const { return properties_.multiProcessorCount; }
   /// Shared memory that a block can have.
   [[nodiscard]] std::size_t shared_bytes() const { return properties_.sharedMemPerBlockOptin; }
@@ -165,6 +172,7 @@ class Cuda {
     const detail::DriverLock lock(detail::driver());
     require_as_captured(graph);
     const detail::DeviceScope device(options_.device);
+    settle_halves(graph);
     set_control(learning_factor);
     require_cuda(cudaGraphLaunch(graph.graph_.get(), current_->stream), "replay");
     random_.step += graph.steps_;
@@ -220,6 +228,7 @@ class Cuda {
   void write(const View<U>& target, const std::type_identity_t<U>* source) {
     refuse_in_capture("write");
     const detail::DeviceScope device(options_.device);
+    space().changed(target.data);
     require_cuda(cudaMemcpyAsync(target.data, source, static_cast<std::size_t>(target.size()) * sizeof(U),
                                  cudaMemcpyHostToDevice, current_->stream),
                  operation_);
@@ -269,6 +278,46 @@ class Cuda {
   }
   void keeps(const Shape& shape) {
     if (capture_ != nullptr) capture_->keep(shape);
+  }
+  void round(const T* source, Index count, __nv_bfloat16* target) {
+    parallel_for(count, [=] __device__(Index i) { target[i] = __float2bfloat16_rn(static_cast<float>(source[i])); });
+  }
+  /// A tensor map (TMA) of matrices in bf16, made once.
+  [[nodiscard]] const CUtensorMap& tensor_map(const HalfMatrices& matrices, int box_rows) {
+    uses(matrices.data);
+    for (const TensorMap& kept : maps_)
+      if (kept.matrices == matrices && kept.box_rows == box_rows) return kept.map;
+    if (maps_.size() == kMaxMaps) maps_.clear();
+    return maps_.emplace_back(TensorMap{detail::encode_tensor_map(matrices, box_rows), matrices, box_rows}).map;
+  }
+  /// A tensor's numbers in bf16. Of parameters a copy is kept beside them, which updates keep current; it is made anew
+  /// where something else has written to them. Others are rounded into the step's memory.
+  [[nodiscard]] const __nv_bfloat16* halves_of(const Tensor<T>& tensor) {
+    if (tensor.space == nullptr) {
+      auto* halves = kernel_memory<__nv_bfloat16>(tensor.size());
+      round(tensor.data, tensor.size(), halves);
+      return halves;
+    }
+    const detail::DriverLock lock(detail::driver());
+    const auto [allocation, begin] = detail::DeviceAllocations::all().find(tensor.data);
+    const auto* const first = reinterpret_cast<const T*>(begin);
+    if (allocation->halves == nullptr) allocation->halves = space().allocate(allocation->bytes / 2);
+    if (capture_ != nullptr)
+      capture_->keep_halves(first);
+    else
+      refresh_halves(first);
+    return static_cast<const __nv_bfloat16*>(allocation->halves) + (tensor.data - first);
+  }
+  /// The same for an update that writes parameters and their copy: null where there is no copy.
+  [[nodiscard]] __nv_bfloat16* updated_halves(const T* parameters) {
+    const detail::DriverLock lock(detail::driver());
+    const auto [allocation, begin] = detail::DeviceAllocations::all().find(parameters);
+    if (allocation == nullptr || allocation->halves == nullptr) return nullptr;
+    if (capture_ != nullptr)
+      capture_->keep_halves(reinterpret_cast<const T*>(begin));
+    else
+      allocation->halves_current = true;
+    return static_cast<__nv_bfloat16*>(allocation->halves);
   }
   template <class... Parameters, class... Arguments>
   void launch(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...), Arguments&&... arguments) {
@@ -368,7 +417,12 @@ class Cuda {
   }
 
  private:
-  static constexpr std::size_t kWorkspace = std::size_t{32} << 20;
+  static constexpr std::size_t kWorkspace = std::size_t{32} << 20, kMaxMaps = 1024;
+  struct TensorMap {
+    CUtensorMap map;
+    HalfMatrices matrices;
+    int box_rows;
+  };
   struct Largest {
     std::size_t bytes;
     const char* after;
@@ -436,6 +490,7 @@ class Cuda {
       graph.backend_ = &cuda_;
       graph.steps_ = cuda_.random_.step - random_.step;
       for (const auto& [allocation, address] : memory_) graph.memory_.push_back({address, allocation});
+      graph.halves_ = halves_;
       graph.kept_ = kept_;
       for (const auto& [flag, before] : flags_.entries())
         if (!cuda_.host_.holds(flag)) graph.flags_.push_back({flag, before, *flag});
@@ -451,6 +506,10 @@ class Cuda {
       }
     }
     void keep(const Shape& shape) { kept_.push_back({&shape, shape}); }
+    void keep_halves(const void* parameters) {
+      const auto* const first = static_cast<const float*>(parameters);
+      if (std::find(halves_.begin(), halves_.end(), first) == halves_.end()) halves_.push_back(first);
+    }
 
    private:
     [[nodiscard]] cudaStream_t stream() const { return cuda_.resources_[0].stream; }
@@ -461,6 +520,7 @@ class Cuda {
     detail::FlagJournal flags_;
     std::map<std::uint64_t, std::uintptr_t> memory_;  ///< an address in each allocation
     std::vector<CudaGraph::Kept> kept_;
+    std::vector<const float*> halves_;
   };
   /// While it lives, kernels take memory from the second stream's arena, and in a captured step they go to that stream.
   class OnSecondStream {
@@ -536,6 +596,29 @@ class Cuda {
   void set_control(double learning_factor) {
     launch_pdl(dim3(1), dim3(1), 0, detail::set_control<>, control_, random_.step, learning_factor);
   }
+  /// Makes the copy of an allocation's numbers anew where something else than an update has written to them. Other
+  /// backends may read it next: it is there when this returns.
+  void refresh_halves(const T* first) {
+    auto& allocation = *detail::DeviceAllocations::all().find(first).first;
+    if (allocation.halves_current) return;
+    round(first, static_cast<Index>(allocation.bytes / sizeof(T)), static_cast<__nv_bfloat16*>(allocation.halves));
+    require_cuda(cudaStreamSynchronize(current_->stream), operation_);
+    allocation.halves_current = true;
+  }
+  /// Before a replay: copies that it reads are current, and those that it does not know of no longer are.
+  void settle_halves(const CudaGraph& graph) {
+    if constexpr (std::is_same_v<T, float>) {
+      for (const CudaGraph::Memory& memory : graph.memory_) {
+        const auto* const address = reinterpret_cast<const void*>(memory.address);
+        const auto [allocation, begin] = detail::DeviceAllocations::all().find(address);
+        const auto* const first = reinterpret_cast<const float*>(begin);
+        if (allocation->halves != nullptr &&
+            std::find(graph.halves_.begin(), graph.halves_.end(), first) == graph.halves_.end())
+          allocation->halves_current = false;
+      }
+      for (const float* first : graph.halves_) refresh_halves(first);
+    }
+  }
   void refuse_in_capture(const char* what) const {
     if (capture_ != nullptr)
       fail<ConfigError>(what, "a call between steps", "one within a captured step",
@@ -581,6 +664,7 @@ class Cuda {
   bool differs_ = false, waited_ = false, has_wgmma_ = false, has_pdl_ = false;
   const char* operation_ = "no operation yet";
   Largest largest_{0, "no operation yet"};
+  std::vector<TensorMap> maps_;
 };
 
 }  // namespace neuroinhib

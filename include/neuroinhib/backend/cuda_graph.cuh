@@ -51,6 +51,7 @@ class CudaGraph {
   const void* backend_ = nullptr;
   std::uint64_t steps_ = 0;
   std::vector<Memory> memory_;
+  std::vector<const float*> halves_;  ///< parameters whose copies in bf16 it reads, or keeps
   std::vector<Kept> kept_;
   std::vector<Flag> flags_;
 };

@@ -84,6 +84,8 @@ class DeviceAllocations {
   struct Allocation {
     std::size_t bytes;
     std::uint64_t number;
+    void* halves = nullptr;  ///< floats' copy in bf16, where one is kept
+    bool halves_current = false;
   };
   using Map = std::map<std::uintptr_t, Allocation>;
 
@@ -94,6 +96,17 @@ class DeviceAllocations {
   }
   void add(const void* memory, std::size_t bytes) { live_[address(memory)] = {bytes, ++last_}; }
   void remove(const void* memory) { released_ += live_.erase(address(memory)); }
+  /// The allocation that an address lies in, and where that begins; null where it lies in none.
+  [[nodiscard]] std::pair<Allocation*, std::uintptr_t> find(const void* memory) {
+    const auto next = live_.upper_bound(address(memory));
+    if (next == live_.begin()) return {nullptr, 0};
+    auto& [begin, allocation] = *std::prev(next);
+    return {address(memory) - begin < allocation.bytes ? &allocation : nullptr, begin};
+  }
+  /// Somebody has written there: a copy of these numbers is out of date.
+  void changed(const void* memory) {
+    if (Allocation* const allocation = find(memory).first) allocation->halves_current = false;
+  }
   /// How many have been released so far: where that is unchanged, all is there that was.
   [[nodiscard]] std::uint64_t released() const { return released_; }
   /// The number of the allocation that an address lies in; 0 where it lies in none.
@@ -142,13 +155,20 @@ struct CudaMemory {
   }
   static void release(int /*device*/, void* memory) noexcept {
     const detail::DriverLock lock(detail::driver());
+    if (const auto* allocation = detail::DeviceAllocations::all().find(memory).first)
+      (void)cudaFree(allocation->halves);
     detail::DeviceAllocations::all().remove(memory);
     (void)cudaFree(memory);
+  }
+  static void changed(int /*device*/, const void* memory) noexcept {
+    const detail::DriverLock lock(detail::driver());
+    detail::DeviceAllocations::all().changed(memory);
   }
   static void clear(int device, void* target, std::size_t bytes) {
     const detail::DriverLock lock(detail::driver());
     const detail::DeviceScope scope(device);
     require_cuda(cudaDeviceSynchronize(), "CUDA memory");
+    changed(device, target);
     require_cuda(cudaMemset(target, 0, bytes), "CUDA memory");
     require_cuda(cudaDeviceSynchronize(), "CUDA memory");
   }
@@ -156,6 +176,7 @@ struct CudaMemory {
     const detail::DriverLock lock(detail::driver());
     const detail::DeviceScope scope(device);
     require_cuda(cudaDeviceSynchronize(), "CUDA memory");
+    changed(device, target);
     require_cuda(cudaMemcpy(target, source, bytes, cudaMemcpyDefault), "CUDA memory");
   }
 };

@@ -196,7 +196,12 @@ class Parameters {
     return total;
   }
   [[nodiscard]] const T* data() const { return values_.data(); }
-  [[nodiscard]] View<T> values() { return {values_.data(), Shape{size_}}; }
+  /// To write them. A backend may keep them in other numbers too (bf16): write before the next step, or call this
+  /// again.
+  [[nodiscard]] View<T> values() {
+    space().changed(values_.data());
+    return {values_.data(), Shape{size_}};
+  }
   /// The flat gradient; parameters that no backward pass has reached since zero_gradients() read as zero, which
   /// clear(T*, count) makes them.
   template <class Clear>

@@ -4,6 +4,7 @@
 
 #include <neuroinhib/experts/expert.hpp>
 #include <neuroinhib/ops/activation/op.hpp>
+#include <neuroinhib/ops/gated_experts/op.hpp>
 
 namespace neuroinhib {
 
@@ -35,6 +36,16 @@ struct GatedMlp {
       const Tensor<T> hidden = gated_activation(ex, gate(ex, x, plan, ExpertRows::tokens),
                                                 up(ex, x, plan, ExpertRows::tokens), ActivationTag::kind);
       return down(ex, hidden, plan, ExpertRows::slots);
+    }
+    /// The experts' weighted sum, Σ gates · g_k(u): in one operation, where the backend has it.
+    template <Executor Ex>
+    [[nodiscard]] Tensor<T> combined(Ex& ex, const Tensor<T>& x, const Tensor<T>& gates,
+                                     const RoutingPlan& plan) const {
+      const GatedWeights<T> weights{gate.weight, up.weight, down.weight};
+      if constexpr (FusesGatedExperts<Ex>)
+        if (ex.backend().multiplies_halves() && whole_pieces(weights))
+          return gated_experts<ActivationTag::kind>(ex, x, weights, gates, plan);
+      return combine(ex, forward(ex, x, plan), gates, plan);
     }
   };
 };

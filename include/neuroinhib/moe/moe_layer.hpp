@@ -138,7 +138,7 @@ class MoeLayer {
     out.router = detail::router_scores(ex, router_, out.inhibited.z, x, context);
     out.routing = route(ex, out.router, context);
     const Tensor<Scalar>& seen = config_.expert_input == ExpertInput::features ? x : out.inhibited.z;
-    out.y = combine(ex, experts_.forward(ex, seen, out.routing.plan), out.routing.gates, out.routing.plan);
+    out.y = combined(ex, experts_, seen, out.routing.gates, out.routing.plan);
     if (shared_) out.y = sum(ex, {out.y, of_shared(ex, seen)});
     out.auxiliary = auxiliary(ex, out, context.counted);
     if (out.inhibited.mask.defined()) tap(ex, neuroinhib::tap::mask, out.inhibited.mask);
@@ -200,11 +200,20 @@ class MoeLayer {
     else
       return mix_.route(ex, scores, Router::kScoreKind);
   }
+  /// Σ_k gate_k g_k(u), in one operation where the experts have it.
+  template <Executor Ex, class Module>
+  static Tensor<Scalar> combined(Ex& ex, const Module& experts, const Tensor<Scalar>& x, const Tensor<Scalar>& gates,
+                                 const RoutingPlan& plan) {
+    if constexpr (requires { experts.combined(ex, x, gates, plan); })
+      return experts.combined(ex, x, gates, plan);
+    else
+      return combine(ex, experts.forward(ex, x, plan), gates, plan);
+  }
   /// Σ_s g_s(u) over the shared experts, without gates.
   template <Executor Ex>
   Tensor<Scalar> of_shared(Ex& ex, const Tensor<Scalar>& x) const {
     const auto all = every_expert(ex, x.rows(), config_.shared);
-    return combine(ex, shared_->forward(ex, x, all.plan), all.gates, all.plan);
+    return combined(ex, *shared_, x, all.gates, all.plan);
   }
 
   template <Executor Ex>

@@ -17,6 +17,7 @@
 #include <neuroinhib/ops/embedding/cuda.cuh>
 #include <neuroinhib/ops/expert_load/cuda.cuh>
 #include <neuroinhib/ops/gate/cuda.cuh>
+#include <neuroinhib/ops/gated_experts/cuda.cuh>
 #include <neuroinhib/ops/grouped_linear/cuda.cuh>
 #include <neuroinhib/ops/hash_scores/cuda.cuh>
 #include <neuroinhib/ops/head_choice/cuda.cuh>

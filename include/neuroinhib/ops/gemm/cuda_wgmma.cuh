@@ -58,11 +58,20 @@ __device__ void begin(float (&sums)[Count]) {
   settle(sums);
   order();
 }
+/// Ends a group of products.
+__device__ inline void commit() {
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+/// Waits until at most `Pending` groups of this warpgroup's products are under way.
+template <int Pending>
+__device__ void wait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Pending) : "memory");
+}
 /// Waits for all products of this warpgroup.
 template <int Count>
 __device__ void finish(float (&sums)[Count]) {
-  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+  commit();
+  wait<0>();
   settle(sums);
 }
 

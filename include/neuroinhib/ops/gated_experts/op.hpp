@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+
+#include <neuroinhib/ops/activation/op.hpp>
+#include <neuroinhib/ops/combine/op.hpp>
+#include <neuroinhib/ops/grouped_linear/op.hpp>
+
+namespace neuroinhib {
+namespace ops {
+
+/// What a gated expert's backward pass reads beside its inputs, in step memory: numbers in bf16, rows in blocks of 64
+/// an expert (ExpertBlocks in cuda_blocks.cuh).
+struct GatedHidden {
+  std::uint16_t *x = nullptr, *gate = nullptr, *up = nullptr;  ///< inputs in the plan's order; f's argument; its factor
+  int *offsets = nullptr, *slot = nullptr, *row = nullptr;
+};
+
+/// y[i] = Σ_m gates[i, m] · down[e] (f(gate[e] x[i]) ⊙ up[e] x[i]), e = plan.expert[i, m]: gated experts (Shazeer 2020)
+/// and their weighted sum in one operation, so that hidden numbers stay in bf16. x [tokens, in],
+/// gate, up [experts, hidden, in], down [experts, out, hidden], gates [tokens, chosen], y [tokens, out]; widths are
+/// multiples of 8.
+template <class T, Activation kKind>
+struct GatedExperts {
+  static constexpr const char* name = "gated_experts";
+  static constexpr Activation kind = kKind;
+  Tensor<T> x, gate, up, down, gates, y;
+  RoutingPlan plan;
+  GatedHidden hidden;
+
+  [[nodiscard]] Index in() const { return gate.shape[2]; }
+  [[nodiscard]] Index width() const { return gate.shape[1]; }
+  [[nodiscard]] Index out() const { return down.shape[1]; }
+  /// The most rows that blocks of 64 an expert can take.
+  [[nodiscard]] Index max_rows() const { return plan.slots() + plan.experts * 63; }
+};
+
+}  // namespace ops
+
+/// The parameters of gated experts: gate, up [experts, hidden, in], down [experts, out, hidden].
+template <class T>
+struct GatedWeights {
+  const Tensor<T>&gate, &up, &down;
+};
+
+/// Executors whose backend has gated experts as one operation, where multiplies_halves() says so.
+template <class Ex>
+concept FusesGatedExperts = requires(Ex& ex) { ex.backend().multiplies_halves(); };
+
+/// Whether weights of these widths can be multiplied there.
+template <class T>
+[[nodiscard]] bool whole_pieces(const GatedWeights<T>& w) {
+  constexpr Index kPiece = 8;
+  return w.gate.shape[2] % kPiece == 0 && w.gate.shape[1] % kPiece == 0 && w.down.shape[1] % kPiece == 0;
+}
+
+/// The weighted sum of each token's gated experts, in one operation, for widths of whole_pieces(). Throws ShapeError.
+template <Activation kKind, FusesGatedExperts Ex>
+[[nodiscard]] TensorOf<Ex> gated_experts(Ex& ex, const TensorOf<Ex>& x, const GatedWeights<ScalarOf<Ex>>& w,
+                                         const TensorOf<Ex>& gates, const RoutingPlan& plan) {
+  for (const auto* weight : {&w.gate, &w.up, &w.down}) require_memory(ex, "gated experts", *weight);
+  require_space(ex, "gated experts", x);
+  require_width("gated experts", w.gate.shape[2], x.shape, "the input's width must be the experts' `in`");
+  require_shape("gated experts' gates", plan.expert.shape, gates.shape, "one gate per slot of the plan");
+  if (x.rows() != plan.tokens())
+    fail<ShapeError>("gated experts", std::to_string(plan.tokens()) + " rows", x.shape.text(),
+                     "pass the batch that the plan was made for");
+  auto y = ex.tensor({plan.tokens(), w.down.shape[1]}, any_wants_gradient(x, w.gate, w.up, w.down, gates));
+  ops::GatedExperts<ScalarOf<Ex>, kKind> op{x, w.gate, w.up, w.down, gates, y, plan, {}};
+  if (y.wants_gradient()) {
+    auto& backend = ex.backend();
+    const Index rows = op.max_rows();
+    op.hidden = {backend.template kernel_memory<std::uint16_t>(rows * op.in()),
+                 backend.template kernel_memory<std::uint16_t>(rows * op.width()),
+                 backend.template kernel_memory<std::uint16_t>(rows * op.width()),
+                 backend.template kernel_memory<int>(plan.experts + 1),
+                 backend.template kernel_memory<int>(rows),
+                 backend.template kernel_memory<int>(plan.slots())};
+  }
+  ex.run(op);
+  return y;
+}
+
+}  // namespace neuroinhib
