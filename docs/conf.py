@@ -12,7 +12,7 @@ extensions = ["myst_parser", "sphinxcontrib.katex", "sphinx_copybutton"]
 exclude_patterns = ["snippets", "requirements.txt"]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing"]  # links to files outside docs/, which tests/docs checks
+suppress_warnings = ["myst.xref_missing"]  # links to files outside docs/; tests/docs/links.cmake checks all
 
 html_theme = "furo"
 html_title = f"neuroinhib {release}"
