@@ -167,7 +167,7 @@ template <Executor Ex, class F, TensorLike<Ex>... X>
 [[nodiscard]] TensorOf<Ex> map(Ex& ex, const F& f, const X&... x) {
   static_assert(std::is_trivially_copyable_v<F>,
                 "map: a functor is copied byte by byte, so its members are numbers or pointers; "
-                "see docs/write-a-policy.md");
+                "see docs/write-an-operation.md");
   using T = ScalarOf<Ex>;
   const TensorOf<Ex> inputs[] = {x...};
   const auto y = ex.tensor(ops::common_shape(ops::name_of<F>("map"), inputs),

@@ -63,7 +63,7 @@ struct MapGradients {
     static_assert(
         requires { f.derivative(x[I]...); },
         "map: a functor that gradients pass through has derivative(x...) beside operator()(x...); "
-        "see docs/write-a-policy.md");
+        "see docs/write-an-operation.md");
     const auto all = as_partials(f.derivative(x[I]...));
     static_assert(std::extent_v<decltype(all.value)> == N,
                   "map: derivative returns one number an input: Partials{∂f/∂x₀, ∂f/∂x₁, …}");

@@ -73,7 +73,7 @@ struct ReduceGradient {
     static_assert(
         requires { op.derivative(x[0], x[1]); },
         "reduce: an operation that gradients pass through has derivative(x, y), or kSelects; "
-        "see docs/write-a-policy.md");
+        "see docs/write-an-operation.md");
     return {{x[2] * static_cast<T>(op.derivative(x[0], x[1]))}};
   }
 };
