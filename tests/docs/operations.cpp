@@ -56,9 +56,9 @@ TEST_CASE("the page of operations lists every operation and initialiser with its
   const std::string page = text_of(include / "../../docs/operations.md");
   std::vector<std::string> all;
   for (const auto& folder : std::filesystem::directory_iterator(include / "ops"))
-    for (const auto& s :
-         signatures(folder.path() / "op.hpp",
-                    R"(template <Executor Ex[^\n]*\n(?:  requires[^\n]*\n)?([^{;]*\(Ex& ex(?:[^{;]|\{\})*)\{)"))
+    for (const auto& s : signatures(
+             folder.path() / "op.hpp",
+             R"(template <(?:[^\n]*, )?[A-Z]\w+ Ex[^\n]*\n(?:  requires[^\n]*\n)?([^{;]*\(Ex& ex(?:[^{;]|\{\})*)\{)"))
       all.push_back(s);
   CHECK(all.size() > 50);
   for (const auto& s : signatures(include / "core/initializer.hpp", R"(Initializer (\w+\([^{]*\)) \{)"))
