@@ -53,7 +53,7 @@ class NumericError : public Error {
 
 template <class Kind>
 [[noreturn, gnu::cold]] void fail(std::string_view where, std::string_view expected, std::string_view actual,
-                       std::string_view remedy) {
+                                  std::string_view remedy) {
   throw Kind(explain(where, expected, actual, remedy));
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <vector>
 
 namespace neuroinhib::detail {
@@ -25,8 +24,9 @@ class FlagJournal {
     return journal;
   }
   void note(bool& flag) {
-    const auto known = [&](const Entry& entry) { return entry.flag == &flag; };
-    if (std::none_of(entries_.begin(), entries_.end(), known)) entries_.push_back({&flag, flag});
+    for (const Entry& entry : entries_)
+      if (entry.flag == &flag) return;
+    entries_.push_back({&flag, flag});
   }
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   void put_back() const {

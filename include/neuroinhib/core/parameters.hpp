@@ -1,9 +1,7 @@
 #pragma once
 
-#include <algorithm>
 #include <concepts>
 #include <cstdint>
-#include <deque>
 #include <limits>
 #include <set>
 #include <string>
@@ -238,8 +236,8 @@ class Parameters {
   /// The entries: `for (const auto& [name, tensor, offset] : parameters)`.
   [[nodiscard]] auto begin() const { return entries_.begin(); }
   [[nodiscard]] auto end() const { return entries_.end(); }
-  [[nodiscard]] std::deque<ModuleState<T>>& states() { return states_; }
-  [[nodiscard]] const std::deque<ModuleState<T>>& states() const { return states_; }
+  [[nodiscard]] std::vector<ModuleState<T>>& states() { return states_; }
+  [[nodiscard]] const std::vector<ModuleState<T>>& states() const { return states_; }
 
   /// The tensor of that name. Throws ConfigError where there is none.
   [[nodiscard]] const Tensor<T>& operator[](std::string_view name) const {
@@ -250,6 +248,11 @@ class Parameters {
   }
 
  private:
+  /// A flag with an address of its own, which std::vector<bool> does not give.
+  struct Written {
+    bool flag = false;
+  };
+
   Parameters(const detail::Leaves<T>& leaves, std::uint64_t seed, const MemorySpace& space)
       : values_(space), gradients_(space) {
     require_distinct(leaves.parameters);
@@ -258,13 +261,15 @@ class Parameters {
       entries_.push_back({name, {}, size_});
       size_ += padded(leaf->tensor.size());
     }
+    states_.reserve(leaves.states.size());
     for (const auto& [name, leaf] : leaves.states)
       states_.push_back({name, Storage<T>(leaf->stays_on_host ? kSpaceOf<HostMemory> : space), {}, *leaf});
     require_distinct_names();
     values_.assign_zeros(size_);
     gradients_.assign_zeros(size_);
     written_.resize(entries_.size());
-    for (std::size_t i = 0; i < entries_.size(); ++i) bind(*leaves.parameters[i].leaf, entries_[i], written_[i], seed);
+    for (std::size_t i = 0; i < entries_.size(); ++i)
+      bind(*leaves.parameters[i].leaf, entries_[i], written_[i].flag, seed);
     for (std::size_t i = 0; i < states_.size(); ++i) bind(*leaves.states[i].leaf, states_[i], seed);
   }
   static std::size_t bytes(Index count) { return static_cast<std::size_t>(count) * sizeof(T); }
@@ -320,10 +325,10 @@ class Parameters {
   }
 
   std::vector<Entry> entries_;
-  std::deque<ModuleState<T>> states_;  ///< a deque: its elements stay where they are
+  std::vector<ModuleState<T>> states_;  // reserved at once: modules point to the elements
   Index size_ = 0;
   Storage<T> values_, gradients_;
-  std::deque<bool> written_;  // which keeps addresses
+  std::vector<Written> written_;  // tensors point to the flags
 };
 
 }  // namespace neuroinhib

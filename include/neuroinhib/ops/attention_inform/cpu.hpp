@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include <neuroinhib/ops/attention/cpu.hpp>
 #include <neuroinhib/ops/attention_inform/op.hpp>
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include <neuroinhib/ops/gemm/cpu.hpp>
 #include <neuroinhib/ops/linear/op.hpp>
 
