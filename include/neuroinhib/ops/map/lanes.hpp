@@ -97,7 +97,7 @@ class Lanes {
     Lanes power = kPolynomial[0];
     for (int i = 1; i < 10; ++i) power = power * t + kPolynomial[i];
     const Lanes tail = T(0.5) * t * (-coarse * coarse).exp() * (power - (z - coarse) * (z + coarse)).exp();
-    return each([](const auto& x, const auto& half) { return x > 0 ? 1 - half : half; }, *this, tail);
+    return each([](const auto& x, const auto& rest) { return x > 0 ? 1 - rest : rest; }, *this, tail);
   }
 
  private:
