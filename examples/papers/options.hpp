@@ -5,6 +5,9 @@
 #include <concepts>
 #include <filesystem>
 #include <functional>
+#include <iterator>
+#include <limits>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -36,7 +39,8 @@ std::string describe(Limits<Number> limits) {
 
 /// The number that a text spells. Throws ConfigError for any other text, and outside the limits.
 template <class Number>
-Number number_of(const std::string& option, const std::string& text, Limits<Number> limits) {
+Number number_of(const std::string& option, const std::string& text,
+                 Limits<Number> limits = {std::numeric_limits<Number>::lowest(), std::numeric_limits<Number>::max()}) {
   Number value{};
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
@@ -47,39 +51,64 @@ Number number_of(const std::string& option, const std::string& text, Limits<Numb
   return value;
 }
 
-/// The options of a program.
+/// The options of a program. A text that scripts/replicate reads as well (see README.md) tells their names, forms,
+/// limits and help; the program says where each value goes.
 class Options {
  public:
-  Options(std::string program, std::string purpose) : program_(std::move(program)), purpose_(std::move(purpose)) {}
-
-  /// take(value) is called while parsing; `word` names the value in help and errors.
-  void value(std::string name, std::string word, std::string help, std::function<void(const std::string&)> take) {
-    options_.push_back({std::move(name), std::move(word), std::move(help), std::move(take)});
+  Options(std::string program, const char* description) : program_(std::move(program)) {
+    std::istringstream lines(description);
+    for (std::string line; std::getline(lines, line);) describe_line(line);
   }
-  void flag(std::string name, std::string help, std::function<void()> take) {
-    value(std::move(name), "", std::move(help), [take = std::move(take)](const std::string&) { take(); });
+
+  /// take(value) is called while parsing; `note` follows the help.
+  void value(const std::string& name, std::function<void(const std::string&)> take, const std::string& note = "") {
+    Option& option = find(name);
+    option.take = std::move(take);
+    option.help += note;
+  }
+  void flag(const std::string& name, const std::function<void()>& take) {
+    value(name, [take](const std::string&) { take(); });
+  }
+  /// take(number) is called while parsing, with a number within the limits.
+  template <class Number, class Take>
+  void number_for(const std::string& name, const Take& take, const std::string& note = "") {
+    const std::vector<std::string> ends = of_form(std::integral<Number> ? "whole" : "fraction", name);
+    const Limits<Number> limits{number_of<Number>(name, ends.at(0)), number_of<Number>(name, ends.at(1))};
+    const auto take_within = [=](const std::string& text) { take(number_of(name, text, limits)); };
+    value(name, take_within, " (" + describe(limits) + note + ")");
   }
   template <class Number>
-  void number(const std::string& name, Number& target, Limits<Number> limits, const std::string& help) {
-    value(name, "N", help + " (" + describe(limits) + ", default " + shortest(target) + ")",
-          [&target, name, limits](const std::string& text) { target = number_of(name, text, limits); });
+  void number(const std::string& name, Number& target) {
+    number_for<Number>(name, [&target](Number value) { target = value; }, ", default " + shortest(target));
   }
-  void choice(const std::string& name, std::string& target, const std::vector<std::string>& names,
-              const std::string& help) {
-    value(name, "NAME", help + ": " + either(names) + defaults(target),
-          [&target, name, names](const std::string& text) {
-            if (std::find(names.begin(), names.end(), text) == names.end())
-              fail<ConfigError>(name, either(names), '"' + text + '"', suggestion(text, names) + "choose one of them");
-            target = text;
-          });
+  void choice(const std::string& name, std::string& target) {
+    const std::vector<std::string> names = of_form("one-of", name);
+    const auto take = [&target, name, names](const std::string& text) {
+      if (std::find(names.begin(), names.end(), text) == names.end())
+        fail<ConfigError>(name, either(names), '"' + text + '"', suggestion(text, names) + "choose one of them");
+      target = text;
+    };
+    value(name, take, ": " + either(names) + defaults(target));
   }
-  void path(const std::string& name, std::filesystem::path& target, const std::string& word, const std::string& help) {
-    value(name, word, help + (target.empty() ? "" : defaults(target.string())),
-          [&target](const std::string& text) { target = text; });
+  void path(const std::string& name, std::filesystem::path& target) {
+    (void)of_form("path", name);
+    const auto take = [&target](const std::string& text) { target = text; };
+    value(name, take, target.empty() ? "" : defaults(target.string()));
+  }
+  /// Names between commas; take(text) checks them.
+  void names(const std::string& name, const std::string& standard, std::function<void(const std::string&)> take) {
+    std::vector<std::string> plain = of_form("names", name);
+    std::erase_if(plain, [](const std::string& text) { return text.find_first_of("(|)[]") != std::string::npos; });
+    value(name, std::move(take), ": " + either(plain) + defaults(standard));
   }
 
-  /// Throws ConfigError for what is no option, an option given twice or without its value; HelpWanted for --help.
+  /// Throws ConfigError for what is no option, an option given twice or without its value, and options that exclude
+  /// each other; HelpWanted for --help.
   void parse(const std::vector<std::string>& arguments) {
+    for (const Option& option : options_)
+      if (!option.take)
+        fail<ConfigError>("experiment.txt, " + option.name, "an option that the program reads", "one that it does not",
+                          "remove the line, or say in the program where its value goes");
     for (auto argument = arguments.begin(); argument != arguments.end(); ++argument) {
       if (*argument == "--help" || *argument == "-h") throw HelpWanted{help()};
       const std::size_t equals = argument->find('=');
@@ -94,26 +123,53 @@ class Options {
       if (option.is_flag() && equals != std::string::npos)
         fail<ConfigError>(name, "no value", '"' + text + '"', "write " + name + " alone");
       if (!option.is_flag() && text.empty())
-        fail<ConfigError>(name, "a value", "none", "write " + name + " " + option.word + ", " + option.help);
+        fail<ConfigError>(name, "a value", "none", "write " + name + " " + option.word() + ", " + option.help);
       option.take(text);
     }
+    for (const auto& [one, other] : exclusions_)
+      if (given(one) && given(other))
+        fail<ConfigError>("command line", one + " or " + other, "both", "leave one of them out");
   }
   [[nodiscard]] bool given(const std::string& name) { return find(name).given; }
-  /// Throws ConfigError where both are given.
-  void exclude(const std::string& one, const std::string& other) {
-    if (given(one) && given(other))
-      fail<ConfigError>("command line", one + " or " + other, "both", "leave one of them out");
-  }
 
  private:
   struct Option {
-    std::string name, word, help;
+    std::string name, form;
+    std::vector<std::string> values;  ///< limits of a number, names of a choice
+    std::string help;
     std::function<void(const std::string&)> take;
     bool given = false;
-    [[nodiscard]] bool is_flag() const { return word.empty(); }
+
+    [[nodiscard]] bool is_flag() const { return form == "flag"; }
+    /// Its value in help and errors.
+    [[nodiscard]] std::string word() const {
+      if (form == "whole" || form == "fraction") return "N";
+      return form == "path" ? "PATH" : form == "names" ? "NAMES" : "NAME";
+    }
   };
 
   static std::string defaults(const std::string& value) { return " (default " + value + ")"; }
+  void describe_line(const std::string& line) {
+    std::istringstream stream(line);
+    std::vector<std::string> words{std::istream_iterator<std::string>(stream), {}};
+    if (line.empty() || line[0] == '#') return;
+    if (line[0] == ' ') {
+      for (const std::string& word : words) options_.back().help += (options_.back().help.empty() ? "" : " ") + word;
+    } else if (line.starts_with("--")) {
+      options_.push_back({words.at(0), words.at(1), {words.begin() + 2, words.end()}, "", {}});
+    } else if (words[0] == "never") {
+      exclusions_.emplace_back(words.at(1), words.at(2));
+    } else if (words[0] == "about") {
+      purpose_ = line.substr(line.find(' ') + 1);
+    }
+  }
+  /// What follows the form in the option's line. Throws ConfigError where the text tells of another form.
+  [[nodiscard]] const std::vector<std::string>& of_form(const std::string& form, const std::string& name) {
+    const Option& option = find(name);
+    if (option.form != form)
+      fail<ConfigError>("experiment.txt, " + name, form, option.form, "write the form that the program reads");
+    return option.values;
+  }
   Option& find(const std::string& name) {
     const auto found = std::find_if(options_.begin(), options_.end(), [&](const Option& o) { return o.name == name; });
     if (found != options_.end()) return *found;
@@ -125,45 +181,35 @@ class Options {
   [[nodiscard]] std::string help() const {
     std::string text = "usage: " + program_ + " [options]\n" + purpose_ + "\n\n";
     for (const Option& option : options_)
-      text += "  " + option.name + (option.is_flag() ? "" : " " + option.word) + "\n      " + option.help + "\n";
+      text += "  " + option.name + (option.is_flag() ? "" : " " + option.word()) + "\n      " + option.help + "\n";
     return text + "  --help\n      shows this text\n";
   }
 
   std::string program_, purpose_;
   std::vector<Option> options_;
+  std::vector<std::pair<std::string, std::string>> exclusions_;
 };
 
-/// Adds what every experiment is told; `call` holds the defaults and outlives the parsing. `data` and `quick` say what
-/// those options mean here.
-inline void add_call_options(Options& options, Call& call, const std::string& data, const std::string& quick) {
-  options.number("--seeds", call.seeds, {1, 1000}, "runs of each row, with seeds 0, 1, …");
-  options.path("--data", call.data, "PATH", data);
-  options.path("--out", call.out, "FOLDER", "folder for results, tables, pictures and checkpoints");
-  options.flag("--resume", "continue what an earlier call with the same options left in the output folder",
-               [&call] { call.earlier = Earlier::resume; });
-  options.flag("--overwrite", "start again: delete the results and checkpoints of an earlier call in the output folder",
-               [&call] { call.earlier = Earlier::overwrite; });
-  options.number("--save-seconds", call.save_seconds, {0.0, 86400.0},
-                 "seconds of training between two checkpoints; 0: a checkpoint after every step");
-  options.flag("--quick", quick, [&call] { call.profile = Profile::quick; });
-  options.flag("--full", "the papers' lengths, which is the default", [&call] { call.profile = Profile::full; });
-  options.number("--threads", call.threads, {0, 1024},
-                 "threads of the CPU; 0: one for each processor that this process may use");
-  options.value("--device", "NAME", "cpu, or cuda:N for the GPU of that number (default cpu)",
-                [&call](const std::string& text) {
-                  constexpr std::string_view kCuda = "cuda:";
-                  if (text == "cpu") return;
-                  if (!text.starts_with(kCuda))
-                    fail<ConfigError>("--device", "cpu or cuda:N", '"' + text + '"', "the first GPU is cuda:0");
-                  call.cuda_device = number_of("--device cuda:N", text.substr(kCuda.size()), Limits<int>{0, 255});
-                });
-}
-
-/// Parses the arguments. Throws ConfigError also for options that exclude each other.
-inline void parse_call(Options& options, const std::vector<std::string>& arguments) {
-  options.parse(arguments);
-  options.exclude("--resume", "--overwrite");
-  options.exclude("--quick", "--full");
+/// Says where the values of what every experiment is told (call.txt) go, and of its --data and --quick. `call` holds
+/// the defaults and outlives the parsing.
+inline void add_call_options(Options& options, Call& call) {
+  options.number("--seeds", call.seeds);
+  options.path("--data", call.data);
+  options.path("--out", call.out);
+  options.flag("--resume", [&call] { call.earlier = Earlier::resume; });
+  options.flag("--overwrite", [&call] { call.earlier = Earlier::overwrite; });
+  options.number("--save-seconds", call.save_seconds);
+  options.flag("--quick", [&call] { call.profile = Profile::quick; });
+  options.flag("--full", [&call] { call.profile = Profile::full; });
+  options.number("--threads", call.threads);
+  const auto take_device = [&call](const std::string& text) {
+    constexpr std::string_view kCuda = "cuda:";
+    if (text == "cpu") return;
+    if (!text.starts_with(kCuda))
+      fail<ConfigError>("--device", "cpu or cuda:N", '"' + text + '"', "the first GPU is cuda:0");
+    call.cuda_device = number_of("--device cuda:N", text.substr(kCuda.size()), Limits<int>{0, 255});
+  };
+  options.value("--device", take_device, " (default cpu)");
 }
 
 }  // namespace papers

@@ -100,7 +100,34 @@ call --explain --rows moe --device=cuda:0 --data "$work/digits" || fail "no expl
 [ ! -e "$work/calls" ] || fail "--explain does something"
 grep -q "CUDA ON" "$work/out" && grep -q "then: .*mixed_numbers --quick.* --rows=moe" "$work/out" || fail "an explanation that lacks something"
 
-# Every option and every row of the programs is known.
+# A folder with experiment.txt is an experiment.
+mkdir "$work/repo/examples/papers/guess_ages"
+printf 'about Ages.\nreads text\n\n--ages names young old\n  whose\n--years whole 1 150\n  at most\n--data path\n  texts\n--quick flag\n  few\n' >"$work/repo/examples/papers/guess_ages/experiment.txt"
+mkdir -p "$work/repo/build/examples/examples/papers/guess_ages"
+stand_in "$work/repo/build/examples/examples/papers/guess_ages/guess_ages" 'echo ran guess_ages "$@" .; exit "${AGES_EXIT:-0}"'
+runs guess_ages "--ages young,old" "--years 7" --quick -- guess-ages --ages young,old --years 7
+grep -q -- "--target guess_ages" "$work/calls" || fail "another program is built"
+refuses "did you mean guess-ages" gues-ages
+refuses "ages of guess-ages: young old, got .odl.; did you mean old" guess-ages --ages odl
+refuses "whole number from 1 to 150" guess-ages --years 151
+refuses "option of mixed-numbers" --years 7
+
+# All of them, one after the other, each in its own folder; what one refuses is refused before any is run.
+mkdir -p "$work/both" && ln -s "$work/digits/mnist" "$work/text" "$work/both"
+runs "guess_ages --quick --out=$work/caller/o/guess_ages --data=$work/both/text --seeds=3" \
+  "language_model --quick --out=$work/caller/o/language_model --data=$work/both/text --seeds=3" \
+  "mixed_numbers --quick --out=$work/caller/o/mixed_numbers --data=$work/both --seeds=3" -- --all --seeds 3 --data "$work/both" --out o
+refuses "one of another experiment" --all --years 7
+refuses "number from 1 to 1000" --all --seeds 0
+refuses "all and language-model" --all language-model
+refuses "train-images-idx3-ubyte" --all --data "$work/text"
+call --all --explain || fail "no explanation of all"
+[ "$(grep -c "^then: " "$work/out")" = 3 ] && [ ! -e "$work/calls" ] || fail "not every experiment is explained, and no more"
+! AGES_EXIT=1 call --all --data "$work/both" && grep -q "ran mixed_numbers" "$work/out" && grep -q "got an error in guess-ages" "$work/out" ||
+  fail "an error in one experiment hinders the others, or is not told"
+! AGES_EXIT=130 call --all --data "$work/both" && ! grep -q "ran mixed_numbers" "$work/out" || fail "Ctrl-C leads to the next experiment"
+
+# Every option and every row of the programs is known, and the programs know every row.
 for program in "${@:2}"; do
   target=$(basename "$program" | tr _ -)
   for name in $("$program" --help | grep -oE '^  --[a-z-]+'); do
@@ -111,6 +138,9 @@ for program in "${@:2}"; do
   done
   for row in $("$program" --rows=nonsense 2>&1 | sed -E 's/.*expected //; s/,? (got|or INHIB).*//; s/,| or / /g'); do
     call --explain "$target" "--rows=$row" || fail "row $row of $program is not known"
+  done
+  for row in $(grep -h "^--rows " "$repository/examples/papers"{,/*}/"${target//-/_}/experiment.txt" 2>/dev/null | cut -d' ' -f3-); do
+    [[ $row == *[\(]* ]] || "$program" "--rows=$row" --help >"$work/out" 2>&1 || fail "row $row is not one of $program"
   done
 done
 echo "every call as it should be"

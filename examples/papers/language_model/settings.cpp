@@ -4,6 +4,7 @@
 #include <set>
 
 #include "../options.hpp"
+#include "experiment.hpp"
 
 namespace language_model {
 
@@ -71,59 +72,39 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   s.out = "out/language_model";
   const std::string rows = "baseline,moe,random,glu,pretext,posttext,global,smoe,smoe-similarity,smoe-attention";
   s.rows = read_rows(rows);
-  Options options(
-      "language_model",
-      "Next-word prediction with the networks of \"Neural Inhibition Improves Dynamic Routing and Mixture of\n"
-      "Experts\" and \"Mutual-Inform SMoE\".");
-  std::string names;
-  for (const Row& row : paper_rows()) names += row.name + ", ";
-  options.value("--rows", "NAMES",
-                "rows of the tables, separated by commas: " + names +
-                    "or INHIBITION+ROUTER of random, glu, pretext, posttext, global and linear, similarity, "
-                    "attention; @all behind a name lifts the causal mask of its routing (default " +
-                    rows + ")",
-                [&](const std::string& text) { s.rows = read_rows(text); });
-  options.choice("--size", s.size, {"small", "medium"}, "the second paper's network");
-  options.number("--sentences", s.sentences, {0, 1000000000}, "sentences read of each domain; 0: all");
+  Options options("language_model", kExperiment);
+  options.names("--rows", rows, [&](const std::string& text) { s.rows = read_rows(text); });
+  options.choice("--size", s.size);
+  options.number("--sentences", s.sentences);
   // What replaces an extent of both networks.
   std::vector<std::function<void(Network&)>> changes;
-  const auto extent = [&]<class Number>(const std::string& name, Number Network::* member, Limits<Number> limits,
-                                        const std::string& help) {
-    options.value(name, "N", help + " (" + describe(limits) + ")",
-                  [&changes, name, member, limits](const std::string& text) {
-                    changes.push_back(
-                        [member, value = number_of(name, text, limits)](Network& network) { network.*member = value; });
-                  });
+  const auto extent = [&]<class Number>(const std::string& name, Number Network::* member) {
+    options.number_for<Number>(name, [&changes, member](Number value) {
+      changes.push_back([member, value](Network& network) { network.*member = value; });
+    });
   };
-  extent("--blocks", &Network::blocks, {1, 1000}, "transformer blocks, instead of the papers'");
-  extent("--width", &Network::width, {1, 65536}, "channels of a token, instead of the papers'");
-  extent("--heads", &Network::heads, {1, 1024}, "heads of an attention, instead of the papers'");
-  extent("--experts", &Network::experts, {1, 1024}, "experts of a layer, instead of the papers'");
-  extent("--chosen", &Network::chosen, {1, 1024}, "experts a token, instead of the papers'");
-  extent("--length", &Network::length, {2, 1048576}, "tokens of a row, instead of 32 and 512");
-  extent("--batch", &Network::batch, {1, 65536}, "rows a training step, instead of the papers'");
-  extent("--vocabulary", &Network::vocabulary, {3, 10000000}, "words, instead of 8,500 and 30,000");
-  extent("--steps", &Network::steps, {1, 1000000000}, "training steps, instead of three epochs and of 60,000");
-  extent("--epoch-steps", &Network::epoch_steps, {1, 1000000000},
-         "steps between two evaluations, which fluctuation compares");
-  extent("--warmup", &Network::warmup, {0, 1000000000}, "steps of rising learning rate, instead of the papers'");
-  extent("--lr", &Network::learning_rate, {1e-12, 1}, "Adam's learning rate, instead of the papers'");
-  extent("--dropout", &Network::dropout, {0.0, .99}, "share of activations dropped, instead of the papers'");
-  options.number("--tau", s.temperature, {1e-6, 1e6}, "temperature of similarity-inform");
-  options.number("--sigma", s.deviation, {1e-6, 1e6}, "deviation of attention-inform");
-  options.choice("--compare", s.compare, {"features", "raw", "normalised"}, "what similarity-inform compares");
-  options.choice("--head", s.head, {"average", "batch", "all"},
-                 "which heads inform: the one of lowest entropy on average, of lowest entropy in the batch, or all");
-  options.number("--attack", s.attack, {0.0, 1.0}, "share of the words that the word-swap attack replaces");
-  options.number("--evaluation-rows", s.evaluation_rows, {0, 1000000000},
-                 "rows of validation and of test that are used; 0: all");
-  options.choice("--precision", s.precision, {"tf32", "bf16", "strict"}, "of products on a GPU");
-  add_call_options(options, s,
-                   "text file, or folder of .txt and .txt.gz files, one domain each, a sentence a line (default: "
-                   "built-in grammars, which are not text)",
-                   "a small profile for two cores: small networks, 400 steps a row, 3,000 sentences a domain");
-  parse_call(options, arguments);
-  options.exclude("--quick", "--size");
+  extent("--blocks", &Network::blocks);
+  extent("--width", &Network::width);
+  extent("--heads", &Network::heads);
+  extent("--experts", &Network::experts);
+  extent("--chosen", &Network::chosen);
+  extent("--length", &Network::length);
+  extent("--batch", &Network::batch);
+  extent("--vocabulary", &Network::vocabulary);
+  extent("--steps", &Network::steps);
+  extent("--epoch-steps", &Network::epoch_steps);
+  extent("--warmup", &Network::warmup);
+  extent("--lr", &Network::learning_rate);
+  extent("--dropout", &Network::dropout);
+  options.number("--tau", s.temperature);
+  options.number("--sigma", s.deviation);
+  options.choice("--compare", s.compare);
+  options.choice("--head", s.head);
+  options.number("--attack", s.attack);
+  options.number("--evaluation-rows", s.evaluation_rows);
+  options.choice("--precision", s.precision);
+  add_call_options(options, s);
+  options.parse(arguments);
   if (options.given("--precision") && !s.on_cuda())
     fail<ConfigError>("--precision", "a GPU", "the CPU, whose products are exact",
                       "add --device cuda:0, or leave it out");

@@ -1,6 +1,7 @@
 #include "settings.hpp"
 
 #include "../../options.hpp"
+#include "experiment.hpp"
 #include "rows.hpp"
 
 namespace mixed_numbers {
@@ -39,28 +40,18 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   s.seeds = 5;
   s.out = "out/mixed_numbers";
   s.rows = read_rows("all");
-  Options options("mixed_numbers",
-                  "Table 1 of \"Neural Inhibition Improves Dynamic Routing and Mixture of Experts\": the mixed-numbers "
-                  "experiment.");
-  options.value("--rows", "NAMES", "rows of the table, separated by commas: all, " + either(s.rows) + " (default all)",
-                [&](const std::string& text) { s.rows = read_rows(text); });
-  options.choice("--recipe", s.recipe, {"paper", "clean"},
-                 "as the research code (paper) or as the paper's equations (clean)");
-  options.choice("--squares", s.squares, {"recipe", "paper", "clean", "stoianov_zorzi"},
-                 "how the squares are drawn; recipe: as the recipe has them");
-  options.number("--epochs", s.epochs, {1, 10000}, "passes over the training images");
-  options.number("--samples", s.samples, {0, 10000000},
-                 "images, half of them digits; 0: as many as there are digits for");
-  options.number("--batch", s.batch, {1, 65536}, "images a training step");
-  options.number("--evaluation-batch", s.evaluation_batch, {1, 65536},
-                 "images at a time in an evaluation; results do not depend on it");
-  options.number("--lr", s.learning_rate, {1e-12, 1}, "Adam's learning rate");
-  options.number("--replicas", s.replicas, {1, 256}, "runs at a time on a GPU; each gives the result it gives alone");
-  add_call_options(options, s,
-                   "folder with MNIST's four IDX files, plain or .gz, there or under mnist/ (default: built-in digits, "
-                   "which are not MNIST)",
-                   "a small profile for two cores: 16,000 samples, 4 epochs, 1 seed, learning rate 4e-4");
-  parse_call(options, arguments);
+  Options options("mixed_numbers", kExperiment);
+  options.names("--rows", "all", [&](const std::string& text) { s.rows = read_rows(text); });
+  options.choice("--recipe", s.recipe);
+  options.choice("--squares", s.squares);
+  options.number("--epochs", s.epochs);
+  options.number("--samples", s.samples);
+  options.number("--batch", s.batch);
+  options.number("--evaluation-batch", s.evaluation_batch);
+  options.number("--lr", s.learning_rate);
+  options.number("--replicas", s.replicas);
+  add_call_options(options, s);
+  options.parse(arguments);
   if (options.given("--replicas") && !s.on_cuda())
     fail<ConfigError>("--replicas", "a GPU to run them on", "the CPU", "add --device cuda:0, or leave it out");
   if (s.samples % 2 != 0)
