@@ -41,6 +41,7 @@ struct MoeOutput {
       auxiliary;  ///< weighted sum of the auxiliary losses, to be added to the task's; undefined where all are off
   Routing<T> routing;
   RouterOutput<T> router;
+  Tensor<T> gated;  ///< z [tokens, gated], before the inhibition
   Inhibited<T> inhibited;
 };
 
@@ -132,9 +133,9 @@ class MoeLayer {
         fail<ShapeError>("MoE layer, earlier activation", std::to_string(x.rows()) + " rows", activation.shape.text(),
                          "pass one row a token");
     MoeOutput<Scalar> out;
-    const Tensor<Scalar> z = router_.gated(ex, x);
+    out.gated = router_.gated(ex, x);
     if (!context.counted.defined()) context.counted = count_tokens(ex, x.rows(), context.sequences.document);
-    out.inhibited = inhibition_.inhibit(ex, z, {x, z, earlier, context.counted});
+    out.inhibited = inhibition_.inhibit(ex, out.gated, {x, out.gated, earlier, context.counted});
     out.router = detail::router_scores(ex, router_, out.inhibited.z, x, context);
     out.routing = route(ex, out.router, context);
     const Tensor<Scalar>& seen = config_.expert_input == ExpertInput::features ? x : out.inhibited.z;
