@@ -23,6 +23,17 @@ double naive_conv(const Values<T>& x, const Values<T>& w, Index image, Index row
   return sum;
 }
 
+/// The CPU as a backend that has gated experts as one operation; its kernels do nothing.
+struct FusingCpu : Cpu<float> {
+  using Backend = FusingCpu;
+  bool halves = true;
+
+  [[nodiscard]] FusingCpu& backend() { return *this; }
+  [[nodiscard]] bool multiplies_halves() const { return halves; }
+  template <class Op>
+  void run(const Op&) {}
+};
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("the tiled product equals the definition at every remainder", T, float, double) {
@@ -262,10 +273,49 @@ TEST_CASE("operations on experts refuse rows that are not the plan's") {
   check_error<ShapeError>(
       [&] { (void)grouped_linear(cpu, x.constant(), weight.constant(), {}, plan, ExpertRows::tokens); },
       {"5 rows", "[4, 2]", "the plan was made for"});
+  Values<float> rows({5, 2}, 6), of_two({2, 2, 2}, 7), bias({2, 2}, 8);
+  const auto layer = [&](Values<float>& w, const Tensor<float>& b) {
+    (void)grouped_linear(cpu, rows.constant(), w.constant(), b, plan, ExpertRows::tokens);
+  };
+  check_error<ShapeError>([&] { layer(of_two, {}); }, {"[3, out, 2]", "[2, 2, 2]", "each of the plan's experts"});
+  check_error<ShapeError>([&] { layer(weight, bias.constant()); }, {"expert layer's bias", "[3, 2]", "[2, 2]"});
   check_error<ShapeError>([&] { (void)combine(cpu, x.constant(), gates.constant(), plan); },
                           {"10 expert outputs", "[4, 2]", "one row per slot"});
   const GateTerm<float> terms[]{{term.constant()}};
   check_error<ShapeError>([&] { (void)gate(cpu, x.constant(), terms); }, {"1 or 4 rows", "[3, 2]"});
+}
+
+TEST_CASE("gated experts in one operation refuse weights that are not the plan's, odd widths and other backends") {
+  FusingCpu cpu;
+  Values<float> scores({4, 3}, 1), x({4, 16}, 2), in({3, 24, 16}, 3), out({3, 8, 24}, 4), gates({4, 2}, 5);
+  const auto top = top_m(static_cast<Cpu<float>&>(cpu), scores.constant(), 2);
+  const RoutingPlan plan = routing_plan(static_cast<Cpu<float>&>(cpu), top.expert, 3);
+  const auto run = [&](Values<float>& tokens, Values<float>& gate, Values<float>& up, Values<float>& down) {
+    const Tensor<float> g = gate.constant(), u = up.constant(), d = down.constant();
+    (void)gated_experts<Activation::silu>(cpu, tokens.constant(), {g, u, d}, gates.constant(), plan);
+  };
+  run(x, in, in, out);
+  Values<float> few({2, 24, 16}, 6), narrow({3, 16, 16}, 7), flat({72, 16}, 8), wide({3, 8, 16}, 9);
+  check_error<ShapeError>([&] { run(x, few, few, out); }, {"gated experts' gate", "[3, hidden, 16]", "[2, 24, 16]"});
+  check_error<ShapeError>([&] { run(x, flat, flat, out); }, {"gated experts' gate", "[3, hidden, 16]", "[72, 16]"});
+  check_error<ShapeError>([&] { run(x, in, narrow, out); }, {"gated experts' up", "[3, 24, 16]", "[3, 16, 16]"});
+  check_error<ShapeError>([&] { run(x, in, in, wide); }, {"gated experts' down", "[3, out, 24]", "[3, 8, 16]"});
+  Values<float> thin({4, 12}, 10), odd({3, 24, 12}, 11);
+  check_error<ShapeError>([&] { run(thin, odd, odd, out); }, {"multiples of 8", "in = 12, hidden = 24, out = 8"});
+  cpu.halves = false;
+  check_error<ConfigError>([&] { run(x, in, in, out); }, {"bf16", "got cpu", "combined()"});
+}
+
+TEST_CASE("gated experts' rows have room for blocks of the experts that can have a token") {
+  ops::GatedExperts<float, Activation::silu> op;
+  const auto rows = [&](Index tokens, Index chosen, Index experts) {
+    op.plan.experts = experts;
+    op.plan.expert.shape = {tokens, chosen};
+    return op.max_rows();
+  };
+  CHECK(rows(1, 1, 1) == 64);
+  CHECK(rows(1, 2, 1024) == 2 * 64);
+  CHECK(rows(100, 2, 8) == 200 + 8 * 63);
 }
 
 TEST_CASE("pooling refuses large windows and what is no image, and projected losses too few labels") {

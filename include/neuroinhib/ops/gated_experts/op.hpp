@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <string>
 
 #include <neuroinhib/ops/activation/op.hpp>
 #include <neuroinhib/ops/combine/op.hpp>
@@ -31,8 +33,8 @@ struct GatedExperts {
   [[nodiscard]] Index in() const { return gate.shape[2]; }
   [[nodiscard]] Index width() const { return gate.shape[1]; }
   [[nodiscard]] Index out() const { return down.shape[1]; }
-  /// The most rows that blocks of 64 an expert can take.
-  [[nodiscard]] Index max_rows() const { return plan.slots() + plan.experts * 63; }
+  /// The most rows that blocks of 64 an expert can take; experts without a token take none.
+  [[nodiscard]] Index max_rows() const { return plan.slots() + 63 * std::min(plan.experts, plan.slots()); }
 };
 
 }  // namespace ops
@@ -53,14 +55,30 @@ template <class T>
   constexpr Index kPiece = 8;
   return w.gate.shape[2] % kPiece == 0 && w.gate.shape[1] % kPiece == 0 && w.down.shape[1] % kPiece == 0;
 }
+template <class T>
+void require_whole_pieces(const GatedWeights<T>& w) {
+  if (whole_pieces(w)) return;
+  fail<ShapeError>("gated experts", "widths in multiples of 8",
+                   "in = " + std::to_string(w.gate.shape[2]) + ", hidden = " + std::to_string(w.gate.shape[1]) +
+                       ", out = " + std::to_string(w.down.shape[1]),
+                   "round them up, or call the experts' combined(), which takes any width");
+}
 
-/// The weighted sum of each token's gated experts, in one operation, for widths of whole_pieces(). Throws ShapeError.
+/// The weighted sum of each token's gated experts, in one operation, for widths of whole_pieces(). Throws ConfigError
+/// on a backend that does not have it, and ShapeError.
 template <Activation kKind, FusesGatedExperts Ex>
 [[nodiscard]] TensorOf<Ex> gated_experts(Ex& ex, const TensorOf<Ex>& x, const GatedWeights<ScalarOf<Ex>>& w,
                                          const TensorOf<Ex>& gates, const RoutingPlan& plan) {
+  if (!ex.backend().multiplies_halves())
+    fail<ConfigError>("gated experts", "a Hopper GPU, Precision::bf16 and a program compiled for sm_90a",
+                      ex.backend().describe(), "call the experts' combined(), which runs their layers on any backend");
   for (const auto* weight : {&w.gate, &w.up, &w.down}) require_memory(ex, "gated experts", *weight);
   require_space(ex, "gated experts", x);
-  require_width("gated experts", w.gate.shape[2], x.shape, "the input's width must be the experts' `in`");
+  require_rows("gated experts", x.shape);
+  require_expert_weight("gated experts' gate", "hidden", x.cols(), w.gate.shape, plan);
+  require_shape("gated experts' up", w.gate.shape, w.up.shape, "gate and up come from layers of one shape");
+  require_expert_weight("gated experts' down", "out", w.gate.shape[1], w.down.shape, plan);
+  require_whole_pieces(w);
   require_shape("gated experts' gates", plan.expert.shape, gates.shape, "one gate per slot of the plan");
   if (x.rows() != plan.tokens())
     fail<ShapeError>("gated experts", std::to_string(plan.tokens()) + " rows", x.shape.text(),

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/ops/routing_plan/op.hpp>
 
@@ -29,13 +32,26 @@ enum class ExpertRows {
   slots    ///< x has a row for every slot, in the plan's order
 };
 
+/// Throws ShapeError unless a weight is [experts, `out`, in], with a matrix for each of the plan's experts; `out`: what
+/// its extent is called.
+inline void require_expert_weight(std::string_view where, std::string_view out, Index in, const Shape& weight,
+                                  const RoutingPlan& plan) {
+  if (weight.rank() == 3 && weight[0] == plan.experts && weight[2] == in) return;
+  fail<ShapeError>(where,
+                   "shape [" + std::to_string(plan.experts) + ", " + std::string(out) + ", " + std::to_string(in) + "]",
+                   weight.text(), "pass a matrix for each of the plan's experts, as wide as its input");
+}
+
 /// One linear layer of every expert at once, on the tokens the plan gives it. Throws ShapeError.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> grouped_linear(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& weight,
                                           const TensorOf<Ex>& bias, const RoutingPlan& plan, ExpertRows rows) {
   require_memory(ex, "expert layer", weight);
   require_space(ex, "expert layer", x);
-  require_width("expert layer", weight.shape[2], x.shape, "the input's width must be the experts' `in`");
+  require_rows("expert layer", x.shape);
+  require_expert_weight("expert layer", "out", x.cols(), weight.shape, plan);
+  if (bias.defined())
+    require_shape("expert layer's bias", {plan.experts, weight.shape[1]}, bias.shape, "one bias a row of the weight");
   const Index expected = rows == ExpertRows::tokens ? plan.tokens() : plan.slots();
   if (x.rows() != expected)
     fail<ShapeError>("expert layer", std::to_string(expected) + " rows", x.shape.text(),
