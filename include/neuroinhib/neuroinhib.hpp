@@ -27,6 +27,7 @@
 #include <neuroinhib/moe/language_model.hpp>
 #include <neuroinhib/moe/moe_layer.hpp>
 #include <neuroinhib/moe/transformer_block.hpp>
+#include <neuroinhib/moe/vision_model.hpp>
 #include <neuroinhib/nn/attention.hpp>
 #include <neuroinhib/nn/conv2d.hpp>
 #include <neuroinhib/nn/embedding.hpp>

@@ -47,12 +47,14 @@
   NEUROINHIB_KERNEL(prefix, B, T, MeanEntropy)  \
   NEUROINHIB_KERNEL(prefix, B, T, Normalise)    \
   NEUROINHIB_KERNEL(prefix, B, T, Nucleus)      \
+  NEUROINHIB_KERNEL(prefix, B, T, Patches)      \
   NEUROINHIB_KERNEL(prefix, B, T, Recall)       \
   NEUROINHIB_KERNEL(prefix, B, T, Remember)     \
   NEUROINHIB_KERNEL(prefix, B, T, Scale)        \
   NEUROINHIB_KERNEL(prefix, B, T, SmoothLoad)   \
   NEUROINHIB_KERNEL(prefix, B, T, Softmax)      \
   NEUROINHIB_KERNEL(prefix, B, T, SortSlots)    \
+  NEUROINHIB_KERNEL(prefix, B, T, StridedRows)  \
   NEUROINHIB_KERNEL(prefix, B, T, Sum)          \
   NEUROINHIB_KERNEL(prefix, B, T, TopM)         \
   NEUROINHIB_KERNEL(prefix, B, T, ZLoss)        \

@@ -217,6 +217,14 @@ void for_each_operation(const Visit& visit) {
     visit("max-pooling " + std::to_string(options.kernel) + "/" + std::to_string(options.stride),
           inputs({{{2, 7, 8, 3}}}), [=](auto& ex, const auto& in) { return max_pool2d(ex, in[0], options); });
 
+  for (const Index leading : {0, 2})
+    visit("patches after " + std::to_string(leading) + " rows", inputs({{{2, 4, 6, 3}}}),
+          [=](auto& ex, const auto& in) { return patches(ex, in[0], 2, leading); });
+  for (const Index first : {0, 2})
+    visit("every third row from row " + std::to_string(first), inputs({{{6, 5}}}), [=](auto& ex, const auto& in) {
+      return sum(ex, {strided_rows(ex, in[0], 3, first), strided_rows(ex, in[0], 3, 1)});
+    });
+
   visit("top M, grouped linear on tokens and slots, combine",
         inputs({{{9, 4}}, {{9, 5}}, {{4, 6, 5}}, {{4, 6}}, {{4, 3, 6}}}), [](auto& ex, const auto& in) {
           const auto top = top_m(ex, in[0], 2);

@@ -210,6 +210,24 @@ TEST_CASE("auxiliary losses are zero, or least, when the load is even") {
   CHECK(balance_loss(cpu, p.constant(), routing_plan(cpu, top.expert, 4))[0] == doctest::Approx(1));
 }
 
+TEST_CASE("patches hold an image's pixels row by row, after rows of zeros") {
+  Cpu<float> cpu;
+  Values<float> images({2, 4, 6, 1}, 1);
+  for (std::size_t i = 0; i < images.values.size(); ++i) images.values[i] = static_cast<float>(i + 1);
+  const auto y = patches(cpu, images.constant(), 2, 1);
+  CHECK(y.shape == Shape{14, 4});
+  const auto row = [&](Index r) { return std::vector<float>(y.data + 4 * r, y.data + 4 * r + 4); };
+  CHECK(row(0) == std::vector<float>{0, 0, 0, 0});
+  CHECK(row(1) == std::vector<float>{1, 2, 7, 8});
+  CHECK(row(2) == std::vector<float>{3, 4, 9, 10});
+  CHECK(row(4) == std::vector<float>{13, 14, 19, 20});
+  CHECK(row(7) == std::vector<float>{0, 0, 0, 0});
+  CHECK(row(8) == std::vector<float>{25, 26, 31, 32});
+  const auto firsts = strided_rows(cpu, y, 7, 1);
+  CHECK(firsts.shape == Shape{2, 4});
+  CHECK(std::vector<float>(firsts.data, firsts.data + 8) == std::vector<float>{1, 2, 7, 8, 25, 26, 31, 32});
+}
+
 TEST_CASE("operations refuse shapes that do not fit, naming both sides") {
   Cpu<float> cpu;
   Values<float> x({4, 6}, 1), w({3, 5}, 2), empty({0, 6}, 3), images({2, 4, 4, 3}, 4), kernel({2, 5, 5, 3}, 5);
@@ -227,6 +245,10 @@ TEST_CASE("operations refuse shapes that do not fit, naming both sides") {
       {"fused", "got gelu"});
   check_error<ConfigError>([&] { (void)max_pool2d(cpu, images.constant(), {2, 0}); }, {"stride ≥ 1", "got 0"});
   check_error<ShapeError>([&] { (void)cross_entropy(cpu, x.constant(), {labels.data(), {3}}); }, {"4 labels", "[3]"});
+  check_error<ShapeError>([&] { (void)patches(cpu, images.constant(), 3); }, {"multiples of 3", "[2, 4, 4, 3]"});
+  check_error<ConfigError>([&] { (void)patches(cpu, images.constant(), 0); }, {"size ≥ 1"});
+  check_error<ShapeError>([&] { (void)strided_rows(cpu, x.constant(), 3); }, {"divides the 4 rows", "step 3"});
+  check_error<ShapeError>([&] { (void)strided_rows(cpu, x.constant(), 2, 2); }, {"first < step", "first 2"});
   labels = {0, 1, 9, 2};
   check_error<ConfigError>([&] { (void)cross_entropy(cpu, x.constant(), {labels.data(), {4}}); },
                            {"0 to 5", "9 in row 2"});

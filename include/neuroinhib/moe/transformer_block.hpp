@@ -24,6 +24,7 @@ struct TransformerOptions {
   bool attention_bias = false;
   /// Of routers that look around; empty: the attention's. Mask::none is the papers' literal reading.
   std::optional<Mask> routing_mask{};
+  Activation activation = Activation::relu;  ///< of the feed-forward layer in blocks without experts
 };
 
 /// What a block keeps of earlier tokens, while decoding.
@@ -49,7 +50,7 @@ class TransformerBlock {
     if (moe != nullptr)
       moe_.emplace(*moe);
     else
-      dense_ = {options.width, options.hidden};
+      dense_ = {options.width, options.hidden, options.activation};
   }
 
   void visit(auto&& v) {

@@ -28,9 +28,11 @@
 #include <neuroinhib/ops/max_pool2d/cpu.hpp>
 #include <neuroinhib/ops/normalise/cpu.hpp>
 #include <neuroinhib/ops/optimizer_step/cpu.hpp>
+#include <neuroinhib/ops/patches/cpu.hpp>
 #include <neuroinhib/ops/projected_cross_entropy/cpu.hpp>
 #include <neuroinhib/ops/reduce/cpu.hpp>
 #include <neuroinhib/ops/remember/cpu.hpp>
 #include <neuroinhib/ops/router_losses/cpu.hpp>
 #include <neuroinhib/ops/routing_plan/cpu.hpp>
 #include <neuroinhib/ops/softmax/cpu.hpp>
+#include <neuroinhib/ops/strided_rows/cpu.hpp>

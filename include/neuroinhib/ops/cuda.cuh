@@ -29,9 +29,11 @@
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>
 #include <neuroinhib/ops/normalise/cuda.cuh>
 #include <neuroinhib/ops/optimizer_step/cuda.cuh>
+#include <neuroinhib/ops/patches/cuda.cuh>
 #include <neuroinhib/ops/projected_cross_entropy/cuda.cuh>
 #include <neuroinhib/ops/reduce/cuda.cuh>
 #include <neuroinhib/ops/remember/cuda.cuh>
 #include <neuroinhib/ops/router_losses/cuda.cuh>
 #include <neuroinhib/ops/routing_plan/cuda.cuh>
 #include <neuroinhib/ops/softmax/cuda.cuh>
+#include <neuroinhib/ops/strided_rows/cuda.cuh>
