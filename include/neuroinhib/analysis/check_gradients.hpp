@@ -15,6 +15,7 @@
 /// Gradients of a user's module against finite differences.
 namespace neuroinhib {
 
+/// How check_gradients compares.
 struct GradientCheckOptions {
   double step = 1e-5;       ///< of the central differences, relative to values above 1
   double tolerance = 1e-6;  ///< of an element's difference, relative to its gradient
@@ -22,7 +23,8 @@ struct GradientCheckOptions {
   std::uint64_t seed = 1;   ///< of initial values and random numbers
 };
 
-/// The element whose gradient is farthest from the finite difference, measured by what is allowed.
+/// The element whose gradient is farthest from the finite difference, measured by what is allowed: `element` of the
+/// parameter called `parameter`, with its `shape`, the gradient of `backward` and the finite `difference`.
 struct GradientCheck {
   std::string parameter;
   Index element = 0;
@@ -31,6 +33,7 @@ struct GradientCheck {
   double excess = 0;   ///< |backward − difference| / what the tolerance and the sums' rounding allow
   Index compared = 0;  ///< elements of all parameters
 
+  /// Whether all that was compared is as close as it must be, and something was.
   [[nodiscard]] bool passed() const { return compared > 0 && excess <= 1; }
   /// For people: what was compared, and the worst element.
   [[nodiscard]] std::string text() const {

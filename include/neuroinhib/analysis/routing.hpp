@@ -13,7 +13,7 @@
 namespace neuroinhib {
 namespace ops {
 
-/// −p log p, and 0 for 0.
+/// −p log p, and 0 for 0: for map(), with its derivative −1 − log p.
 struct EntropyTerm {
   static constexpr const char* name = "entropy term";
   template <class T>
@@ -62,7 +62,7 @@ template <Executor Ex>
 struct RoutingAnalysis {
   std::vector<double> slots;  ///< of each expert
   double entropy_sum = 0;     ///< in nats
-  double tokens = 0;
+  double tokens = 0;          ///< tokens counted, padding left out
 
   /// Adds another batch of the same layer.
   RoutingAnalysis& operator+=(const RoutingAnalysis& other) {

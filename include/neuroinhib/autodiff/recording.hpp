@@ -15,6 +15,7 @@
 
 namespace neuroinhib {
 
+/// Whether a recording trains: `evaluate` has gradients too, with dropout and random inhibition off.
 enum class Mode { train, evaluate };
 
 /// Runs the same forward as a plain backend and keeps each operation for one backward pass. Nodes are a function
@@ -26,6 +27,7 @@ class Recording {
   using Backend = B;
   using Scalar = typename B::Scalar;
 
+  /// Begins a step on `backend`, which must outlive the recording.
   explicit Recording(B& backend, Mode mode = Mode::train) : backend_(backend), mode_(mode) {
     if (training())
       backend_.begin_training_step();
@@ -38,8 +40,10 @@ class Recording {
   [[nodiscard]] B& backend() { return backend_; }
   [[nodiscard]] bool training() const { return mode_ == Mode::train; }
   [[nodiscard]] RandomStream random_stream() { return backend_.random_stream(); }
+  /// Memory for int, of that shape, for this step.
   [[nodiscard]] View<int> integers(const Shape& shape) { return backend_.integers(shape); }
 
+  /// Memory for a tensor of this step, and for its gradient where one is wanted.
   [[nodiscard]] Tensor<Scalar> tensor(const Shape& shape, bool wants_gradient) {
     Tensor<Scalar> result = backend_.tensor(shape, wants_gradient);
     if (wants_gradient) {

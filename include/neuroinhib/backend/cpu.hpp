@@ -17,9 +17,10 @@
 
 namespace neuroinhib {
 
+/// Of a Cpu. Options out of range are a ConfigError of its constructor.
 struct CpuOptions {
-  int threads = 0;  ///< at most; 0: OMP_NUM_THREADS, or without it available_processors()
-  std::uint64_t seed = 0;
+  int threads = 0;         ///< at most; 0: OMP_NUM_THREADS, or without it available_processors()
+  std::uint64_t seed = 0;  ///< of all random numbers
   /// What a thread must get to do before it joins a loop, in units of namespace cost: a few microseconds. 1 lets
   /// threads join wherever there is more than one iteration.
   Index least_work = Index{1} << 15;
@@ -46,6 +47,7 @@ class Cpu {
   using Scalar = T;
   using Backend = Cpu;
 
+  /// Throws ConfigError for threads < 0 or least_work < 1.
   explicit Cpu(const CpuOptions& options = {})
       : threads_(options.threads > 0 ? options.threads : default_threads()),
         least_work_(options.least_work),
@@ -62,6 +64,7 @@ class Cpu {
   [[nodiscard]] Arena<HostMemory>& arena() { return arena_; }
   /// Where parameters must live for this backend.
   [[nodiscard]] static const MemorySpace& space() { return kSpaceOf<HostMemory>; }
+  /// Seed and training steps so far; what a checkpoint keeps.
   [[nodiscard]] RandomState& random() { return random_; }
 
   /// Forgets the results of the step before, and names the random streams anew.
@@ -81,6 +84,7 @@ class Cpu {
     return std::string("cpu, ") + instruction_set() + ", " + std::to_string(threads_) +
            (threads_ == 1 ? " thread, " : " threads, ") + (sizeof(T) == 4 ? "float" : "double");
   }
+  /// The instruction set the kernels were compiled for.
   [[nodiscard]] static const char* instruction_set() {
 #if defined(__AVX512F__)
     return "AVX-512";
@@ -140,6 +144,7 @@ class Cpu {
   [[nodiscard]] U* kernel_memory(Index count) {
     return arena_.allocate<U>(count);
   }
+  /// Sets `count` numbers.
   void fill(T* target, Index count, T value) const { std::fill_n(target, count, value); }
   /// Copies from the host.
   template <class U>

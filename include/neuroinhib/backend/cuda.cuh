@@ -38,10 +38,11 @@ enum class Precision {
   strict,  ///< in float throughout
 };
 
+/// Of a Cuda.
 struct CudaOptions {
-  int device = 0;
-  std::uint64_t seed = 0;
-  Precision precision = Precision::tf32;
+  int device = 0;                         ///< its number, as nvidia-smi lists it
+  std::uint64_t seed = 0;                 ///< of all random numbers
+  Precision precision = Precision::tf32;  ///< of products of experts, linear layers and convolutions
   /// Of the products that routing decides by: scores, and the logits and sums of mutual-inform routing. bf16 stands for
   /// tf32 here.
   Precision routing = Precision::strict;
@@ -86,6 +87,7 @@ class Cuda {
     space().release(control_);
   }
 
+  /// Host memory of the step, for what is recorded.
   [[nodiscard]] Arena<HostMemory>& arena() { return host_; }
   /// Device memory of the step, whose addresses are the same in steps of the same operations.
   [[nodiscard]] Arena<CudaMemory>& device_arena() { return *arena_; }
@@ -93,16 +95,21 @@ class Cuda {
   [[nodiscard]] std::size_t peak_bytes() const {
     return resources_[0].arena.peak_bytes() + resources_[1].arena.peak_bytes();
   }
+  /// Seed and training steps so far; what a checkpoint keeps.
   [[nodiscard]] RandomState& random() { return random_; }
   /// Where parameters must live for this backend: the memory of its device.
   [[nodiscard]] const MemorySpace& space() const { return cuda_space(options_.device); }
+  /// Of products, as CudaOptions asked for.
   [[nodiscard]] Precision precision() const { return options_.precision; }
   /// Whether products that routing decides by are in float throughout.
   [[nodiscard]] bool routes_exactly() const {
     return options_.precision == Precision::strict || options_.routing == Precision::strict;
   }
+  /// The stream that operations run on now.
   [[nodiscard]] cudaStream_t cuda_stream() const { return current_->stream; }
+  /// cuBLAS on that stream.
   [[nodiscard]] cublasHandle_t blas() const { return current_->blas; }
+  /// In device memory: what kernels read that changes from step to step, and note faults in.
   [[nodiscard]] CudaControl* control() const { return control_; }
   /// Whether Hopper's warpgroup products can be used: on such a GPU, in a program compiled for sm_90a.
   [[nodiscard]] bool has_wgmma() const { return has_wgmma_; }
@@ -112,6 +119,7 @@ class Cuda {
   {
     return has_wgmma_ && options_.precision == Precision::bf16;
   }
+  /// Streaming multiprocessors of the device.
   [[nodiscard]] int multiprocessors() const { return properties_.multiProcessorCount; }
   /// Shared memory that a block can have.
   [[nodiscard]] std::size_t shared_bytes() const { return properties_.sharedMemPerBlockOptin; }
@@ -125,11 +133,13 @@ class Cuda {
                        : "");
   }
 
+  /// Forgets the results of the step before, and names the random streams anew.
   void begin_step() {
     host_.reset();
     resources_[0].arena.reset();
     random_streams_ = 0;
   }
+  /// As begin_step, for a step that trains.
   void begin_training_step() {
     begin_step();
     ++random_.step;
@@ -202,13 +212,15 @@ class Cuda {
     }
   }
 
-  /// Drops, when it goes out of scope, all of this step's results since then.
+  /// Drops, when it goes out of scope, all of this step's results since then: `host` and `device`.
   struct Scope {
     ArenaScope<HostMemory> host;
     ArenaScope<CudaMemory> device;
   };
+  /// Drops, when what it returns goes out of scope, all of this step's results since then.
   [[nodiscard]] Scope scope() { return {ArenaScope(host_), ArenaScope(*arena_)}; }
 
+  /// Device memory of this step that kernels may use. Throws CudaError with the step's largest tensor.
   template <class U>
   [[nodiscard]] U* kernel_memory(Index count) {
     try {
@@ -220,6 +232,7 @@ class Cuda {
                       std::to_string(largest_.bytes >> 20) + " MiB, asked for after " + largest_.after + ")");
     }
   }
+  /// Sets `count` numbers.
   void fill(T* target, Index count, T value) {
     parallel_for(count, [=] __device__(Index i) { target[i] = value; });
   }
@@ -240,6 +253,7 @@ class Cuda {
     check();
     return number;
   }
+  /// A copy on the host: waits for the device. Throws as check().
   template <class U>
   [[nodiscard]] std::vector<std::remove_const_t<U>> read(const View<U>& source) {
     std::vector<std::remove_const_t<U>> values(static_cast<std::size_t>(source.size()));
@@ -276,9 +290,11 @@ class Cuda {
   void uses(const U&... arguments) {
     if (capture_ != nullptr) (capture_->note(&arguments, sizeof(arguments)), ...);
   }
+  /// Notes the shape of a buffer that steps leave to each other: a replay is refused where it has changed since.
   void keeps(const Shape& shape) {
     if (capture_ != nullptr) capture_->keep(shape);
   }
+  /// Rounds `count` numbers to bf16.
   void round(const T* source, Index count, __nv_bfloat16* target) {
     parallel_for(count, [=] __device__(Index i) { target[i] = __float2bfloat16_rn(static_cast<float>(source[i])); });
   }
@@ -319,6 +335,7 @@ class Cuda {
       allocation->halves_current = true;
     return static_cast<__nv_bfloat16*>(allocation->halves);
   }
+  /// Starts a kernel on the backend's stream, noting what it uses in a captured step. Throws CudaError.
   template <class... Parameters, class... Arguments>
   void launch(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...), Arguments&&... arguments) {
     launch_as(false, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);

@@ -19,6 +19,7 @@ class Cuda;
 /// uses (parameters, optimizers, memories, data) must stay where it is; a replay is refused where it has not.
 class CudaGraph {
  public:
+  /// Whether a step was captured.
   [[nodiscard]] explicit operator bool() const { return graph_ != nullptr; }
 
  private:

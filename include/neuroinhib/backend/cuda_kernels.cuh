@@ -16,7 +16,8 @@ struct CudaControl {
   std::uint64_t step;      ///< RandomState::step
   double learning_factor;  ///< on the optimizer's learning rate
   int fault;               ///< a CudaFault that a kernel met, or 0
-  int value, at;           ///< what it met, and where
+  int value;               ///< what it met
+  int at;                  ///< in which row
 };
 
 /// What a kernel cannot throw, kept until the host looks.

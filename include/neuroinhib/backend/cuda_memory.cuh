@@ -126,7 +126,8 @@ class DeviceAllocations {
 
 }  // namespace detail
 
-/// Memory of a GPU.
+/// Memory of a GPU: kName, kFirstDevice and kAlignment, and allocate(), release(), changed(), clear() and copy() as
+/// MemoryFunctions has them. They throw CudaError; clear() and copy() wait for the device.
 struct CudaMemory {
   static constexpr const char* kName = "memory of GPU";
   static constexpr int kFirstDevice = 0;
@@ -153,6 +154,7 @@ struct CudaMemory {
     detail::DeviceAllocations::all().add(memory, std::max<std::size_t>(bytes, 1));
     return memory;
   }
+  /// Frees what allocate() gave, and its copy in bf16.
   static void release(int /*device*/, void* memory) noexcept {
     const detail::DriverLock lock(detail::driver());
     if (const auto* allocation = detail::DeviceAllocations::all().find(memory).first)
@@ -160,6 +162,7 @@ struct CudaMemory {
     detail::DeviceAllocations::all().remove(memory);
     (void)cudaFree(memory);
   }
+  /// Somebody has written there: a copy in bf16 is out of date.
   static void changed(int /*device*/, const void* memory) noexcept {
     const detail::DriverLock lock(detail::driver());
     detail::DeviceAllocations::all().changed(memory);

@@ -7,11 +7,14 @@
 
 namespace neuroinhib {
 
-/// Thrust's temporary memory, from the step's arena: stable addresses, and nothing is taken from the driver.
+/// Thrust's temporary memory, an allocator of `value_type` from the step's arena: stable addresses, and nothing is
+/// taken from the driver. allocate(bytes) takes from the arena; deallocate() does nothing, since with_thrust gives all
+/// of it back.
 class StepMemory {
  public:
   using value_type = char;
 
+  /// Over an arena that outlives it.
   explicit StepMemory(Arena<CudaMemory>& arena) : arena_(&arena) {}
   [[nodiscard]] char* allocate(std::ptrdiff_t bytes) { return arena_->allocate<char>(bytes); }
   void deallocate(char*, std::size_t) {}  // with_thrust gives all of it back

@@ -13,6 +13,7 @@ struct Contiguous : Eigen::Stride<0, 0> {};
 /// One-dimensional arrays of Eigen over our memory.
 template <class T, int Size = Eigen::Dynamic>
 using ArrayMap = Eigen::Map<Eigen::Array<T, Size, 1>, Eigen::Unaligned, Contiguous>;
+/// The same over memory that is only read.
 template <class T, int Size = Eigen::Dynamic>
 using ConstArrayMap = Eigen::Map<const Eigen::Array<T, Size, 1>, Eigen::Unaligned, Contiguous>;
 

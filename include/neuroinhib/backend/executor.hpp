@@ -9,10 +9,12 @@
 
 namespace neuroinhib {
 
-/// What a policy's forward runs on: a plain backend (inference) or Recording<Backend> (training).
-/// `backend().space()` is where parameters must live. `tensor` gives memory for one step, `integers` likewise; `run`
-/// runs an operation now and, where it records, keeps it for the backward pass; `random_stream` names the next random
-/// stream of the step.
+/// What a policy's forward runs on: a plain backend (inference) or Recording<Backend> (training). Scalar is the type of
+/// its numbers. backend() is the Backend; training() tells whether dropout and random inhibition are on.
+/// tensor(shape, wants_gradient) and integers(shape) give memory for one step, with no values yet. run(op) runs an
+/// operation now and, where it records, keeps it for the backward pass; an operation is a struct of tensors and numbers
+/// with a static `name`, which errors tell. random_stream() is the step's next random stream.
+/// backend().space() is where parameters must live.
 template <class Ex>
 concept Executor = requires(Ex& ex, const Shape& shape) {
   typename Ex::Scalar;
@@ -25,9 +27,11 @@ concept Executor = requires(Ex& ex, const Shape& shape) {
   { ex.backend().space() } -> std::same_as<const MemorySpace&>;
 };
 
+/// The type of an executor's numbers: float or double.
 template <Executor Ex>
 using ScalarOf = typename Ex::Scalar;
 
+/// A tensor of an executor's numbers.
 template <Executor Ex>
 using TensorOf = Tensor<typename Ex::Scalar>;
 

@@ -7,7 +7,7 @@
 
 namespace neuroinhib::simd::inline NEUROINHIB_TARGET {
 
-/// The widest vector register of the target the program is compiled for, and how many there are (16, or 32).
+/// Bytes of the widest vector register of the target the program is compiled for, and how many registers there are.
 #if defined(__AVX512F__)
 inline constexpr int kBytes = 64, kRegisters = 32;
 #elif defined(__AVX__)
@@ -16,7 +16,9 @@ inline constexpr int kBytes = 32, kRegisters = 16;
 inline constexpr int kBytes = 16, kRegisters = 16;
 #endif
 
-/// One register of T, through the compilers' vector extension: arithmetic and comparison work lane by lane.
+/// One register of kLanes numbers of T (Value) or of 16-bit integers (Short), through the compilers' vector extension:
+/// arithmetic and comparison work lane by lane. load() and store() move the first `lanes` of them; the other lanes are
+/// zero.
 template <class T>
 struct Vector {
   static constexpr int kLanes = kBytes / static_cast<int>(sizeof(T));

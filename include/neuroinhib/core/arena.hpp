@@ -16,6 +16,7 @@ namespace neuroinhib {
 template <class Memory = HostMemory>
 class Arena {
  public:
+  /// An empty arena on a device of `Memory`.
   explicit Arena(int device = Memory::kFirstDevice) : device_(device) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -23,7 +24,7 @@ class Arena {
     for (const Block& block : blocks_) Memory::release(device_, block.memory);
   }
 
-  /// Throws Error where a step asks for more memory than there is.
+  /// Memory aligned for `Memory`, until the next reset. Throws Error where a step asks for more than there is.
   [[nodiscard]] void* allocate(std::size_t bytes) {
     bytes = rounded(bytes);
     while (current_ < blocks_.size() && used_ + bytes > blocks_[current_].bytes) next_block();
@@ -42,9 +43,11 @@ class Arena {
   /// Forgets everything allocated since the last reset.
   void reset() { current_ = used_ = filled_ = 0; }
 
+  /// How far the arena is filled: block, and bytes used of it and in the blocks before.
   struct Mark {
-    std::size_t block, used, filled;
+    std::size_t block, used, filled;  ///< the block under way, bytes used of it, bytes of the blocks before
   };
+  /// The present state, for rewind().
   [[nodiscard]] Mark mark() const { return {current_, used_, filled_}; }
   /// Forgets what was allocated since `mark`.
   void rewind(const Mark& mark) {
@@ -100,6 +103,7 @@ class Arena {
 template <class Memory>
 class ArenaScope {
  public:
+  /// Until its end, what `arena` hands out is temporary.
   explicit ArenaScope(Arena<Memory>& arena) : arena_(arena), mark_(arena.mark()) {}
   ArenaScope(const ArenaScope&) = delete;
   ArenaScope& operator=(const ArenaScope&) = delete;

@@ -51,6 +51,7 @@ class NumericError : public Error {
   return text;
 }
 
+/// Throws an error of that kind with the sentence of explain(). Say real values, and a remedy that one can act on.
 template <class Kind>
 [[noreturn, gnu::cold]] void fail(std::string_view where, std::string_view expected, std::string_view actual,
                                   std::string_view remedy) {

@@ -9,11 +9,13 @@ namespace neuroinhib {
 
 /// How a parameter starts. The named rules are those of torch.nn.init, with the same bounds and deviations.
 struct Initializer {
+  /// The laws that values are drawn from; truncated_normal is cut at two deviations.
   enum class Law { constant, uniform, normal, truncated_normal, identity };
-  Law law = Law::constant;
-  double center = 0;  ///< the constant, or the mean
-  double scale = 0;   ///< half-width of the uniform law, deviation of the normal ones
+  Law law = Law::constant;  ///< of the values; constant draws nothing
+  double center = 0;        ///< the constant, or the mean
+  double scale = 0;         ///< half-width of the uniform law, deviation of the normal ones
 
+  /// Writes start values. Element i depends on the stream and i alone.
   template <class T>
   void fill(const View<T>& target, const RandomStream& random) const {
     for (Index i = 0; i < target.size(); ++i)
@@ -43,22 +45,27 @@ struct Initializer {
 
 namespace init {
 
+/// `value` everywhere.
 [[nodiscard]] constexpr Initializer constant(double value) {
   return {Initializer::Law::constant, value, 0};
 }
+/// Zeros everywhere.
 [[nodiscard]] constexpr Initializer zeros() {
   return constant(0);
 }
+/// Ones everywhere.
 [[nodiscard]] constexpr Initializer ones() {
   return constant(1);
 }
+/// Uniform within ±`bound`.
 [[nodiscard]] constexpr Initializer uniform(double bound) {
   return {Initializer::Law::uniform, 0, bound};
 }
+/// Gaussian with that deviation and mean.
 [[nodiscard]] constexpr Initializer normal(double deviation, double mean = 0) {
   return {Initializer::Law::normal, mean, deviation};
 }
-/// Cut at two deviations.
+/// Gaussian with that deviation and mean, cut at two deviations.
 [[nodiscard]] constexpr Initializer truncated_normal(double deviation, double mean = 0) {
   return {Initializer::Law::truncated_normal, mean, deviation};
 }
@@ -70,17 +77,19 @@ namespace init {
 [[nodiscard]] inline Initializer fan_in_uniform(Index fan_in) {
   return uniform(1 / std::sqrt(static_cast<double>(fan_in)));
 }
-/// He et al. 2015; `gain` is √2 for ReLU.
+/// Uniform with variance gain²/fan_in (He et al. 2015); `gain` is √2 for ReLU.
 [[nodiscard]] inline Initializer kaiming_uniform(Index fan_in, double gain = std::sqrt(2.0)) {
   return uniform(gain * std::sqrt(3.0 / static_cast<double>(fan_in)));
 }
+/// Gaussian with variance gain²/fan_in (He et al. 2015); `gain` is √2 for ReLU.
 [[nodiscard]] inline Initializer kaiming_normal(Index fan_in, double gain = std::sqrt(2.0)) {
   return normal(gain / std::sqrt(static_cast<double>(fan_in)));
 }
-/// Glorot and Bengio 2010.
+/// Uniform with variance 2 gain²/(fan_in + fan_out) (Glorot and Bengio 2010).
 [[nodiscard]] inline Initializer xavier_uniform(Index fan_in, Index fan_out, double gain = 1) {
   return uniform(gain * std::sqrt(6.0 / static_cast<double>(fan_in + fan_out)));
 }
+/// Gaussian with variance 2 gain²/(fan_in + fan_out) (Glorot and Bengio 2010).
 [[nodiscard]] inline Initializer xavier_normal(Index fan_in, Index fan_out, double gain = 1) {
   return normal(gain * std::sqrt(2.0 / static_cast<double>(fan_in + fan_out)));
 }

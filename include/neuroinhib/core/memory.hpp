@@ -14,6 +14,7 @@ namespace neuroinhib {
 template <class T>
 class Storage {
  public:
+  /// Empty, in host memory or in `space`.
   Storage() : Storage(kSpaceOf<HostMemory>) {}
   explicit Storage(const MemorySpace& space) : space_(&space) {}
   /// A copy of host values.
@@ -22,6 +23,7 @@ class Storage {
   }
   Storage(const Storage& other) : space_(other.space_) { assign(other.data_, other.size_); }
   Storage(Storage&& other) noexcept : space_(other.space_) { swap(other); }
+  /// Copies deeply, or takes over the memory of an array that is moved from.
   Storage& operator=(Storage other) noexcept {
     swap(other);
     return *this;
@@ -30,9 +32,12 @@ class Storage {
     if (data_ != nullptr) space_->release(data_);
   }
 
+  /// The elements, in space(); null while it is empty.
   [[nodiscard]] T* data() { return data_; }
   [[nodiscard]] const T* data() const { return data_; }
+  /// Elements in use.
   [[nodiscard]] Index size() const { return size_; }
+  /// Where the elements live.
   [[nodiscard]] const MemorySpace& space() const { return *space_; }
 
   /// Makes room for `size` elements, whose values are lost where the room must grow.
@@ -45,15 +50,17 @@ class Storage {
     }
     size_ = size;
   }
+  /// Resizes to `size` zeros.
   void assign_zeros(Index size) {
     resize(size);
     if (size > 0) space_->clear(data_, bytes(size));
   }
-  /// From host memory or this space's own.
+  /// Takes `size` values over from host memory or from this space.
   void assign(const T* values, Index size) {
     resize(size);
     if (size > 0) space_->copy(data_, values, bytes(size));
   }
+  /// The elements on the host; waits for the device, where they live on one.
   [[nodiscard]] std::vector<T> to_host() const {
     std::vector<T> values(static_cast<std::size_t>(size_));
     if (size_ > 0) space_->copy(values.data(), data_, bytes(size_));

@@ -16,13 +16,15 @@
 namespace neuroinhib {
 
 /// A trained tensor of a module: a shape and an initialiser, until Parameters gives it memory. A module may move and
-/// stays bound. It cannot be copied: both copies would train the same memory.
+/// stays bound. It cannot be copied: both copies would train the same memory. `tensor` has the shape, then the values
+/// and the gradient; `initializer` says how it starts.
 template <class T>
 struct Parameter {
   Tensor<T> tensor;
   Initializer initializer;
 
   Parameter() = default;
+  /// Of that shape, without memory until Parameters gives it some.
   Parameter(const Shape& shape, const Initializer& init) : initializer(init) { tensor.shape = shape; }
   Parameter(Parameter&&) noexcept = default;
   Parameter& operator=(Parameter&&) noexcept = default;
@@ -62,7 +64,7 @@ struct StateForm {
 template <class T>
 inline constexpr Index kMaxCounted = Index{1} << std::numeric_limits<T>::digits;
 
-/// What Parameters keeps for a Buffer.
+/// What Parameters keeps for a Buffer: values, their present shape, and the form that they must have.
 template <class T>
 struct ModuleState {
   std::string name;
@@ -70,7 +72,9 @@ struct ModuleState {
   Shape shape;
   StateForm form;
 
+  /// The values, on the space where they live.
   [[nodiscard]] View<const T> view() const { return {values.data(), shape}; }
+  /// Takes values and shape over, from host memory or from the same space.
   void assign(const View<const T>& source) {
     values.assign(source.data, source.size());
     shape = source.shape;
@@ -78,7 +82,8 @@ struct ModuleState {
 };
 
 /// State of a module that is kept in checkpoints but not trained, such as the post-text memory. Like a Parameter it is
-/// a handle to memory that Parameters owns: a training step writes to it, inference only reads.
+/// a handle to memory that Parameters owns: a training step writes to it, inference only reads. `initializer` says how
+/// it starts; `bound` is null until Parameters gives it memory.
 template <class T>
 struct Buffer : StateForm {
   Initializer initializer{};
@@ -86,6 +91,7 @@ struct Buffer : StateForm {
   ModuleState<T>* bound = nullptr;
 
   Buffer() = default;
+  /// Of that starting shape; see StateForm for extents of 0.
   explicit Buffer(const Shape& shape, const Initializer& init = {}) : StateForm{shape}, initializer(init) {}
   Buffer(Buffer&&) noexcept = default;
   Buffer& operator=(Buffer&&) noexcept = default;
@@ -96,7 +102,9 @@ struct Buffer : StateForm {
       fail<ConfigError>("module state", "a module with memory", "one without", "make Parameters(module, seed) first");
     return *bound;
   }
+  /// The present shape. Throws ConfigError as state().
   [[nodiscard]] const Shape& shape() const { return state().shape; }
+  /// The values, where they live. Throws ConfigError as state().
   [[nodiscard]] T* data() const { return state().values.data(); }
 };
 
@@ -166,10 +174,11 @@ template <class T, class M>
 template <class T>
 class Parameters {
  public:
+  /// A parameter in the flat buffers.
   struct Entry {
-    std::string name;
-    Tensor<T> tensor;
-    Index offset;
+    std::string name;  ///< dotted, as in "moe.router.weight"
+    Tensor<T> tensor;  ///< with the place for its gradient
+    Index offset;      ///< element of the flat buffers where it begins
   };
 
   /// Allocates and initialises. A value depends on the seed and the parameter's name, not on its neighbours.
@@ -193,6 +202,7 @@ class Parameters {
     for (const Entry& entry : entries_) total += entry.tensor.size();
     return total;
   }
+  /// The flat values, of size() elements, to read them.
   [[nodiscard]] const T* data() const { return values_.data(); }
   /// To write them. A backend may keep them in other numbers too (bf16): write before the next step, or call this
   /// again.
@@ -211,6 +221,7 @@ class Parameters {
     }
     return {gradients_.data(), Shape{size_}};
   }
+  /// The flat gradient as above, cleared by the memory space.
   [[nodiscard]] View<T> gradients() {
     return gradients([this](T* target, Index count) { space().clear(target, bytes(count)); });
   }
@@ -219,6 +230,7 @@ class Parameters {
     for (Entry& entry : entries_) detail::set_flag(*entry.tensor.gradient_written, false);
   }
 
+  /// Where values and gradients live.
   [[nodiscard]] const MemorySpace& space() const { return values_.space(); }
   /// An entry's values on the host.
   [[nodiscard]] std::vector<T> values_of(const Entry& entry) const { return to_host(entry.tensor.data, entry); }
@@ -232,10 +244,13 @@ class Parameters {
     space().copy(entry.tensor.data, values.data(), bytes(entry.tensor.size()));
   }
 
+  /// Parameters in the order of the module's visit().
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   /// The entries: `for (const auto& [name, tensor, offset] : parameters)`.
   [[nodiscard]] auto begin() const { return entries_.begin(); }
+  /// Behind the last entry.
   [[nodiscard]] auto end() const { return entries_.end(); }
+  /// The module's states, such as the memory of post-text inhibition.
   [[nodiscard]] std::vector<ModuleState<T>>& states() { return states_; }
   [[nodiscard]] const std::vector<ModuleState<T>>& states() const { return states_; }
 

@@ -12,13 +12,15 @@ namespace neuroinhib {
 struct RandomWords {
   std::uint32_t words[4];  // NOLINT(modernize-avoid-c-arrays): std::array has no device functions
 
+  /// Word i < 4.
   NEUROINHIB_DEVICE constexpr std::uint32_t operator[](Index i) const { return words[i]; }
   [[nodiscard]] constexpr bool operator==(const RandomWords&) const = default;
 };
 
-/// The key of a round of Philox.
+/// The key of a round of Philox: next() goes on to the next round's, mix() is the round.
 class PhiloxKey {
  public:
+  /// Of the first round.
   NEUROINHIB_DEVICE constexpr explicit PhiloxKey(std::uint64_t key)
       : first_(static_cast<std::uint32_t>(key)), second_(static_cast<std::uint32_t>(key >> 32)) {}
 
@@ -37,7 +39,7 @@ class PhiloxKey {
   std::uint32_t first_, second_;
 };
 
-inline constexpr int kPhiloxRounds = 10;
+inline constexpr int kPhiloxRounds = 10;  ///< rounds of Philox, as in "Philox4x32-10"
 
 /// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): four random words for a
 /// 128-bit counter under a 64-bit key. No state: the same stream on every backend and at any thread count.
@@ -53,7 +55,8 @@ NEUROINHIB_DEVICE T unit_uniform(std::uint32_t word) {
   return static_cast<T>(word >> 8) * static_cast<T>(1.0 / 16777216.0);
 }
 
-/// One stream of random numbers: element i is a function of (seed, step, stream, i) alone.
+/// One stream of random numbers: element i is a function of (seed, step, stream, i) alone. A step is one training step;
+/// `stream` numbers the streams of a step.
 struct RandomStream {
   std::uint64_t seed = 0;
   std::uint64_t step = 0;
@@ -64,8 +67,11 @@ struct RandomStream {
     const auto upper = static_cast<std::uint32_t>(step >> 32) | static_cast<std::uint32_t>(i >> 32) << 16;
     return {{static_cast<std::uint32_t>(i), stream, static_cast<std::uint32_t>(step), upper}};
   }
+  /// Four words at once: words 4i … 4i + 3.
   NEUROINHIB_DEVICE [[nodiscard]] RandomWords block(Index i) const { return philox(counter(i), seed); }
+  /// Word i, uniform in 32 bits.
   NEUROINHIB_DEVICE [[nodiscard]] std::uint32_t word(Index i) const { return block(i / 4)[i % 4]; }
+  /// Element i, uniform in [0, 1).
   template <class T>
   NEUROINHIB_DEVICE [[nodiscard]] T uniform(Index i) const {
     return unit_uniform<T>(word(i));
@@ -82,16 +88,19 @@ struct RandomStream {
 
 /// The part of the random state that a checkpoint keeps.
 struct RandomState {
-  std::uint64_t seed = 0;
-  std::uint64_t step = 0;
+  std::uint64_t seed = 0;  ///< of all random numbers
+  std::uint64_t step = 0;  ///< training steps begun
 };
 
 /// Draws numbers one after another from one stream: for data generation and shuffles, not for kernels.
 class SequentialRandom {
  public:
+  /// At the start of the stream of that seed and number.
   SequentialRandom(std::uint64_t seed, std::uint32_t stream) : stream_{seed, 0, stream} {}
 
+  /// The next word, uniform in 32 bits.
   [[nodiscard]] std::uint32_t word() { return stream_.word(next_++); }
+  /// Uniform in [0, 1), or in [low, high).
   [[nodiscard]] double uniform() { return unit_uniform<double>(word()); }
   [[nodiscard]] double uniform(double low, double high) { return low + (high - low) * uniform(); }
   /// Integer in [low, high], both included, without modulo bias worth naming (range far below 2^32).
@@ -99,6 +108,7 @@ class SequentialRandom {
     const auto range = static_cast<std::uint64_t>(high - low + 1);
     return low + static_cast<Index>((std::uint64_t{word()} * range) >> 32);
   }
+  /// Standard normal, by Box and Muller.
   [[nodiscard]] double normal() {
     const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform()));
     return radius * std::cos(6.283185307179586 * uniform());

@@ -13,12 +13,12 @@ enum class Mask {
 /// How the rows of a batch are sequences: `length` tokens each, one sequence after another.
 /// While decoding, `past` tokens of each are in a cache already and the rows are those after them.
 struct Sequences {
-  Index length = 0;  ///< tokens of a sequence, those in a cache included
-  Mask mask = Mask::causal;
+  Index length = 0;          ///< tokens of a sequence, those in a cache included
+  Mask mask = Mask::causal;  ///< which tokens a token sees
   /// [rows] number of each token's document: a token sees its own document only. Below zero is padding, which only sees
   /// itself and counts in no loss, load or pool. None: a sequence is one document.
   View<const int> document{};
-  Index past = 0;
+  Index past = 0;  ///< tokens of each sequence that are in a cache
 
   /// Rows of a sequence.
   [[nodiscard]] Index rows() const { return length - past; }

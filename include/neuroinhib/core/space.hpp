@@ -12,8 +12,9 @@
 
 namespace neuroinhib {
 
-/// Memory of the host, for Arena and Storage. The functions of a memory get the number of its device; the host has
-/// none.
+/// Memory of the host, for Arena and Storage: kName, kFirstDevice and kAlignment, and allocate(), release(), changed(),
+/// clear() and copy() as MemoryFunctions has them. They get the number of the memory's device; the host has none.
+/// allocate() throws std::bad_alloc.
 struct HostMemory {
   static constexpr const char* kName = "host memory";
   static constexpr int kFirstDevice = -1;
@@ -41,7 +42,9 @@ struct HostMemory {
   }
 };
 
-/// What can be done with a kind of memory.
+/// What can be done with a kind of memory. `allocate` gives `bytes` aligned for the kind, `release` frees them;
+/// `changed` tells that somebody else may have written there; `clear` sets bytes to zero; `copy` takes host addresses
+/// and its own.
 struct MemoryFunctions {
   void* (*allocate)(int device, std::size_t bytes);
   void (*release)(int device, void* memory) noexcept;
@@ -50,15 +53,17 @@ struct MemoryFunctions {
   void (*copy)(int device, void* target, const void* source, std::size_t bytes);
 };
 
-/// A memory, by its functions and its device, so that what is kept between steps has one type wherever it lives. Two
-/// tensors are in one space where the addresses of their spaces are equal.
-/// `copy` takes host addresses and its own; it and `clear` wait for all work on that memory, and never run in a step.
+/// A memory, by its `functions` and its `device`, so that what is kept between steps has one type wherever it lives.
+/// Two tensors are in one space where the addresses of their spaces are equal. clear() and copy() wait for all work on
+/// that memory, and never run in a step; copy() takes host addresses and its own.
 struct MemorySpace {
   const char* name;  ///< of its kind
   MemoryFunctions functions;
-  int device;
+  int device;  ///< number, below zero for the host
 
+  /// `bytes` of this memory, until release(). Throws std::bad_alloc, or CudaError.
   [[nodiscard]] void* allocate(std::size_t bytes) const { return functions.allocate(device, bytes); }
+  /// Frees what allocate() gave.
   void release(void* memory) const noexcept { functions.release(device, memory); }
   /// To be told by whoever hands out memory to be written to, so that what is kept of it elsewhere is made anew.
   void changed(const void* memory) const noexcept { functions.changed(device, memory); }

@@ -13,6 +13,7 @@
 #include <neuroinhib/core/space.hpp>
 
 #if defined(__CUDACC__)
+/// Marks what host and device code may call.
 #define NEUROINHIB_DEVICE __host__ __device__
 #else
 #define NEUROINHIB_DEVICE
@@ -20,14 +21,16 @@
 
 namespace neuroinhib {
 
+/// Extents, counts and positions, signed.
 using Index = std::ptrdiff_t;
 
 /// Up to four extents, row-major. Rank 0 is a scalar of one element; a default Shape is "no tensor", of zero elements.
 class Shape {
  public:
-  static constexpr int kMaxRank = 4;
+  static constexpr int kMaxRank = 4;  ///< extents that a shape can have
 
   constexpr Shape() = default;
+  /// Those extents, from the slowest to the fastest. Throws ShapeError for more than kMaxRank.
   constexpr Shape(std::initializer_list<Index> extents) : rank_(static_cast<int>(extents.size())) {
     if (extents.size() > kMaxRank)
       fail<ShapeError>("shape", "at most 4 extents", std::to_string(extents.size()), "flatten the trailing ones");
@@ -35,14 +38,18 @@ class Shape {
     for (const Index extent : extents) extents_[axis++] = extent;
   }
 
+  /// The shape of one number, of rank 0.
   [[nodiscard]] static constexpr Shape scalar() {
     Shape shape;
     shape.rank_ = 0;
     return shape;
   }
 
+  /// How many extents there are.
   NEUROINHIB_DEVICE [[nodiscard]] constexpr int rank() const { return rank_ < 0 ? 0 : rank_; }
+  /// The extent of an axis < rank().
   NEUROINHIB_DEVICE [[nodiscard]] constexpr Index operator[](int axis) const { return extents_[axis]; }
+  /// The number of elements: the product of the extents.
   NEUROINHIB_DEVICE [[nodiscard]] constexpr Index size() const {
     if (rank_ < 0) return 0;
     Index product = 1;
@@ -51,10 +58,12 @@ class Shape {
   }
   /// The tensor read as a matrix: the first extent, and the product of all others.
   NEUROINHIB_DEVICE [[nodiscard]] constexpr Index rows() const { return rank_ > 0 ? (*this)[0] : size(); }
+  /// The product of all extents after the first.
   NEUROINHIB_DEVICE [[nodiscard]] constexpr Index cols() const { return rows() == 0 ? trailing() : size() / rows(); }
 
   [[nodiscard]] constexpr bool operator==(const Shape&) const = default;
 
+  /// For people to read, as in "[4, 3]".
   [[nodiscard]] std::string text() const {
     std::string out = "[";
     for (int axis = 0; axis < rank(); ++axis) out += (axis ? ", " : "") + std::to_string((*this)[axis]);
@@ -79,52 +88,68 @@ concept RangeOf = requires(R& range) {
   { range.size() } -> std::convertible_to<Index>;
 };
 
-/// Non-owning row-major view: a pointer and its extents. Cheap to copy, usable in device code.
+/// Non-owning row-major view: a pointer, `data`, and its extents, `shape`. Cheap to copy, usable in device code.
 template <class T>
 struct View {
   T* data = nullptr;
   Shape shape;
 
   View() = default;
+  /// `extents` of a memory that outlives the view.
   NEUROINHIB_DEVICE View(T* memory, const Shape& extents) : data(memory), shape(extents) {}
   /// All elements [size] of a range that outlives the view, so that labels and words are passed as they are.
   template <RangeOf<T> R>
   View(R& range)  // NOLINT(google-explicit-constructor)
       : data(range.data()), shape{static_cast<Index>(range.size())} {}
 
+  /// The number of elements.
   NEUROINHIB_DEVICE [[nodiscard]] Index size() const { return shape.size(); }
+  /// Rows and columns of the elements read as a matrix, as in Shape.
   NEUROINHIB_DEVICE [[nodiscard]] Index rows() const { return shape.rows(); }
+  /// As in Shape.
   NEUROINHIB_DEVICE [[nodiscard]] Index cols() const { return shape.cols(); }
+  /// Element i in row-major order, unchecked.
   NEUROINHIB_DEVICE T& operator[](Index i) const { return data[i]; }
+  /// Element of the matrix, unchecked.
   NEUROINHIB_DEVICE T& operator()(Index row, Index col) const { return data[row * cols() + col]; }
+  /// The first element: a view of host memory is a range.
   [[nodiscard]] T* begin() const { return data; }
+  /// Behind the last element.
   [[nodiscard]] T* end() const { return data + size(); }
+  /// A view of the same elements that cannot write them.
   template <class U, std::enable_if_t<std::is_same_v<U, const T> && !std::is_const_v<T>, int> = 0>
   operator View<U>() const {  // NOLINT(google-explicit-constructor)
     return {data, shape};
   }
 };
 
-/// Where a backward kernel puts the gradient of one tensor: the first contribution is stored, later ones are added,
-/// so nothing is cleared beforehand.
+/// Where a backward kernel puts the gradient of one tensor: the first contribution is stored, later ones are added, so
+/// nothing is cleared beforehand. `data` is null where none is wanted; `add` tells that there is a contribution
+/// already.
 template <class T>
 struct GradientSlot {
   T* data = nullptr;
   bool add = false;
 
+  /// Whether the gradient is wanted.
   NEUROINHIB_DEVICE explicit operator bool() const { return data != nullptr; }
+  /// Contributes `value` to element i.
   NEUROINHIB_DEVICE void put(Index i, T value) const { data[i] = add ? data[i] + value : value; }
 };
 
-/// A value in a computation: a view and, where a gradient is wanted, the place for it. A default Tensor means "none".
+/// A value in a computation: a view and, where a gradient is wanted, the place for it. `gradient` has the view's
+/// extents, and *`gradient_written` tells whether it holds anything. A default Tensor means "none".
 template <class T>
 struct Tensor : View<T> {
   T* gradient = nullptr;
   bool* gradient_written = nullptr;
   const MemorySpace* space = nullptr;  ///< where it lives; none: in the step's memory of the backend that made it
 
+  /// Whether there is a value.
   [[nodiscard]] bool defined() const { return this->data != nullptr; }
+  /// Whether there is a place for its gradient.
   [[nodiscard]] bool wants_gradient() const { return gradient != nullptr; }
+  /// Whether a contribution to its gradient has been written.
   [[nodiscard]] bool has_gradient() const { return gradient != nullptr && *gradient_written; }
 
   /// Claims the gradient's place for one contribution; empty where no gradient is wanted.
@@ -178,6 +203,7 @@ template <class Range>
   return detail::tensor_over(View<typename Range::value_type>(values), shape, &kSpaceOf<HostMemory>);
 }
 
+/// Whether a gradient is wanted of any of them.
 template <class... T>
 [[nodiscard]] bool any_wants_gradient(const Tensor<T>&... inputs) {
   return (inputs.wants_gradient() || ...);

@@ -61,6 +61,7 @@ class CudaImageSet {
 /// An epoch's order on the device: training step i of the epoch takes the i-th batch of it, also when it is replayed.
 class CudaOrder {
  public:
+  /// An empty order, in the backend's memory.
   explicit CudaOrder(const MemorySpace& space = kSpaceOf<CudaMemory>) : numbers_(space), first_step_(space) {}
 
   /// Starts an epoch at the backend's next training step.
@@ -80,17 +81,20 @@ class CudaOrder {
     return set.gather(ex, numbers_.data(), count, place(ex.backend(), batch));
   }
 
-  /// On the device, where the training step's b-th number stands in numbers().
+  /// On the device, where the training step's b-th number stands in numbers(): operator()(b), from the step of
+  /// `control`, the epoch's `first` step and the length of a `batch`.
   struct Place {
     const CudaControl* control;
     const std::uint64_t* first;
     Index batch;
     __device__ Index operator()(Index b) const { return static_cast<Index>(control->step - *first) * batch + b; }
   };
+  /// For gather() on a user's own data: the place of a training step's b-th number.
   template <class T>
   [[nodiscard]] Place place(const Cuda<T>& cuda, Index batch) const {
     return {cuda.control(), first_step_.data(), batch};
   }
+  /// The epoch's numbers, in device memory.
   [[nodiscard]] const int* numbers() const { return numbers_.data(); }
 
  private:

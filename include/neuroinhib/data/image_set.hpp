@@ -13,7 +13,8 @@
 
 namespace neuroinhib::data {
 
-/// Grey images with labels; a kind tells the types of a mixed set apart and is never shown to a model.
+/// Grey images of `height` × `width` pixels with labels; a kind tells the types of a mixed set apart and is never shown
+/// to a model.
 struct ImageSet {
   std::string source;  ///< where the images come from, for people to read
   Index height = 0, width = 0;
@@ -21,8 +22,11 @@ struct ImageSet {
   std::vector<int> labels;           ///< [count]
   std::vector<std::uint8_t> kinds;   ///< [count]
 
+  /// How many images there are.
   [[nodiscard]] Index count() const { return static_cast<Index>(labels.size()); }
+  /// Pixels of an image.
   [[nodiscard]] Index image_size() const { return height * width; }
+  /// The pixels of image i.
   [[nodiscard]] std::span<const std::uint8_t> image(Index i) const {
     return {pixels.data() + i * image_size(), static_cast<std::size_t>(image_size())};
   }
@@ -38,8 +42,9 @@ inline void shuffle(std::span<Index> order, std::uint64_t seed, std::uint32_t st
     std::swap(order[i - 1], order[static_cast<std::size_t>(random.integer(0, static_cast<Index>(i) - 1))]);
 }
 
+/// Numbers of the images that train, validate and test.
 struct Split {
-  std::vector<Index> training, validation, test;
+  std::vector<Index> training, validation, test;  ///< in random order
 };
 
 /// A random 80 / 10 / 10 split by seed.
@@ -55,6 +60,7 @@ struct Split {
 /// Pixel values as a network sees them: (p / 255 − mean) / deviation over the whole set.
 class Scaling {
  public:
+  /// Of that set. Throws FormatError for a set of equal pixels.
   explicit Scaling(const ImageSet& set) {
     std::array<double, 256> histogram{};
     for (const std::uint8_t pixel : set.pixels) ++histogram[pixel];
@@ -70,12 +76,14 @@ class Scaling {
                             std::to_string(set.pixels.size()) + " pixels",
                         "load a set of several different images");
   }
+  /// A pixel's scaled value.
   [[nodiscard]] double operator()(std::uint8_t pixel) const { return (pixel / 255.0 - mean_) / deviation_; }
 
  private:
   double mean_ = 0, deviation_ = 1;
 };
 
+/// Images and labels in step memory.
 template <class T>
 struct Batch {
   Tensor<T> images;  ///< [count, height, width, 1]

@@ -10,6 +10,7 @@
 /// What experts have in common: all experts of a layer as one module, run on the slots of a routing plan.
 namespace neuroinhib {
 
+/// Sizes that a layer gives its experts.
 struct ExpertSizes {
   Index features = 0;         ///< of a token
   Index output = 0;           ///< of an expert's output
@@ -24,6 +25,7 @@ struct ExpertLinear {
   Parameter<T> bias;    ///< [experts, out], or none
 
   ExpertLinear() = default;
+  /// Without memory, until Parameters gives it some; `in` and `out` are the widths.
   ExpertLinear(Index experts, Index in, Index out, bool with_bias = true)
       : weight({experts, out, in}, init::fan_in_uniform(in)) {
     if (with_bias) bias = {{experts, out}, init::fan_in_uniform(in)};
@@ -32,16 +34,19 @@ struct ExpertLinear {
     v("weight", weight);
     if (bias.tensor.size() > 0) v("bias", bias);
   }
+  /// The experts' outputs [slots, out] in the plan's order; `rows` says how x lies. Throws ShapeError.
   template <Executor Ex>
   [[nodiscard]] Tensor<T> operator()(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan, ExpertRows rows) const {
     return grouped_linear(ex, x, weight, bias, plan, rows);
   }
 };
 
+/// Has Module<T>(Config, ExpertSizes).
 template <class P>
 concept ExpertHasModule =
     std::constructible_from<typename P::template Module<float>, const typename P::Config&, const ExpertSizes&>;
 
+/// Its Module<float> has forward(executor, x, plan).
 template <class P>
 concept ExpertHasForward = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
                                     const Tensor<float>& x, const RoutingPlan& plan) {

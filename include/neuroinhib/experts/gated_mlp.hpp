@@ -15,7 +15,7 @@ struct GatedMlp {
 
   template <class T>
   struct Module {
-    ExpertLinear<T> gate, up, down;
+    ExpertLinear<T> gate, up, down;  ///< W_gate, W_up and W_down of all experts
 
     /// Throws ConfigError unless there is exactly one hidden width.
     Module(const Config&, const ExpertSizes& sizes) {
@@ -50,7 +50,9 @@ struct GatedMlp {
   };
 };
 
+/// GatedMlp with SiLU: the experts of Llama, Mixtral and Qwen.
 using SwiGlu = GatedMlp<Silu>;
+/// GatedMlp with GELU.
 using GeGlu = GatedMlp<Gelu>;
 
 }  // namespace neuroinhib

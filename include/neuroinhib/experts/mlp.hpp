@@ -10,13 +10,13 @@ template <class ActivationTag = Relu>
 struct Mlp {
   struct Config {
     Activation output = Activation::identity;  ///< after the last layer (the paper's recipe: tanh)
-    bool bias = true;
+    bool bias = true;                          ///< whether the linear layers have biases
   };
 
   template <class T>
   struct Module {
     std::vector<ExpertLinear<T>> layers;
-    Activation output;
+    Activation output;  ///< after the last layer
 
     Module(const Config& config, const ExpertSizes& sizes) : output(config.output) {
       Index in = sizes.features;

@@ -39,6 +39,7 @@ class AllToAll {
   template <Executor Ex>
   class Pass {
    public:
+    /// As made by begin().
     Pass(Ex& ex, const AllToAll& all, const CountedTokens<T>& counted)
         : ex_(ex),
           all_(all),
@@ -73,6 +74,7 @@ class AllToAll {
   [[nodiscard]] Pass<Ex> begin(Ex& ex, const CountedTokens<T>& counted = {}) const {
     return {ex, *this, counted};
   }
+  /// How many layers there are.
   [[nodiscard]] std::size_t size() const { return layers_.size(); }
 
  private:

@@ -12,10 +12,12 @@
 
 namespace neuroinhib {
 
+/// Has Module<T>(Config, InhibitionSizes).
 template <class P>
 concept TermHasModule =
     std::constructible_from<typename P::template Module<float>, const typename P::Config&, const InhibitionSizes&>;
 
+/// Its Module<float> has term(executor, inputs).
 template <class P>
 concept TermHasTerm = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
                                const InhibitionInputs<float>& inputs) {
@@ -23,8 +25,9 @@ concept TermHasTerm = requires(const typename P::template Module<float>& module,
 };
 
 /// One term under the gate's σ: a struct with a Config and a template Module<T>(Config, InhibitionSizes) that has
-/// term(executor, inputs) → Tensor<T>, [tokens, gated] or [1, gated], and visit(visitor).
-/// A term that keeps activations of the step also has tap(executor, name, tensor); the local one has kLocal = true.
+/// term(executor, inputs) → Tensor<T>, [tokens, gated] or [1, gated], and visit(visitor). A term that keeps activations
+/// of the step also has tap(executor, name, tensor); the local one has kLocal = true. kName names it in files; without
+/// it, it is "term".
 template <class P>
 concept GateTermPolicy = HasConfig<P> && TermHasModule<P> && TermHasTerm<P>;
 
@@ -39,17 +42,19 @@ struct Gated {
                 "a gate term's Module<T> needs term(executor, InhibitionInputs<T>) const returning Tensor<T>; "
                 "see docs/write-a-policy.md");
 
+  /// Whether with() takes a Part: a Bracket, or the configuration of one of the terms.
   template <class Part>
   static constexpr bool is_part() {
     return std::same_as<Part, Bracket> || (std::same_as<Part, typename Terms::Config> || ...);
   }
+  /// Whether Part is one of Parts exactly once.
   template <class Part, class... Parts>
   static constexpr bool occurs_once() {
     return (0 + ... + static_cast<int>(std::same_as<Part, Parts>)) == 1;
   }
 
   struct Config : Terms::Config... {
-    Bracket bracket = Bracket::inside;
+    Bracket bracket = Bracket::inside;  ///< where σ closes
   };
 
   /// A configuration in one expression, such as with(Pretext::Config{.earlier_widths = {64}}, Bracket::as_printed): any

@@ -13,7 +13,7 @@ struct Glu {
 
   template <class T>
   struct Module {
-    nn::Linear<T> gate;
+    nn::Linear<T> gate;  ///< G
 
     Module(const Config&, const InhibitionSizes& sizes) : gate(sizes.features, sizes.gated) {}
     void visit(auto&& v) { v("gate", gate); }

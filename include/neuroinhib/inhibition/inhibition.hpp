@@ -28,6 +28,7 @@ struct InhibitionInputs {
   CountedTokens<T> counted{};          ///< tokens that are not padding
 };
 
+/// What an inhibition makes of z.
 template <class T>
 struct Inhibited {
   Tensor<T> z;     ///< z* [tokens, gated]
@@ -41,10 +42,12 @@ inline constexpr std::string_view hidden = "hidden";  ///< the router's last hid
 inline constexpr std::string_view output = "output";  ///< the MoE layer's output
 }  // namespace tap
 
+/// Has Module<T>(Config, InhibitionSizes).
 template <class P>
 concept InhibitionHasModule =
     std::constructible_from<typename P::template Module<float>, const typename P::Config&, const InhibitionSizes&>;
 
+/// Its Module<float> has inhibit(executor, z, inputs).
 template <class P>
 concept InhibitionInhibits = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
                                       const Tensor<float>& z, const InhibitionInputs<float>& inputs) {

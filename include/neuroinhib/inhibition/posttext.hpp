@@ -31,12 +31,13 @@ struct PosttextSource {
 struct Posttext {
   static constexpr std::string_view kName = "posttext";
   struct Config {
+    /// By their names: the mask, the router's hidden vector and the layer's output, if nothing else is said.
     std::vector<PosttextSource> sources{
         {std::string(tap::mask)}, {std::string(tap::hidden)}, {std::string(tap::output)}};
-    Pooling pooling = Pooling::max;
-    PosttextEvaluation evaluation = PosttextEvaluation::frozen;
-    Index start_after = 0;        ///< training iterations before the term acts
-    double average_decay = 0.99;  ///< of PosttextEvaluation::average
+    Pooling pooling = Pooling::max;                              ///< over the rows of the batch before
+    PosttextEvaluation evaluation = PosttextEvaluation::frozen;  ///< what evaluation looks at
+    Index start_after = 0;                                       ///< training iterations before the term acts
+    double average_decay = 0.99;                                 ///< of PosttextEvaluation::average
   };
 
   template <class T>

@@ -17,7 +17,7 @@ struct Pretext {
 
   template <class T>
   struct Module {
-    std::vector<nn::Linear<T>> layers;
+    std::vector<nn::Linear<T>> layers;  ///< Pr_i, one an earlier activation
 
     /// Throws ConfigError where no earlier activation is named.
     Module(const Config& config, const InhibitionSizes& sizes) {

@@ -23,7 +23,7 @@ struct RandomInhibition {
     template <Executor Ex>
     void tap(Ex&, std::string_view, const Tensor<T>&) const {}
 
-    double p;
+    double p;  ///< share of neurons suppressed
   };
 };
 

@@ -61,6 +61,7 @@ class HeldFile {
 /// the last commit stays. A part that a killed writer left is removed by the next writer of that file.
 class AtomicFile {
  public:
+  /// Begins to write beside `path`. Throws IoError where its folder cannot be written.
   explicit AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
     do {
       part_.close();
@@ -72,6 +73,7 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile() { discard(); }
 
+  /// Appends. Throws IoError.
   void write(const void* data, std::size_t bytes) {
     for (const char* rest = static_cast<const char*>(data); bytes > 0;) {
       const ssize_t written = ::write(part_.descriptor(), rest, bytes);

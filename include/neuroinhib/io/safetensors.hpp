@@ -44,6 +44,7 @@ class SafetensorsWriter {
     parts_.push_back({tensor.data, bytes});
     bytes_ += bytes;
   }
+  /// Puts a word into the file's metadata.
   void note(const std::string& key, const std::string& value) { header_[detail::kNotes][key] = value; }
 
   /// Writes atomically. Throws IoError; an older file of that name is then left as it was. Throws ConfigError for names
@@ -103,7 +104,9 @@ class Safetensors {
     check_layout();
   }
 
+  /// Whether the file has a tensor of that name.
   [[nodiscard]] bool contains(const std::string& name) const { return tensors_.contains(name); }
+  /// Of all tensors, in alphabetical order.
   [[nodiscard]] std::vector<std::string> names() const {
     std::vector<std::string> all;
     for (const auto& [name, tensor] : tensors_) all.push_back(name);
@@ -128,6 +131,7 @@ class Safetensors {
     return value;
   }
 
+  /// A tensor's extents. Throws FormatError where there is none of that name.
   [[nodiscard]] const Shape& shape(const std::string& name) const { return find(name).shape; }
   /// As the format writes it, such as "F32" or "BF16".
   [[nodiscard]] const std::string& dtype(const std::string& name) const { return find(name).dtype; }
@@ -160,6 +164,7 @@ class Safetensors {
     });
   }
 
+  /// Throws FormatError with the file's name: expected …, got ….
   [[noreturn]] void refuse(const std::string& expected, const std::string& actual,
                            const std::string& remedy = "use a whole file that was written for this model") const {
     fail<FormatError>("safetensors file " + path_.string(), expected, actual, remedy);

@@ -21,7 +21,7 @@ struct BalancedTopM {
 
   template <class T>
   struct Module {
-    Config config;
+    Config config;   ///< as the layer was given
     Buffer<T> bias;  ///< [experts]
 
     /// Throws ConfigError unless the rate is a number ≥ 0 and there are experts enough.

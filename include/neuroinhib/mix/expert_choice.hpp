@@ -23,7 +23,7 @@ struct ExpertChoice {
 
   template <class T>
   struct Module {
-    Config config;
+    Config config;  ///< as the layer was given
 
     /// Throws ConfigError unless the capacity is a positive number and Max experts exist.
     Module(const Config& options, const MixSizes& sizes) : config(options) {

@@ -25,7 +25,7 @@ struct NoisyTopK {
   template <class T>
   struct Module {
     nn::Linear<T> noise;  ///< W_noise, starting at zero
-    double load_weight;
+    double load_weight;   ///< w
 
     /// Throws ConfigError unless the weight is a number ≥ 0 and there are experts enough.
     Module(const Config& config, const MixSizes& sizes)

@@ -19,8 +19,8 @@ struct ScheduledTopM {
 
   template <class T>
   struct Module {
-    Config config;
-    Index last;
+    Config config;    ///< as the layer was given
+    Index last;       ///< M at the end
     Buffer<T> steps;  ///< training steps so far, up to growth_steps
 
     /// Throws ConfigError unless 1 ≤ first ≤ last ≤ experts.

@@ -12,12 +12,12 @@ struct TopP {
   static constexpr bool kTakesProbabilities = true;
   struct Config {
     double p = 0.4;
-    bool renormalise = false;
+    bool renormalise = false;  ///< whether gates are divided by their sum
   };
 
   template <class T>
   struct Module {
-    Config config;
+    Config config;  ///< as the layer was given
 
     /// Throws ConfigError unless 0 < p ≤ 1 and there are experts enough.
     Module(const Config& options, const MixSizes& sizes) : config(options) {

@@ -13,6 +13,7 @@
 
 namespace neuroinhib {
 
+/// How texts go on.
 struct GenerateOptions {
   Index tokens = 0;         ///< new words of a text, at most
   double temperature = 1;   ///< on the scores; 0 takes the best word each time (greedy)

@@ -15,20 +15,22 @@ template <class Layer>
 class LanguageModel {
  public:
   using Scalar = typename Layer::Scalar;
+  /// The same.
   using T = Scalar;
+  /// What forward() gives of each block with experts, where it is asked for.
   using LayerOutput = MoeOutput<T>;
 
   struct Config {
-    Index vocabulary = 0;
-    Index positions = 0;  ///< the longest sequence
-    Index blocks = 0;
-    Index moe_every = 1;  ///< 1: experts in every block; 2: in every other one, from the second (GLaM); 0: in none
-    bool output_bias = true;
-    TransformerOptions block{};
-    typename Layer::Config moe{};
+    Index vocabulary = 0;     ///< words that there are
+    Index positions = 0;      ///< the longest sequence
+    Index blocks = 0;         ///< how many blocks
+    Index moe_every = 1;      ///< 1: experts in every block; 2: in every other one, from the second (GLaM); 0: in none
+    bool output_bias = true;  ///< whether the scores of words have a bias
+    TransformerOptions block{};    ///< attention and norms of every block
+    typename Layer::Config moe{};  ///< of the MoE layers
   };
 
-  /// The tokens decoded so far.
+  /// The tokens decoded so far: `past` tokens of each of `sequences` texts, and what each of `blocks` keeps of them.
   struct Cache {
     std::vector<BlockCache<T>> blocks;
     Index past = 0, sequences = 0;
@@ -43,11 +45,13 @@ class LanguageModel {
     CountedTokens<T> counted{};  ///< of losses, loads and pools; none: all but documents below zero
   };
 
+  /// Of forward().
   struct Output {
     Tensor<T> hidden;     ///< [rows, width] the last block's tokens
     Tensor<T> auxiliary;  ///< a scalar: the layers' auxiliary losses; undefined where all are off
   };
 
+  /// Of loss().
   struct Loss {
     Tensor<T> total;   ///< a scalar: the mean cross-entropy and the auxiliary losses
     Tensor<T> mean;    ///< the mean cross-entropy, in nats a token
@@ -139,6 +143,7 @@ class LanguageModel {
     return cache;
   }
 
+  /// As the constructor got it.
   [[nodiscard]] const Config& config() const { return config_; }
 
  private:

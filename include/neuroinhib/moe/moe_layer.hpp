@@ -34,15 +34,15 @@ struct AuxiliaryWeights {
   double z = 0;           ///< mean (log Σ exp)², Zoph et al. 2022, eq. 5; needs a router that gives logits
 };
 
+/// What a layer gives, with what it decided on the way.
 template <class T>
 struct MoeOutput {
-  Tensor<T> y;  ///< [tokens, output]
-  Tensor<T>
-      auxiliary;  ///< weighted sum of the auxiliary losses, to be added to the task's; undefined where all are off
-  Routing<T> routing;
-  RouterOutput<T> router;
-  Tensor<T> gated;  ///< z [tokens, gated], before the inhibition
-  Inhibited<T> inhibited;
+  Tensor<T> y;             ///< [tokens, output]
+  Tensor<T> auxiliary;     ///< weighted sum of the auxiliary losses, for the task's; undefined where all are off
+  Routing<T> routing;      ///< experts and gates of each token
+  RouterOutput<T> router;  ///< the router's scores
+  Tensor<T> gated;         ///< z [tokens, gated], before the inhibition
+  Inhibited<T> inhibited;  ///< z* and the gate
 };
 
 /// A Mixture-of-Experts layer made of policies: x → router's z → inhibition → scores → mix → experts → y.
@@ -84,17 +84,17 @@ class MoeLayer {
   using Scalar = typename Backend::Scalar;
 
   struct Config {
-    Index width = 0;              ///< features of a token
-    Index experts = 0;            ///< K
-    std::vector<Index> hidden{};  ///< widths of an expert's hidden layers
-    Index output = 0;             ///< width of the output; 0: as the input
-    Index shared = 0;             ///< further experts that serve every token (DeepSeekMoE)
-    ExpertInput expert_input = ExpertInput::features;
-    AuxiliaryWeights auxiliary{};
-    typename Router::Config router{};
-    typename Inhibition::Config inhibition{};
-    typename Mix::Config mix{};
-    typename Experts::Config expert{};
+    Index width = 0;                                   ///< features of a token
+    Index experts = 0;                                 ///< K
+    std::vector<Index> hidden{};                       ///< widths of an expert's hidden layers
+    Index output = 0;                                  ///< width of the output; 0: as the input
+    Index shared = 0;                                  ///< further experts that serve every token (DeepSeekMoE)
+    ExpertInput expert_input = ExpertInput::features;  ///< what the experts read
+    AuxiliaryWeights auxiliary{};                      ///< weights of the auxiliary losses
+    typename Router::Config router{};                  ///< of the router
+    typename Inhibition::Config inhibition{};          ///< of the inhibition
+    typename Mix::Config mix{};                        ///< of the mix
+    typename Experts::Config expert{};                 ///< of the experts
   };
 
   /// Its parameters get memory and values from Parameters(layer, seed). Throws ConfigError.
@@ -164,6 +164,7 @@ class MoeLayer {
     return cache;
   }
 
+  /// As the constructor got it.
   [[nodiscard]] const Config& config() const { return config_; }
 
  private:

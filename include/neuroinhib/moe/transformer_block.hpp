@@ -16,12 +16,13 @@ enum class NormPlace {
   after    ///< norm(x + f(x)): post-LN, as in Mutual-Inform's base code and torch.nn.Transformer
 };
 
+/// Of a block. Options out of range are a ConfigError of its constructor.
 struct TransformerOptions {
-  Index width = 0, heads = 1;
-  Index hidden = 0;  ///< of the feed-forward layer in blocks without experts
-  NormPlace norm = NormPlace::before;
-  double dropout = 0;  ///< on what attention and experts add to the residual
-  bool attention_bias = false;
+  Index width = 0, heads = 1;          ///< of a token, and attention heads, which divide it
+  Index hidden = 0;                    ///< of the feed-forward layer in blocks without experts
+  NormPlace norm = NormPlace::before;  ///< where the block normalises
+  double dropout = 0;                  ///< on what attention and experts add to the residual
+  bool attention_bias = false;         ///< whether queries, keys and values have biases
   /// Of routers that look around; empty: the attention's. Mask::none is the papers' literal reading.
   std::optional<Mask> routing_mask{};
   Activation activation = Activation::relu;  ///< of the feed-forward layer in blocks without experts
@@ -30,8 +31,8 @@ struct TransformerOptions {
 /// What a block keeps of earlier tokens, while decoding.
 template <class T>
 struct BlockCache {
-  nn::AttentionCache<T> attention;
-  InformCache<T> inform;
+  nn::AttentionCache<T> attention;  ///< keys and values
+  InformCache<T> inform;            ///< what mutual-inform routers look at
 };
 
 /// Self-attention, then an MoE layer or a feed-forward layer, each on a residual. The MoE layer sees what its router
@@ -39,6 +40,7 @@ struct BlockCache {
 template <class Layer>
 class TransformerBlock {
  public:
+  /// The type of its numbers.
   using T = typename Layer::Scalar;
 
   /// Without a configuration of an MoE layer the block has a feed-forward layer.
@@ -62,10 +64,12 @@ class TransformerBlock {
     else
       v("dense", dense_);
   }
+  /// Whether the block has an MoE layer.
   [[nodiscard]] bool has_experts() const { return moe_.has_value(); }
 
+  /// Of forward().
   struct Output {
-    Tensor<T> y;
+    Tensor<T> y;       ///< [rows, width]
     MoeOutput<T> moe;  ///< of the MoE layer; its y is undefined in a block without one
   };
   /// x [rows, width]; ids [rows] for routers that hash words; `earlier` for pre-text inhibition; `counted`: tokens that
@@ -88,6 +92,7 @@ class TransformerBlock {
     return out;
   }
 
+  /// Room for `tokens` of each of `sequences`, in the memory of the backend that decodes.
   [[nodiscard]] BlockCache<T> make_cache(Index sequences, Index tokens, const MemorySpace& space) const {
     const TokenCache<T> rows(sequences, tokens, options_.width, space);
     return {{rows, rows}, moe_ ? moe_->make_cache(sequences, tokens, space) : InformCache<T>{}};

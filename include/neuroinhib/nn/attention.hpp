@@ -9,7 +9,7 @@ namespace neuroinhib::nn {
 /// Keys and values of the tokens before, while decoding.
 template <class T>
 struct AttentionCache {
-  TokenCache<T> keys, values;
+  TokenCache<T> keys, values;  ///< [sequences · capacity, width] each
 };
 
 /// Multi-head self-attention (Vaswani et al. 2017): y = W_O [softmax(q_h kᵀ_h / √d) v_h]_h, with memory linear in the
@@ -18,7 +18,7 @@ template <class T>
 struct Attention {
   Linear<T> qkv;     ///< [3 · width, width]: queries, keys, values, heads side by side in each
   Linear<T> output;  ///< W_O [width, width]
-  Index heads = 1;
+  Index heads = 1;   ///< how many heads the width is divided into
 
   Attention() = default;
   /// Throws ConfigError unless the heads divide the width.

@@ -10,7 +10,7 @@ template <class T>
 struct Conv2d {
   Parameter<T> weight;  ///< [out, kernel, kernel, in]
   Parameter<T> bias;    ///< [out]
-  ConvOptions options;
+  ConvOptions options;  ///< stride, padding, activation, pooling
 
   Conv2d() = default;
   Conv2d(Index in, Index out, Index kernel, const ConvOptions& conv_options = {})
@@ -21,6 +21,7 @@ struct Conv2d {
     v("weight", weight);
     v("bias", bias);
   }
+  /// The convolution of images x [images, height, width, in]: [images, out height, out width, out]. Throws ShapeError.
   template <Executor Ex>
   [[nodiscard]] Tensor<T> operator()(Ex& ex, const Tensor<T>& x) const {
     return conv2d(ex, x, weight, bias, options);

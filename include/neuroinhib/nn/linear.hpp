@@ -8,9 +8,9 @@ namespace neuroinhib::nn {
 /// W x + b, initialised as torch.nn.Linear: both uniform within ±1/√in.
 template <class T>
 struct Linear {
-  Parameter<T> weight;  ///< [out, in]
-  Parameter<T> bias;    ///< [out], or none
-  LinearUse use = LinearUse::features;
+  Parameter<T> weight;                  ///< [out, in]
+  Parameter<T> bias;                    ///< [out], or none
+  LinearUse use = LinearUse::features;  ///< what the result is for: CUDA's precision follows it
 
   Linear() = default;
   Linear(Index in, Index out, bool with_bias = true, LinearUse used_for = LinearUse::features)
@@ -21,6 +21,7 @@ struct Linear {
     v("weight", weight);
     if (bias.tensor.size() > 0) v("bias", bias);
   }
+  /// x [rows, in] → [rows, out]. Throws ShapeError.
   template <Executor Ex>
   [[nodiscard]] Tensor<T> operator()(Ex& ex, const Tensor<T>& x) const {
     return linear(ex, x, weight, bias, use);

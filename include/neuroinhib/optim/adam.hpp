@@ -5,15 +5,17 @@
 
 namespace neuroinhib {
 
+/// Of Adam; the defaults are torch.optim.Adam's.
 struct AdamOptions {
-  double learning_rate = 1e-3;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 0;
-  bool decoupled = false;  ///< AdamW (Loshchilov and Hutter 2019): decay the weights, not the gradient
+  double learning_rate = 1e-3;  ///< ≥ 0
+  double beta1 = 0.9;           ///< decay of the first moment, in [0, 1)
+  double beta2 = 0.999;         ///< decay of the second moment, in [0, 1)
+  double epsilon = 1e-8;        ///< added to the second moment's root
+  double weight_decay = 0;      ///< ≥ 0; of the gradient, or of the weights where `decoupled`
+  bool decoupled = false;       ///< AdamW (Loshchilov and Hutter 2019): decay the weights, not the gradient
 };
 
+/// Options of AdamW; the default is torch.optim.AdamW's.
 [[nodiscard]] inline AdamOptions adamw(double learning_rate, double weight_decay = 0.01) {
   return {.learning_rate = learning_rate, .weight_decay = weight_decay, .decoupled = true};
 }
@@ -25,7 +27,7 @@ class Adam {
   /// What a checkpoint keeps.
   struct State {
     Storage<T> first, second;  ///< the moments, laid out as the parameters
-    UpdateCount steps;
+    UpdateCount steps;         ///< updates so far
   };
 
   /// Throws ConfigError for options outside their range.
@@ -66,7 +68,9 @@ class Adam {
     parameters.zero_gradients();
   }
 
+  /// Moments and updates, to be saved or restored.
   [[nodiscard]] State& state() { return state_; }
+  /// As the constructor got them.
   [[nodiscard]] const AdamOptions& options() const { return options_; }
 
  private:

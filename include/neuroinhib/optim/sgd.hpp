@@ -7,20 +7,22 @@
 
 namespace neuroinhib {
 
+/// Of Sgd; the defaults are torch.optim.SGD's, with a learning rate.
 struct SgdOptions {
-  double learning_rate = 1e-2;
-  double momentum = 0;
-  bool nesterov = false;
-  double weight_decay = 0;
+  double learning_rate = 1e-2;  ///< ≥ 0
+  double momentum = 0;          ///< in [0, 1)
+  bool nesterov = false;        ///< Nesterov's momentum
+  double weight_decay = 0;      ///< of the gradient, ≥ 0
 };
 
 /// Stochastic gradient descent with momentum, by torch.optim.SGD's rule (no dampening).
 template <class T>
 class Sgd {
  public:
+  /// What a checkpoint keeps.
   struct State {
-    Storage<T> velocity;
-    UpdateCount steps;
+    Storage<T> velocity;  ///< laid out as the parameters
+    UpdateCount steps;    ///< updates so far
   };
 
   /// Throws ConfigError for options outside their range.
@@ -52,7 +54,9 @@ class Sgd {
     parameters.zero_gradients();
   }
 
+  /// Velocity and updates, to be saved or restored.
   [[nodiscard]] State& state() { return state_; }
+  /// As the constructor got them.
   [[nodiscard]] const SgdOptions& options() const { return options_; }
 
  private:

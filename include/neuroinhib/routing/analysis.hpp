@@ -32,6 +32,7 @@ template <Executor Ex>
   return {mean(output.self_weight), mean(output.entropy)};
 }
 
+/// InformMeans on the host.
 struct InformAnalysis {
   double self_weight;  ///< mean weight of a token on itself
   double neighbours;   ///< tokens that inform one on the (geometric) mean, itself included: exp H

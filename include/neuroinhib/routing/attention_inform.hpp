@@ -26,19 +26,20 @@ struct AttentionInform {
   static constexpr ScoreKind kScoreKind = ScoreKind::probabilities;
   static constexpr bool kKeepsKeys = false;  ///< the attention has them
   struct Config {
-    typename Base::Config base{};
-    double deviation = 1;  ///< σ
-    HeadChoice choice = HeadChoice::average;
-    Index head = 0;               ///< of HeadChoice::frozen
-    double average_decay = 0.99;  ///< of HeadChoice::average
+    typename Base::Config base{};             ///< of the base router
+    double deviation = 1;                     ///< σ
+    HeadChoice choice = HeadChoice::average;  ///< which heads count
+    Index head = 0;                           ///< of HeadChoice::frozen
+    double average_decay = 0.99;              ///< of HeadChoice::average
     bool head_factor = true;      ///< c = H, since W_O,h is H times its slice of the output projection (eq. 1); else 1
     bool through_weights = true;  ///< whether a gradient flows through A'
   };
 
   template <class T>
   struct Module : detail::Informed<Base, T> {
+    /// What both mutual-inform routers have.
     using Informed = detail::Informed<Base, T>;
-    Config config;
+    Config config;                   ///< as the layer was given
     Buffer<T> entropy{Shape{1, 0}};  ///< [1, heads] of HeadChoice::average
 
     /// Throws ConfigError unless σ > 0 and 0 ≤ average_decay < 1.

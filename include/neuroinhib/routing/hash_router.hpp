@@ -18,14 +18,15 @@ struct HashRouter {
 
   template <class T>
   struct Module {
-    Config config;
-    Index features, experts;
+    Config config;            ///< as the layer was given
+    Index features, experts;  ///< width of a token, and K
 
     /// Throws ConfigError unless 1 ≤ choices ≤ experts.
     Module(const Config& options, Index width, Index count) : config(options), features(width), experts(count) {
       require_choices(options.choices, count);
     }
     void visit(auto&&) {}
+    /// The width of z: that of the features.
     [[nodiscard]] Index gated_width() const { return features; }
     template <Executor Ex>
     [[nodiscard]] Tensor<T> gated(Ex&, const Tensor<T>& x) const {

@@ -9,12 +9,12 @@ namespace neuroinhib {
 struct LinearRouter {
   static constexpr ScoreKind kScoreKind = ScoreKind::logits;
   struct Config {
-    bool bias = true;
+    bool bias = true;  ///< whether there is b
   };
 
   template <class T>
   struct Module {
-    nn::Linear<T> score;
+    nn::Linear<T> score;  ///< W and b
 
     Module(const Config& config, Index features, Index experts)
         : score(features, experts, config.bias, LinearUse::routing) {}

@@ -8,11 +8,13 @@
 /// What routers have in common: a part before the inhibition, x → z, and a part after it, z* → scores.
 namespace neuroinhib {
 
+/// What a router's scores are.
 enum class ScoreKind {
   logits,        ///< any real numbers
   probabilities  ///< rows that sum to one
 };
 
+/// What a router makes of the tokens.
 template <class T>
 struct RouterOutput {
   Tensor<T> scores;         ///< [tokens, experts]
@@ -22,15 +24,18 @@ struct RouterOutput {
   Tensor<T> self_weight{};  ///< … its weight on itself [tokens]
 };
 
+/// Has kScoreKind.
 template <class P>
 concept RouterHasKind = requires {
   { P::kScoreKind } -> std::convertible_to<ScoreKind>;
 };
 
+/// Has Module<T>(Config, features, experts).
 template <class P>
 concept RouterHasModule =
     std::constructible_from<typename P::template Module<float>, const typename P::Config&, Index, Index>;
 
+/// Its Module<float> has gated(executor, x) and gated_width().
 template <class P>
 concept RouterHasGated =
     requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex, const Tensor<float>& x) {
@@ -58,6 +63,7 @@ template <Executor Ex, class M, class T>
 
 }  // namespace detail
 
+/// Its Module<float> has scores(executor, z), or scores(executor, z, x, context).
 template <class P>
 concept RouterHasScores =
     detail::LooksAround<typename P::template Module<float>, detail::AnyExecutor, float> ||

@@ -26,15 +26,16 @@ struct SimilarityInform {
     typename Base::Config base{};
     double temperature = 1;  ///< τ; infinity: all tokens that are seen weigh alike
     bool learned = false;    ///< whether W_s is trained, from the identity; else it is the identity (the paper's runs)
-    SimilarityOf compare = SimilarityOf::features;
-    bool through_weights = true;  ///< whether a gradient flows through S
+    SimilarityOf compare = SimilarityOf::features;  ///< what tokens are compared by
+    bool through_weights = true;                    ///< whether a gradient flows through S
   };
 
   template <class T>
   struct Module : detail::Informed<Base, T> {
+    /// What both mutual-inform routers have.
     using Informed = detail::Informed<Base, T>;
     nn::Linear<T> metric;  ///< W_s [features, features]
-    Config config;
+    Config config;         ///< as the layer was given
 
     /// Throws ConfigError unless τ > 0.
     Module(const Config& options, Index features, Index experts)

@@ -17,7 +17,7 @@ struct TwoLayerRouter {
 
   template <class T>
   struct Module {
-    nn::Linear<T> hidden, score;
+    nn::Linear<T> hidden, score;  ///< W₁ and b₁; W₂ and b₂
 
     Module(const Config& config, Index features, Index experts)
         : hidden(features, config.hidden, true, LinearUse::routing),

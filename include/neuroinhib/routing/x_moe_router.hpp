@@ -16,19 +16,19 @@ namespace neuroinhib {
 struct XMoeRouter {
   static constexpr ScoreKind kScoreKind = ScoreKind::logits;
   struct Config {
-    Index dimension = 8;       ///< of the sphere's space
-    double temperature = 0.5;  ///< t at the start
-    double min_temperature = 0.01;
-    bool learned_temperature = true;
-    bool normalise_input = true;  ///< the reference code of Mutual-Inform's base leaves P u as it is
+    Index dimension = 8;              ///< of the sphere's space
+    double temperature = 0.5;         ///< t at the start
+    double min_temperature = 0.01;    ///< least t, so that training cannot make logits overflow
+    bool learned_temperature = true;  ///< whether t is trained
+    bool normalise_input = true;      ///< the reference code of Mutual-Inform's base leaves P u as it is
   };
 
   template <class T>
   struct Module {
-    nn::Linear<T> project;
+    nn::Linear<T> project;    ///< P
     Parameter<T> embedding;   ///< E [experts, dimension]
     Parameter<T> log_factor;  ///< log 1/t
-    Config config;
+    Config config;            ///< as the layer was given
 
     /// Throws ConfigError unless the dimension and the temperatures are positive.
     Module(const Config& options, Index features, Index experts)

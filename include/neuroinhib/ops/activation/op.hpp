@@ -6,39 +6,46 @@
 
 namespace neuroinhib {
 
+/// Functions f that layers apply elementwise; each has a struct of its name below, for template arguments.
 enum class Activation { identity, relu, tanh, sigmoid, gelu, silu, softplus, log_sigmoid };
 
+/// The name of an activation, as in "log_sigmoid".
 [[nodiscard]] constexpr std::string_view text_of(Activation kind) {
   constexpr std::string_view kTexts[]{"identity", "relu", "tanh", "sigmoid", "gelu", "silu", "softplus", "log_sigmoid"};
   return kTexts[static_cast<int>(kind)];
 }
 
-/// Activations as policies' template arguments: TwoLayerRouter<Tanh>, Mlp<Relu>.
+/// x itself. Activations as policies' template arguments have a `kind`: TwoLayerRouter<Tanh>, Mlp<Relu>.
 struct Identity {
-  static constexpr Activation kind = Activation::identity;
+  static constexpr Activation kind = Activation::identity;  ///< which Activation it is
 };
+/// max(x, 0).
 struct Relu {
-  static constexpr Activation kind = Activation::relu;
+  static constexpr Activation kind = Activation::relu;  ///< which Activation it is
 };
+/// tanh x.
 struct Tanh {
-  static constexpr Activation kind = Activation::tanh;
+  static constexpr Activation kind = Activation::tanh;  ///< which Activation it is
 };
+/// σ(x) = 1 / (1 + exp(−x)).
 struct Sigmoid {
-  static constexpr Activation kind = Activation::sigmoid;
+  static constexpr Activation kind = Activation::sigmoid;  ///< which Activation it is
 };
 /// x Φ(x), with the exact normal distribution function (Hendrycks and Gimpel 2016).
 struct Gelu {
-  static constexpr Activation kind = Activation::gelu;
+  static constexpr Activation kind = Activation::gelu;  ///< which Activation it is
 };
 /// x σ(x), also called swish.
 struct Silu {
-  static constexpr Activation kind = Activation::silu;
+  static constexpr Activation kind = Activation::silu;  ///< which Activation it is
 };
+/// log(1 + exp x).
 struct Softplus {
-  static constexpr Activation kind = Activation::softplus;
+  static constexpr Activation kind = Activation::softplus;  ///< which Activation it is
 };
+/// log σ(x).
 struct LogSigmoid {
-  static constexpr Activation kind = Activation::log_sigmoid;
+  static constexpr Activation kind = Activation::log_sigmoid;  ///< which Activation it is
 };
 
 /// Whether f′(x) can be had from f(x) alone, so that an operation may apply f in place.
@@ -55,7 +62,7 @@ template <class T>
 struct Activate {
   static constexpr const char* name = "activation";
   Tensor<T> x, other, y;
-  Activation kind;
+  Activation kind;  ///< f
 };
 
 }  // namespace ops

@@ -23,10 +23,11 @@ struct Append {
 /// steps where the backend computes. Grows by append(), is forgotten by starting at past = 0.
 template <class T>
 struct TokenCache {
-  Storage<T> values;
-  Index capacity = 0, width = 0;
+  Storage<T> values;              ///< room for all sequences, [sequences · capacity, width]
+  Index capacity = 0, width = 0;  ///< tokens that a sequence has room for, and columns of a row
 
   TokenCache() = default;
+  /// Room for `tokens` rows of `columns` of each of `sequences`, in the decoding backend's memory.
   TokenCache(Index sequences, Index tokens, Index columns, const MemorySpace& space)
       : values(space), capacity(tokens), width(columns) {
     values.assign_zeros(sequences * tokens * columns);

@@ -8,6 +8,7 @@
 namespace neuroinhib {
 namespace ops {
 
+/// a + b: a functor for map().
 struct Add {
   static constexpr const char* name = "add";
   template <class T>
@@ -20,6 +21,7 @@ struct Add {
   }
 };
 
+/// a − b: a functor for map().
 struct Subtract {
   static constexpr const char* name = "subtract";
   template <class T>
@@ -32,6 +34,7 @@ struct Subtract {
   }
 };
 
+/// a · b: a functor for map().
 struct Multiply {
   static constexpr const char* name = "multiply";
   template <class T>
@@ -44,6 +47,7 @@ struct Multiply {
   }
 };
 
+/// a / b: a functor for map().
 struct Divide {
   static constexpr const char* name = "divide";
   template <class T>

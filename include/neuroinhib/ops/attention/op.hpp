@@ -12,18 +12,23 @@
 namespace neuroinhib {
 
 /// Columns [first, first + width) of a matrix, such as the queries in a projection of queries, keys and values.
+/// `tensor` is the matrix.
 template <class T>
 struct Columns {
   Tensor<T> tensor;
   Index first = 0, width = 0;
 
   Columns() = default;
+  /// All columns of `matrix`, or `count` of them from `begin` on.
   Columns(const Tensor<T>& matrix) : tensor(matrix), width(matrix.cols()) {}  // NOLINT(google-explicit-constructor)
   Columns(const Tensor<T>& matrix, Index begin, Index count) : tensor(matrix), first(begin), width(count) {}
+  /// The column after the last.
   [[nodiscard]] Index end() const { return first + width; }
+  /// Whether they are the same columns of the same memory.
   [[nodiscard]] bool operator==(const Columns& other) const {
     return tensor.data == other.tensor.data && first == other.first && width == other.width;
   }
+  /// Whether a column is in both.
   [[nodiscard]] bool overlaps(const Columns& other) const {
     return tensor.data == other.tensor.data && first < other.end() && other.first < end();
   }
@@ -40,13 +45,15 @@ struct Attention {
   static constexpr const char* name = "attention";
   Columns<T> q, k, v;
   Tensor<T> y, log_sum, entropy, self;
-  Sequences sequences;
-  Index key_rows;  ///< from sequence to sequence
+  Sequences sequences;  ///< of the queries' rows
+  Index key_rows;       ///< from sequence to sequence
   Index heads;
   T scale;
-  LinearUse use;
+  LinearUse use;  ///< what the result is for: CUDA's precision follows it
 
+  /// Whether a gradient came back.
   [[nodiscard]] bool reached() const { return y.has_gradient() || log_sum.has_gradient(); }
+  /// What the kernels compute.
   [[nodiscard]] FlashAttention<T> flash() const {
     const Index d = q.width / heads, dv = v.width / heads;
     return {visibility(sequences, y.rows(), key_rows),
@@ -110,6 +117,7 @@ struct Attention {
 
 }  // namespace ops
 
+/// What attention() gives.
 template <class T>
 struct AttentionResult {
   Tensor<T> y;        ///< [rows, heads · d_v]

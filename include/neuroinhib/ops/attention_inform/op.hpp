@@ -19,15 +19,18 @@ struct AttentionInform {
   Tensor<T> log_sum;        ///< of head h: log Σ_h'j + a_ih, so that exp(S − log_sum) is the joint weight
   Tensor<T> entropy, self;  ///< [rows]
   View<const int> head;     ///< [1] the head that counts; none: all do
-  Sequences sequences;
-  Index key_rows, heads;
-  T factor, variance;
+  Sequences sequences;      ///< of the rows
+  Index key_rows, heads;    ///< rows of k, v and e from sequence to sequence; heads of q, k and v
+  T factor, variance;       ///< c, and σ²
 
+  /// Columns of a head's queries and keys.
   [[nodiscard]] Index head_width() const { return q.width / heads; }
+  /// Columns of a head's values.
   [[nodiscard]] Index value_width() const { return v.width / heads; }
   [[nodiscard]] Index width() const { return head_width() + value_width(); }
   /// Whether every row of the keys and of e is a token of the sequences.
   [[nodiscard]] bool covers_keys() const { return e.rows() == y.rows() / sequences.rows() * sequences.length; }
+  /// Heads that count.
   [[nodiscard]] Index counted() const { return head.data != nullptr ? 1 : heads; }
   /// The flash attention of one head, without its y.
   [[nodiscard]] FlashAttention<T> flash(const T* queries, const T* keys, const T* biases, Index at) const {
@@ -67,6 +70,7 @@ struct AttentionInform {
 
 }  // namespace ops
 
+/// What attention_inform() gives.
 template <class T>
 struct InformResult {
   Tensor<T> y;        ///< [rows, experts] p_i
@@ -77,14 +81,15 @@ struct InformResult {
 /// What an attention layer shows to those who route by it.
 template <class T>
 struct AttentionTrace {
-  Columns<T> q, k, v;
+  Columns<T> q, k, v;          ///< [rows, heads · d] each
   Tensor<T> log_sum, entropy;  ///< [rows, heads]
   Tensor<T> output_weight;     ///< W_O [width, heads · d]
   Tensor<T> output;            ///< [rows, width] before the residual
-  Index heads = 0;
-  Index key_rows = 0;
-  Mask mask = Mask::causal;  ///< that log_sum and entropy are under
+  Index heads = 0;             ///< of the attention
+  Index key_rows = 0;          ///< from sequence to sequence
+  Mask mask = Mask::causal;    ///< that log_sum and entropy are under
 
+  /// Whether an attention showed itself.
   [[nodiscard]] bool defined() const { return heads > 0; }
 };
 

@@ -15,6 +15,7 @@ struct BalanceBias {
   T rate;
   Tensor<T> y;
 
+  /// The rule for expert k.
   NEUROINHIB_DEVICE void update(Index k) const {
     double total = 0;
     for (Index other = 0; other < load.size(); ++other) total += static_cast<double>(load[other]);

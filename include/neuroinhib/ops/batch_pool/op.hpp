@@ -23,8 +23,8 @@ struct BatchPool {
   static constexpr const char* name = "batch_pool";
   Tensor<T> x, y;
   View<int> winner;
-  Pooling pooling;
-  CountedTokens<T> counted;
+  Pooling pooling;           ///< how
+  CountedTokens<T> counted;  ///< rows that count
 
   /// dx(row, c).
   NEUROINHIB_DEVICE [[nodiscard]] T slope(Index row, Index c) const {

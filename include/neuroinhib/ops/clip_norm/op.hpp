@@ -16,8 +16,11 @@ struct ClipNorm {
   double largest;
   double* norm;
 
+  /// Parts of kPart elements whose squares are summed apart.
   [[nodiscard]] Index parts() const { return (size + kPart - 1) / kPart; }
+  /// Whether the norm is finite and too large.
   NEUROINHIB_DEVICE [[nodiscard]] bool clips() const { return *norm > largest && *norm - *norm == 0; }
+  /// What the gradient is multiplied with.
   NEUROINHIB_DEVICE [[nodiscard]] T factor() const { return static_cast<T>(largest / (*norm + 1e-6)); }
 };
 

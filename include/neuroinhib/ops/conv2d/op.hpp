@@ -8,8 +8,9 @@
 
 namespace neuroinhib {
 
+/// Of conv2d() and nn::Conv2d; out of range they are a ConfigError.
 struct ConvOptions {
-  Index stride = 1;
+  Index stride = 1;                              ///< pixels from one window to the next, in both directions
   Index padding = 0;                             ///< zeros on every side
   Activation activation = Activation::identity;  ///< applied in place; a rising one whose slope follows from its output
   PoolOptions pool = {.kernel = 1, .stride = 1};  ///< max-pooling of the result, which then is never stored itself
@@ -26,16 +27,18 @@ struct Conv2d {
   static constexpr const char* name = "conv2d";
   Tensor<T> x, weight, bias, y;
   std::uint16_t* winner;
-  ConvOptions options;
+  ConvOptions options;  ///< stride, padding, activation, pooling
 
   [[nodiscard]] bool pools() const { return options.pool.kernel > 1 || options.pool.stride > 1; }
 };
 
-/// All extents of one convolution; height and width are those before pooling.
+/// All extents of one convolution, in elements; height and width are those before pooling, `in` and `out` are channels,
+/// images, in_height, in_width, kernel_height, kernel_width, stride and padding as given.
 struct ConvExtents {
   Index images, in_height, in_width, in, kernel_height, kernel_width, out, stride, padding, height, width;
-  PoolExtents pool;
+  PoolExtents pool;  ///< of the pooling that follows
 
+  /// Of that operation.
   template <class T>
   explicit ConvExtents(const Conv2d<T>& op)
       : images(op.x.shape[0]),
@@ -51,13 +54,21 @@ struct ConvExtents {
         width((padded_width() - kernel_width) / stride + 1),
         pool{height, width, op.y.shape[1], op.y.shape[2], out, op.options.pool.kernel, op.options.pool.stride} {}
 
+  /// Of an image with its padding.
   [[nodiscard]] Index padded_height() const { return in_height + 2 * padding; }
+  /// Of an image with its padding.
   [[nodiscard]] Index padded_width() const { return in_width + 2 * padding; }
+  /// Of an image's result, before pooling.
   [[nodiscard]] Index pixels() const { return height * width; }
+  /// Elements of an image's result, before pooling.
   [[nodiscard]] Index result_size() const { return pixels() * out; }
+  /// Elements of a window that lie side by side.
   [[nodiscard]] Index run() const { return kernel_width * in; }
+  /// Elements of a window.
   [[nodiscard]] Index window() const { return kernel_height * run(); }
+  /// Elements of an image.
   NEUROINHIB_DEVICE [[nodiscard]] Index image_size() const { return in_height * in_width * in; }
+  /// Elements of an image with its padding; 0 without any.
   [[nodiscard]] Index padded_size() const { return padding > 0 ? padded_height() * padded_width() * in : 0; }
 };
 

@@ -12,7 +12,9 @@ template <class T>
 struct CountedTokens {
   Tensor<T> marks{};  ///< [tokens + 1] 1 or 0 for each token, then their number, at least 1; none: all count
 
+  /// Whether there are marks; without them all tokens count.
   [[nodiscard]] bool defined() const { return marks.defined(); }
+  /// Whether that token counts.
   NEUROINHIB_DEVICE [[nodiscard]] bool operator()(Index token) const {
     return marks.data == nullptr || marks[token] > 0;
   }
@@ -32,6 +34,7 @@ struct CountTokens {
   View<const int> document, label;
   Tensor<T> marks, y;
 
+  /// 1 where that token counts, else 0.
   NEUROINHIB_DEVICE [[nodiscard]] T mark(Index token) const {
     const bool padding =
         (document.data != nullptr && document[token] < 0) || (label.data != nullptr && label[token] < 0);

@@ -14,7 +14,7 @@ struct Dropout {
   static constexpr const char* name = "dropout";
   Tensor<T> x, y;
   T p;
-  RandomStream random;
+  RandomStream random;  ///< what is kept
 };
 
 /// y = x + noise ⊙ scale, noise ~ N(0, 1); x, scale and y of one shape.
@@ -22,7 +22,7 @@ template <class T>
 struct AddNoise {
   static constexpr const char* name = "add_noise";
   Tensor<T> x, scale, y;
-  RandomStream random;
+  RandomStream random;  ///< the noise
 };
 
 }  // namespace ops

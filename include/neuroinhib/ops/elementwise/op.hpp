@@ -12,7 +12,7 @@ template <class T>
 struct Sum {
   static constexpr const char* name = "sum";
   const Tensor<T>* inputs;
-  Index count;
+  Index count;  ///< how many inputs there are
   Tensor<T> y;
 };
 

@@ -10,7 +10,7 @@ namespace ops {
 template <class T>
 struct ExpertLoad {
   static constexpr const char* name = "expert_load";
-  RoutingPlan plan;
+  RoutingPlan plan;  ///< whose slots are counted
   CountedTokens<T> counted;
   Tensor<T> load, y;
 };

@@ -16,7 +16,7 @@ enum class Bracket {
 /// One term under (or, as printed, beside) the gate's σ: [tokens, width], or [1, width] for all tokens alike.
 template <class T>
 struct GateTerm {
-  Tensor<T> value;
+  Tensor<T> value;    ///< the term, before σ
   bool local = true;  ///< G(x), the term that stays inside σ as printed
 };
 
@@ -29,17 +29,18 @@ struct Gate {
   static constexpr const char* name = "gate";
   Tensor<T> z, mask, y;
   const GateTerm<T>* terms;
-  Index count;
-  Bracket bracket;
+  Index count;      ///< how many terms there are
+  Bracket bracket;  ///< where σ closes
 
   [[nodiscard]] bool inner(const GateTerm<T>& term) const { return bracket == Bracket::inside || term.local; }
 };
 
 }  // namespace ops
 
+/// What gate() gives.
 template <class T>
 struct GateResult {
-  Tensor<T> y;
+  Tensor<T> y;     ///< [tokens, width]
   Tensor<T> mask;  ///< σ(Σ terms); carries no gradient of its own
 };
 

@@ -15,6 +15,7 @@ namespace ops {
 /// an expert (ExpertBlocks in cuda_blocks.cuh).
 struct GatedHidden {
   std::uint16_t *x = nullptr, *gate = nullptr, *up = nullptr;  ///< inputs in the plan's order; f's argument; its factor
+  /// where experts begin, and of each place its slot and its row of the blocks
   int *offsets = nullptr, *slot = nullptr, *row = nullptr;
 };
 
@@ -25,12 +26,13 @@ struct GatedHidden {
 template <class T, Activation kKind>
 struct GatedExperts {
   static constexpr const char* name = "gated_experts";
-  static constexpr Activation kind = kKind;
+  static constexpr Activation kind = kKind;  ///< f
   Tensor<T> x, gate, up, down, gates, y;
   RoutingPlan plan;
   GatedHidden hidden;
 
   [[nodiscard]] Index in() const { return gate.shape[2]; }
+  /// Columns of a hidden row.
   [[nodiscard]] Index width() const { return gate.shape[1]; }
   [[nodiscard]] Index out() const { return down.shape[1]; }
   /// The most rows that blocks of 64 an expert can take; experts without a token take none.

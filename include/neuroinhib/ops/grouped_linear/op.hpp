@@ -17,7 +17,7 @@ struct GroupedLinear {
   static constexpr const char* name = "grouped_linear";
   Tensor<T> x, weight, bias, y;
   RoutingPlan plan;
-  bool gathers;
+  bool gathers;  ///< whether x is [tokens, in]
 
   [[nodiscard]] Index in() const { return weight.shape[2]; }
   [[nodiscard]] Index out() const { return weight.shape[1]; }
@@ -27,6 +27,7 @@ struct GroupedLinear {
 
 }  // namespace ops
 
+/// How the rows of x lie.
 enum class ExpertRows {
   tokens,  ///< x has a row for every token; each slot reads its token's
   slots    ///< x has a row for every slot, in the plan's order

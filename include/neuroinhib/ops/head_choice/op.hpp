@@ -25,6 +25,7 @@ struct LowestHead {
   View<int> head;
   Tensor<T> y;
 
+  /// Writes the head.
   NEUROINHIB_DEVICE void choose() const {
     int lowest = 0;
     for (int h = 1; h < mean.size(); ++h)

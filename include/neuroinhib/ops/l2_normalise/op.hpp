@@ -14,7 +14,9 @@ struct L2Normalise {
   static constexpr T kFloor = T(1e-12);
   Tensor<T> x, lengths, y;
 
+  /// A length, or the floor; NaN stays.
   NEUROINHIB_DEVICE [[nodiscard]] static T floored(T length) { return length < kFloor ? kFloor : length; }  // NaN stays
+  /// An element's gradient, given that of a direction; zero below the floor.
   NEUROINHIB_DEVICE [[nodiscard]] static T slope(T rise, T length) { return length == kFloor ? T{0} : rise / length; }
 };
 

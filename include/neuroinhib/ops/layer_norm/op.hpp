@@ -11,7 +11,7 @@ template <class T>
 struct LayerNorm {
   static constexpr const char* name = "layer_norm";
   Tensor<T> x, weight, bias, y, mean, rstd;
-  T epsilon;
+  T epsilon;  ///< added to the variance
 };
 
 }  // namespace ops

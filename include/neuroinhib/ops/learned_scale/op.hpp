@@ -14,7 +14,9 @@ struct LearnedScale {
   Tensor<T> x, log_factor, y;
   T limit;
 
+  /// Whether the limit holds, so that log_factor gets no gradient.
   NEUROINHIB_DEVICE [[nodiscard]] bool limited() const { return log_factor[0] >= limit; }
+  /// What x is multiplied with; NaN stays.
   NEUROINHIB_DEVICE [[nodiscard]] T factor() const { return std::exp(limited() ? limit : log_factor[0]); }  // NaN stays
 };
 

@@ -18,7 +18,7 @@ template <class T>
 struct Linear {
   static constexpr const char* name = "linear";
   Tensor<T> x, weight, bias, y;
-  LinearUse use;
+  LinearUse use;  ///< what y is for: CUDA's precision follows it
 };
 
 }  // namespace ops

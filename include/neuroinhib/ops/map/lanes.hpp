@@ -16,7 +16,9 @@ namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 /// Elements that a thread takes at a time in elementwise kernels.
 inline constexpr Index kElementBlock = 4096;
 
-/// A cache line of numbers, which functors with kVectorised compute with as if it were one.
+/// A cache line of kCount numbers (`value`), which functors with kVectorised compute with as if it were one. Lanes made
+/// of one number have it everywhere; exp(), log(), tanh(), sqrt(), abs(), relu(), step(), softplus() and normal_cdf()
+/// are those of ops/map/math.hpp, lane by lane.
 template <class T>
 class Lanes {
  public:
@@ -53,6 +55,7 @@ class Lanes {
     }
     return result;
   }
+  /// Writes the first `count` numbers.
   void store(T* to, Index count) const {
     if (count == kCount)
       std::memcpy(to, value, sizeof value);

@@ -6,6 +6,7 @@
 
 #if defined(__CUDACC__)
 // nvcc would warn of the functions of lanes, which only the host calls.
+/// Marks such a function.
 #define NEUROINHIB_NUMBERS_OR_LANES _Pragma("nv_exec_check_disable")
 #else
 #define NEUROINHIB_NUMBERS_OR_LANES
@@ -14,6 +15,7 @@
 /// Functions for functors of map: of a number, on the host and the device, and of lanes of numbers on the host.
 namespace neuroinhib::math {
 
+/// eˣ.
 NEUROINHIB_NUMBERS_OR_LANES
 template <class T>
 NEUROINHIB_DEVICE auto exp(const T& x) {
@@ -22,6 +24,7 @@ NEUROINHIB_DEVICE auto exp(const T& x) {
   else
     return std::exp(x);
 }
+/// The natural logarithm.
 NEUROINHIB_NUMBERS_OR_LANES
 template <class T>
 NEUROINHIB_DEVICE auto log(const T& x) {
@@ -30,6 +33,7 @@ NEUROINHIB_DEVICE auto log(const T& x) {
   else
     return std::log(x);
 }
+/// tanh x.
 NEUROINHIB_NUMBERS_OR_LANES
 template <class T>
 NEUROINHIB_DEVICE auto tanh(const T& x) {
@@ -38,6 +42,7 @@ NEUROINHIB_DEVICE auto tanh(const T& x) {
   else
     return std::tanh(x);
 }
+/// √x.
 NEUROINHIB_NUMBERS_OR_LANES
 template <class T>
 NEUROINHIB_DEVICE auto sqrt(const T& x) {
@@ -46,6 +51,7 @@ NEUROINHIB_DEVICE auto sqrt(const T& x) {
   else
     return std::sqrt(x);
 }
+/// |x|.
 NEUROINHIB_NUMBERS_OR_LANES
 template <class T>
 NEUROINHIB_DEVICE auto abs(const T& x) {

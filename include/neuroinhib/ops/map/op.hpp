@@ -13,7 +13,7 @@ namespace neuroinhib {
 /// ∂f/∂x₀, ∂f/∂x₁, … of a function of several numbers: `return Partials{y, x};`.
 template <class T, int N>
 struct Partials {
-  T value[N];
+  T value[N];  ///< of each input, in their order
 };
 template <class... T>
 Partials(T...) -> Partials<std::common_type_t<T...>, static_cast<int>(sizeof...(T))>;
@@ -22,10 +22,11 @@ namespace ops {
 
 /// Rows and columns that an elementwise operation runs over. One row stands for any shape read as a line.
 struct Grid {
-  Index rows, columns;
+  Index rows, columns;  ///< of y
 
+  /// Where an element lies.
   struct Place {
-    Index row, column;
+    Index row, column;  ///< from 0
   };
   /// Where element i lies. 32 bits where they suffice: a GPU divides 64 several times slower.
   NEUROINHIB_DEVICE [[nodiscard]] Place place(Index i) const {
@@ -38,12 +39,14 @@ struct Grid {
   }
 };
 
-/// An input laid over a grid; a step of zero repeats it.
+/// An input laid over a grid; row_step and column_step lead from element to element of `data`, and a step of zero
+/// repeats it.
 template <class T>
 struct Operand {
   const T* data;
   Index row_step, column_step;
 
+  /// The input at that place.
   NEUROINHIB_DEVICE [[nodiscard]] T at(const Grid::Place& place) const {
     return data[place.row * row_step + place.column * column_step];
   }
@@ -53,7 +56,7 @@ struct Operand {
 template <class T, int N>
 struct Operands {
   Grid grid;
-  Operand<T> x[N];
+  Operand<T> x[N];  ///< the inputs, in their order
 
   /// Inputs that are as large as y, one row [1, columns], one column [rows, 1] or one number.
   Operands(const Shape& y, const View<const T> (&inputs)[N]) : grid{y.rows(), y.cols()} {
@@ -68,7 +71,7 @@ struct Operands {
   }
 };
 
-/// A function and its derivative, given as two functors.
+/// A function `f` and its derivative `df`, given as two functors.
 template <class F, class D>
 struct WithDerivative {
   F f;
@@ -93,15 +96,16 @@ constexpr const char* name_of(const char* otherwise) {
     return otherwise;
 }
 
-/// y = f(x₀, x₁, …), element by element; inputs of one row, one column or one number are repeated.
-/// dx_k = Σ dy · ∂f/∂x_k over the elements that x_k's was repeated for, in an order fixed by the shapes.
+/// y = f(x₀, x₁, …), element by element; inputs of one row, one column or one number are repeated. dx_k = Σ dy ·
+/// ∂f/∂x_k over the elements that x_k's was repeated for, in an order fixed by the shapes.
 template <class T, class F, int N>
 struct Map {
   static constexpr const char* name = name_of<F>("map");
   F f;
-  Tensor<T> x[N];
+  Tensor<T> x[N];  ///< the inputs
   Tensor<T> y;
 
+  /// The inputs over their grid.
   [[nodiscard]] Operands<T, N> operands() const {
     View<const T> inputs[N];
     std::copy_n(x, N, inputs);
@@ -120,6 +124,7 @@ struct Map {
   }
 };
 
+/// Throws ShapeError for an input that is neither a row nor a column of the grid.
 [[noreturn]] inline void refuse_line(std::string_view where, const Shape& shape) {
   const Shape row{1, shape.size()}, column{shape.size(), 1};
   fail<ShapeError>(where, "a row " + row.text() + " or a column " + column.text() + " beside a matrix", shape.text(),
@@ -153,6 +158,7 @@ template <class T, std::size_t N>
 
 }  // namespace ops
 
+/// What map() takes as an input: an executor's tensor, or what converts to one, as a Parameter does.
 template <class X, class Ex>
 concept TensorLike = Executor<Ex> && std::convertible_to<const X&, TensorOf<Ex>>;
 

@@ -8,8 +8,9 @@
 
 namespace neuroinhib {
 
+/// Of max_pool2d(), and of convolutions that pool; out of range they are a ConfigError.
 struct PoolOptions {
-  Index kernel = 2;
+  Index kernel = 2;  ///< height and width of a window
   Index stride = 2;  ///< smaller than the kernel: windows overlap
 };
 
@@ -22,7 +23,7 @@ struct MaxPool2d {
   static constexpr const char* name = "max_pool2d";
   Tensor<T> x, y;
   std::uint16_t* winner;
-  PoolOptions options;
+  PoolOptions options;  ///< kernel and stride
 };
 
 /// The first of the windows that hold the pixel at `at`, along one axis.
@@ -31,14 +32,18 @@ NEUROINHIB_DEVICE [[nodiscard]] constexpr Integer first_window(Integer at, Integ
   return at < kernel ? 0 : (at - kernel + stride) / stride;
 }
 
-/// Extents of the pooling of one image.
+/// Extents of the pooling of one image: in_height and in_width before, height and width after it, channels, the kernel
+/// and stride of its windows.
 struct PoolExtents {
   Index in_height, in_width, height, width, channels, kernel, stride;
 
+  /// Elements of an image before pooling.
   NEUROINHIB_DEVICE [[nodiscard]] Index in_size() const { return in_height * in_width * channels; }
+  /// Elements of an image after pooling.
   NEUROINHIB_DEVICE [[nodiscard]] Index out_size() const { return height * width * channels; }
 };
 
+/// Of that operation.
 template <class T>
 [[nodiscard]] PoolExtents pool_extents(const MaxPool2d<T>& op) {
   return {op.x.shape[1], op.x.shape[2],     op.y.shape[1],    op.y.shape[2],

@@ -15,7 +15,9 @@ struct Normalise {
   static constexpr T kFloor = std::numeric_limits<T>::min();
   Tensor<T> x, y;
 
+  /// An element's gradient, given its rise; zero below the floor.
   NEUROINHIB_DEVICE [[nodiscard]] static T slope(T rise, T sum) { return sum < kFloor ? T{0} : rise / sum; }
+  /// What a row is divided by; NaN stays.
   NEUROINHIB_DEVICE [[nodiscard]] static T divisor(T sum) { return sum < kFloor ? kFloor : sum; }  // NaN stays
 };
 

@@ -15,21 +15,21 @@ struct UpdateCounter {
 
 /// What changes from step to step.
 struct UpdateStep {
-  double factor;  ///< on the learning rate
-  UpdateCounter* counter;
+  double factor;           ///< on the learning rate
+  UpdateCounter* counter;  ///< the updates made before
 };
 
 /// Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019) where `decoupled`. All arrays [size].
 template <class T>
 struct AdamUpdate {
   static constexpr const char* name = "adam";
-  static constexpr int kKept = 3;
-  T* kept[kKept];  ///< value, first and second moment
-  const T* gradient;
+  static constexpr int kKept = 3;  ///< arrays kept beside the gradient
+  T* kept[kKept];                  ///< value, first and second moment
+  const T* gradient;               ///< of the loss
   Index size;
-  double learning_rate, beta1, beta2, epsilon, weight_decay;
+  double learning_rate, beta1, beta2, epsilon, weight_decay;  ///< as in AdamOptions
   bool decoupled;
-  UpdateStep step;
+  UpdateStep step;  ///< factor and counter
 
   /// What the update's number (from 1) and factor come to.
   struct Rates {
@@ -37,6 +37,7 @@ struct AdamUpdate {
     T root;  ///< on the second moment's root, for its bias
     T keep;  ///< share of the value that decoupled decay leaves
   };
+  /// Of the update of that number, from 1.
   NEUROINHIB_DEVICE [[nodiscard]] Rates rates(Index number, double factor) const {
     const double rate = learning_rate * factor, n = static_cast<double>(number);
     return {static_cast<T>(rate / (1 - std::pow(beta1, n))), static_cast<T>(1 / std::sqrt(1 - std::pow(beta2, n))),
@@ -63,20 +64,23 @@ struct AdamUpdate {
 template <class T>
 struct SgdUpdate {
   static constexpr const char* name = "sgd";
-  static constexpr int kKept = 2;
-  T* kept[kKept];  ///< value and velocity
+  static constexpr int kKept = 2;  ///< arrays kept beside the gradient
+  T* kept[kKept];                  ///< value and velocity
   const T* gradient;
   Index size;
-  double learning_rate, momentum, weight_decay;
-  bool nesterov;
-  UpdateStep step;
+  double learning_rate, momentum, weight_decay;  ///< as in SgdOptions
+  bool nesterov;                                 ///< as in SgdOptions
+  UpdateStep step;                               ///< factor and counter
 
+  /// The update's step `size`.
   struct Rates {
     T size;
   };
+  /// Of any update: only the factor matters.
   NEUROINHIB_DEVICE [[nodiscard]] Rates rates(Index /*number*/, double factor) const {
     return {static_cast<T>(learning_rate * factor)};
   }
+  /// The rule for elements [begin, end).
   NEUROINHIB_DEVICE void apply(Index begin, Index end, const Rates& rates) const {
     const T m = static_cast<T>(momentum), decay = static_cast<T>(weight_decay);
     T* const __restrict v = kept[0];

@@ -40,6 +40,7 @@ struct ProjectedCrossEntropy {
 
 }  // namespace ops
 
+/// What projected_cross_entropy() gives.
 template <class T>
 struct ProjectedLoss {
   Tensor<T> mean;    ///< a scalar, in nats

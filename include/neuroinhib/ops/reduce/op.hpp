@@ -6,7 +6,7 @@
 
 namespace neuroinhib {
 
-/// Functors of reductions.
+/// The sum: a functor for reduce_rows() and reduce_columns().
 struct Plus {
   static constexpr const char* name = "sum";
   template <class T>
@@ -18,7 +18,7 @@ struct Plus {
     return 1;
   }
 };
-/// The larger, or NaN where there is one.
+/// The larger, or NaN where there is one: a functor for reductions.
 struct Maximum {
   static constexpr const char* name = "maximum";
   static constexpr bool kSelects = true;
@@ -28,7 +28,7 @@ struct Maximum {
     return b == b ? larger : b;      // NOLINT(misc-redundant-expression)
   }
 };
-/// The smaller, or NaN where there is one.
+/// The smaller, or NaN where there is one: a functor for reductions.
 struct Minimum {
   static constexpr const char* name = "minimum";
   static constexpr bool kSelects = true;
@@ -46,9 +46,9 @@ namespace ops {
 template <class T, class Op>
 struct Reduce {
   static constexpr const char* name = name_of<Op>("reduce");
-  Op op;
+  Op op;  ///< ∘
   Tensor<T> x, y;
-  bool of_rows;
+  bool of_rows;  ///< whether rows are reduced, or columns
 
   static constexpr bool selects() {
     if constexpr (requires { Op::kSelects; })
@@ -62,7 +62,8 @@ struct Reduce {
   }
 };
 
-/// dx of one element, from x, y and dy.
+/// dx of one element, from x, y and dy: operator() on these three. kInputs, kOutputs and kVectorised say so to the
+/// kernel; `op` is the reduction's.
 template <class Op>
 struct ReduceGradient {
   static constexpr int kInputs = 3, kOutputs = 1;

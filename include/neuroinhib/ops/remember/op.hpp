@@ -14,7 +14,7 @@ struct Remember {
   Tensor<T> x;
   ModuleState<T>* state;
   T decay;
-  Tensor<T> y;
+  Tensor<T> y;  ///< undefined
 };
 
 /// y = a copy of the state as it is now: later changes to the state leave this step's backward pass untouched.

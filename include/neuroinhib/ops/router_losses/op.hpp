@@ -12,9 +12,10 @@ template <class T>
 struct Importance {
   static constexpr const char* name = "importance";
   Tensor<T> gates, y;
-  RoutingPlan plan;
-  CountedTokens<T> counted;
+  RoutingPlan plan;          ///< whose slots the gates belong to
+  CountedTokens<T> counted;  ///< tokens that count
 
+  /// Whether a slot has an expert, and its token counts.
   NEUROINHIB_DEVICE [[nodiscard]] bool counts(Index slot) const {
     return plan.expert[slot] < plan.experts && counted(slot / plan.chosen());
   }
@@ -28,11 +29,13 @@ struct SmoothLoad {
   static constexpr const char* name = "smooth_load";
   static constexpr T kFloor = T(1e-6);
   Tensor<T> clean, noisy, scale, y;
-  Index chosen;
-  CountedTokens<T> counted;
+  Index chosen;              ///< M
+  CountedTokens<T> counted;  ///< tokens that count
 
   NEUROINHIB_DEVICE [[nodiscard]] bool counts(Index i) const { return counted(i / clean.cols()); }
+  /// Whether a scale is below kFloor.
   NEUROINHIB_DEVICE [[nodiscard]] bool floored(Index i) const { return scale[i] < kFloor; }
+  /// The scale, or kFloor.
   NEUROINHIB_DEVICE [[nodiscard]] T deviation(Index i) const { return floored(i) ? kFloor : scale[i]; }
 };
 
@@ -40,7 +43,7 @@ struct SmoothLoad {
 template <class T>
 struct CvSquared {
   static constexpr const char* name = "cv_squared";
-  static constexpr T kFloor = T(1e-10);
+  static constexpr T kFloor = T(1e-10);  ///< 1e-10
   Tensor<T> x, y;
 };
 
@@ -48,8 +51,9 @@ struct CvSquared {
 template <class T>
 struct ZLoss {
   static constexpr const char* name = "z_loss";
+  /// [tokens, experts] logits and their softmax, log Σ exp of each token, and y
   Tensor<T> logits, probabilities, log_sums, y;
-  CountedTokens<T> counted;
+  CountedTokens<T> counted;  ///< tokens that count
 };
 
 /// y = K Σ_k f_k P_k: f_k the share of slots that expert k got, P_k its mean probability; a scalar (Fedus et al.
@@ -58,7 +62,7 @@ template <class T>
 struct BalanceLoss {
   static constexpr const char* name = "balance_loss";
   Tensor<T> probabilities, load, y;
-  CountedTokens<T> counted;
+  CountedTokens<T> counted;  ///< tokens that count
 
   /// K / Σ load.
   NEUROINHIB_DEVICE [[nodiscard]] T per_slot() const {
@@ -70,6 +74,8 @@ struct BalanceLoss {
 
 }  // namespace ops
 
+/// Each expert's importance, the sum of its gates [experts] (Shazeer et al. 2017, eq. 6); tokens that do not count add
+/// nothing.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> importance(Ex& ex, const TensorOf<Ex>& gates, const RoutingPlan& plan,
                                       const CountedTokens<ScalarOf<Ex>>& counted = {}) {
@@ -93,6 +99,8 @@ template <Executor Ex>
   return y;
 }
 
+/// The squared coefficient of variation of x [n], a scalar: the importance loss of importance(), the load loss of
+/// smooth_load().
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> cv_squared(Ex& ex, const TensorOf<Ex>& x) {
   auto y = ex.tensor(Shape::scalar(), x.wants_gradient());
@@ -100,6 +108,7 @@ template <Executor Ex>
   return y;
 }
 
+/// The mean of (log Σ exp)² over logits [tokens, experts] of the tokens that count, a scalar (Zoph et al. 2022, eq. 5).
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> z_loss(Ex& ex, const TensorOf<Ex>& logits, const CountedTokens<ScalarOf<Ex>>& counted = {}) {
   require_counted("z-loss", counted, logits.rows());
@@ -110,6 +119,7 @@ template <Executor Ex>
   return y;
 }
 
+/// K Σ_k f_k P_k of probabilities [tokens, experts], a scalar: 1 where loads are even (Fedus et al. 2022, eq. 4).
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> balance_loss(Ex& ex, const TensorOf<Ex>& probabilities, const RoutingPlan& plan,
                                         const CountedTokens<ScalarOf<Ex>>& counted = {}) {

@@ -10,15 +10,17 @@ namespace neuroinhib {
 
 /// Which expert serves which token. A slot is one choice of one token: slot = token · chosen + rank.
 struct RoutingPlan {
-  Index experts = 0;
+  Index experts = 0;     ///< K
   View<int> expert;      ///< [tokens, chosen] expert of each slot, best first
   View<int> order;       ///< [slots] slots sorted by expert, tokens in order within an expert
   View<int> position;    ///< [slots] place of each slot in `order`: its inverse
   View<int> offsets;     ///< [experts + 1] where each expert's part of `order` begins
   bool partial = false;  ///< some slots have no expert: theirs is `experts`, and they come last in `order`
 
+  /// Tokens that are routed.
   NEUROINHIB_DEVICE [[nodiscard]] Index tokens() const { return expert.shape[0]; }
   NEUROINHIB_DEVICE [[nodiscard]] Index chosen() const { return expert.shape[1]; }
+  /// Slots of all tokens: tokens · chosen.
   NEUROINHIB_DEVICE [[nodiscard]] Index slots() const { return expert.size(); }
 };
 
@@ -47,6 +49,7 @@ struct TopM {
     }
     return best;
   }
+  /// Writes the token's m-th expert, k, and its score.
   NEUROINHIB_DEVICE void choose(Index token, Index m, int k) const {
     expert[token * y.cols() + m] = k;
     y[token * y.cols() + m] = scores[token * scores.cols() + k];
@@ -84,7 +87,7 @@ struct ExpertChoice {
   View<int> expert;
   Tensor<T> y;
   Index length, capacity;
-  CountedTokens<T> counted;
+  CountedTokens<T> counted;  ///< tokens that count
 };
 
 /// expert[i, s] = s, y = 1: all experts serve all tokens. expert, y [tokens, experts].
@@ -97,6 +100,7 @@ struct EveryExpert {
 
 }  // namespace ops
 
+/// What top_m() gives.
 template <class T>
 struct TopScores {
   View<int> expert;  ///< [tokens, chosen]
@@ -158,10 +162,11 @@ template <Executor Ex>
   return plan;
 }
 
+/// What every_expert() gives.
 template <class T>
 struct PlanWithGates {
-  RoutingPlan plan;
-  Tensor<T> gates;
+  RoutingPlan plan;  ///< all experts for all tokens
+  Tensor<T> gates;   ///< [tokens, experts], all one
 };
 
 /// All experts for all tokens, with gates of one.
