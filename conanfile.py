@@ -1,3 +1,4 @@
+import itertools
 import os
 import re
 
@@ -10,7 +11,8 @@ from conan.tools.layout import basic_layout
 required_conan_version = ">=2.0"
 
 # What each component needs beside the library itself; an option with_<name> adds it.
-COMPONENTS = {"io": "nlohmann_json/[>=3.11 <4]", "data": "zlib/[>=1.2.11 <2]", "cuda": None}
+COMPONENTS = {"io": ["nlohmann_json/[>=3.11 <4]"], "data": ["zlib/[>=1.2.11 <2]"],
+              "images": ["zlib/[>=1.2.11 <2]", "libpng/[>=1.6 <2]", "libjpeg-turbo/[>=2.1 <4]"], "cuda": []}
 
 
 class NeuroinhibConan(ConanFile):
@@ -37,7 +39,7 @@ class NeuroinhibConan(ConanFile):
         return {name: needs for name, needs in COMPONENTS.items() if self.options.get_safe(f"with_{name}")}
 
     def requirements(self):
-        for needs in ["eigen/[>=3.4 <6]", *filter(None, self._components().values())]:
+        for needs in sorted({"eigen/[>=3.4 <6]", *itertools.chain(*self._components().values())}):
             self.requires(needs, transitive_headers=True, transitive_libs=True)
 
     def validate(self):
@@ -62,8 +64,8 @@ class NeuroinhibConan(ConanFile):
         main = self._component("neuroinhib", ["eigen::eigen"])
         main.system_libs = ["pthread"]
         for name, needs in self._components().items():
-            package = needs and needs.split("/")[0]
-            self._component(name, ["neuroinhib"] + ([f"{package}::{package}"] if package else []))
+            packages = [package.split("/")[0] for package in needs]
+            self._component(name, ["neuroinhib"] + [f"{package}::{package}" for package in packages])
 
     def _component(self, name, requires):
         component = self.cpp_info.components[name]

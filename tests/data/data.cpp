@@ -6,6 +6,7 @@
 #include <neuroinhib/data/built_in_digits.hpp>
 #include <neuroinhib/data/idx.hpp>
 #include <neuroinhib/data/mixed_numbers.hpp>
+#include <neuroinhib/data/resize.hpp>
 #include <neuroinhib/io/file.hpp>
 
 #include "support.hpp"
@@ -142,6 +143,30 @@ TEST_CASE("images and labels that do not belong together are refused, and missin
   check_error<FormatError>([&] { (void)data::load_images(folder.path, "train"); }, {"3 labels", "got 4"});
   write(folder / "train-labels-idx1-ubyte", idx({3, 1}, 3));
   check_error<FormatError>([&] { (void)data::load_images(folder.path, "train"); }, {"1 extent"});
+}
+
+TEST_CASE("mixed numbers are made of grey digits alone") {
+  data::ImageSet digits = data::make_built_in_digits(20, 1);
+  CHECK(data::make_mixed_numbers(digits, data::Squares::paper, 20, 1).count() == 20);
+  const data::ImageSet colour = data::fitted(digits, 28, 28, 3);
+  check_error<ConfigError>([&] { (void)data::make_mixed_numbers(colour, data::Squares::paper, 20, 1); },
+                           {"grey digits of 28 × 28", "3 channels"});
+}
+
+TEST_CASE("a set's images are fitted to another size and other channels") {
+  const data::ImageSet digits = data::make_built_in_digits(5, 1);
+  const data::ImageSet colour = data::fitted(digits, 28, 28, 3), grey = data::fitted(colour, 28, 28, 1);
+  CHECK(colour.image_size() == 3 * 28 * 28);
+  CHECK(colour.image(3)[3 * 400 + 1] == digits.image(3)[400]);
+  CHECK(grey.pixels == digits.pixels);
+  CHECK(grey.labels == digits.labels);
+  CHECK(data::fitted(digits, 14, 20, 1).pixels.size() == 5 * 14 * 20);
+  check_error<ConfigError>([&] { (void)data::fitted(digits, 0, 4, 1); }, {"at least one pixel", "28 × 28 to 0 × 4"});
+  check_error<ConfigError>([&] { (void)data::fitted(digits, 4, 4, 2); }, {"1 channel or 3", "1 to 2"});
+  Cpu<float> cpu;
+  const std::vector<Index> numbers{4, 0};
+  const auto batch = data::gather(cpu, colour, data::Scaling(colour), numbers);
+  CHECK(batch.images.shape == Shape{2, 28, 28, 3});
 }
 
 TEST_CASE("squares are counted by their label") {

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "common.hpp"
+#include "data/written_pictures.hpp"
 #include "gzip.hpp"
 #include "language_model/settings.hpp"
 #include "neural_inhibition/mixed_numbers/settings.hpp"
@@ -43,6 +44,26 @@ void add_idx(Seeds& seeds) {
     seeds.add("idx", gzip(file));
     seeds.add("idx", gzip(file.substr(0, 9)) + gzip(file.substr(9)));
   }
+}
+
+void add_cifar(Seeds& seeds) {
+  std::string record(3073, '\7');
+  for (std::size_t i = 1; i < record.size(); ++i) record[i] = static_cast<char>(i * 7 % 256);
+  for (const std::string& file : {record, record + record, "\1" + record}) {
+    seeds.add("cifar", file);
+    seeds.add("cifar", gzip(file));
+  }
+}
+
+void add_images(Seeds& seeds) {
+  const auto picture = written::slopes(9, 13);
+  seeds.add("images", written::png(picture));
+  for (const bool progressive : {false, true}) seeds.add("images", written::jpeg(picture, progressive));
+  seeds.add("images", written::png(9, 13, PNG_FORMAT_GRAY, picture.pixels.data()));
+  seeds.add("images", written::png(5, 13, PNG_FORMAT_GA, picture.pixels.data()));
+  const auto grey = data::with_channels(picture, 1);
+  seeds.add("images", written::jpeg(grey, JCS_GRAYSCALE, 1));
+  seeds.add("images", written::jpeg({9, 9, 4, picture.pixels}, JCS_CMYK, 4));
 }
 
 void add_safetensors(Seeds& seeds, const std::filesystem::path& scratch) {
@@ -113,6 +134,8 @@ int main(int count, char** arguments) {
   std::filesystem::create_directories(folder);
   Seeds seeds(folder);
   add_idx(seeds);
+  add_cifar(seeds);
+  add_images(seeds);
   add_safetensors(seeds, scratch);
   add_checkpoints(seeds, scratch);
   add_text(seeds);

@@ -11,3 +11,7 @@ execute_process(COMMAND pkg-config --cflags --libs neuroinhib-io neuroinhib-data
 separate_arguments(options UNIX_COMMAND "${options}")
 run(${CXX} -std=c++20 ${CMAKE_CURRENT_LIST_DIR}/consumer/main.cpp ${options} -o ${WORK}/program)
 run(${WORK}/program WORKING_DIRECTORY ${WORK})
+execute_process(COMMAND pkg-config --cflags --libs neuroinhib-images OUTPUT_VARIABLE options COMMAND_ERROR_IS_FATAL ANY)
+separate_arguments(options UNIX_COMMAND "${options}")
+run(${CXX} -std=c++20 ${CMAKE_CURRENT_LIST_DIR}/consumer/pictures.cpp ${options} -o ${WORK}/program_pictures)
+run(${WORK}/program_pictures WORKING_DIRECTORY ${WORK})

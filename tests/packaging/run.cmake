@@ -1,14 +1,14 @@
 # Builds and runs an outside project that uses the library. Every program must end with 0, and nothing may warn.
 # Usage: cmake -DLIBRARY=<project folder> -DSOURCE=<outside project> -DWORK=<scratch> -DCXX=<compiler> [-DCUDA=<nvcc>]
 #              [-DWAY=<one of tests/packaging/ways>] [-DFROM=<options of cmake that find the library, in place of a way>]
-#              [-DCOMPONENTS=ON, where the project may find what io and data need] -P run.cmake
+#              [-DCOMPONENTS=ON, where the project may find what io, data and images need] -P run.cmake
 function(run)
   execute_process(COMMAND ${ARGV} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
 file(REMOVE_RECURSE ${WORK})
 # Installing the headers needs Eigen, and none of what our own programs need.
 set(without "")
-foreach(package CLI11 doctest nlohmann_json ZLIB)
+foreach(package CLI11 doctest nlohmann_json ZLIB PNG JPEG)
   list(APPEND without -DCMAKE_DISABLE_FIND_PACKAGE_${package}=ON)
 endforeach()
 if(NOT FROM)

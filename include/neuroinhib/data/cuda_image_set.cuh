@@ -11,7 +11,7 @@ class CudaImageSet {
  public:
   /// `space`: of the backends that will gather from it.
   CudaImageSet(const ImageSet& set, const Scaling& scaling, const MemorySpace& space = kSpaceOf<CudaMemory>)
-      : shape_{set.count(), set.height, set.width, 1}, pixels_(space), labels_(space), scaled_(space) {
+      : shape_{set.count(), set.height, set.width, set.channels}, pixels_(space), labels_(space), scaled_(space) {
     pixels_.assign(set.pixels.data(), static_cast<Index>(set.pixels.size()));
     labels_.assign(set.labels.data(), set.count());
     std::array<double, 256> scaled;
@@ -27,8 +27,8 @@ class CudaImageSet {
     if (&ex.backend().space() != &pixels_.space())
       fail<ConfigError>("image set", "a backend with " + pixels_.space().text() + ", where the images are",
                         "one with " + ex.backend().space().text(), "give the set the backend's space()");
-    Batch<T> batch{ex.backend().tensor({count, shape_[1], shape_[2], 1}, false), ex.integers({count})};
-    const Index size = shape_[1] * shape_[2], images_there = shape_[0];
+    Batch<T> batch{ex.backend().tensor({count, shape_[1], shape_[2], shape_[3]}, false), ex.integers({count})};
+    const Index size = shape_.cols(), images_there = shape_[0];
     CudaControl* control = ex.backend().control();
     const std::uint8_t* pixels = pixels_.data();
     const int* labels = labels_.data();

@@ -13,19 +13,21 @@
 
 namespace neuroinhib::data {
 
-/// Grey images of `height` × `width` pixels with labels; a kind tells the types of a mixed set apart and is never shown
-/// to a model.
+/// Images of `height` × `width` pixels with labels, channels last; a kind tells the types of a mixed set apart and is
+/// never shown to a model.
 struct ImageSet {
   std::string source;  ///< where the images come from, for people to read
   Index height = 0, width = 0;
-  std::vector<std::uint8_t> pixels;  ///< [count, height, width], 0 … 255
-  std::vector<int> labels;           ///< [count]
-  std::vector<std::uint8_t> kinds;   ///< [count]
+  std::vector<std::uint8_t> pixels;    ///< [count, height, width, channels], 0 … 255
+  std::vector<int> labels;             ///< [count]
+  std::vector<std::uint8_t> kinds;     ///< [count]
+  Index channels = 1;                  ///< 1: grey, 3: red, green and blue
+  std::vector<std::string> classes{};  ///< names of the labels 0, 1, …; none where numbers say it all
 
   /// How many images there are.
   [[nodiscard]] Index count() const { return static_cast<Index>(labels.size()); }
-  /// Pixels of an image.
-  [[nodiscard]] Index image_size() const { return height * width; }
+  /// Numbers of an image: its pixels times their channels.
+  [[nodiscard]] Index image_size() const { return height * width * channels; }
   /// The pixels of image i.
   [[nodiscard]] std::span<const std::uint8_t> image(Index i) const {
     return {pixels.data() + i * image_size(), static_cast<std::size_t>(image_size())};
@@ -86,7 +88,7 @@ class Scaling {
 /// Images and labels in step memory.
 template <class T>
 struct Batch {
-  Tensor<T> images;  ///< [count, height, width, 1]
+  Tensor<T> images;  ///< [count, height, width, channels]
   View<int> labels;  ///< [count]
 };
 
@@ -98,7 +100,7 @@ template <Executor Ex>
   const Index count = static_cast<Index>(numbers.size()), size = set.image_size();
   std::array<T, 256> scaled;
   for (std::size_t p = 0; p < 256; ++p) scaled[p] = static_cast<T>(scaling(static_cast<std::uint8_t>(p)));
-  Batch<T> batch{ex.backend().tensor({count, set.height, set.width, 1}, false), ex.integers({count})};
+  Batch<T> batch{ex.backend().tensor({count, set.height, set.width, set.channels}, false), ex.integers({count})};
   ex.backend().parallel_for(count, size, [&](Index b) {
     const Index number = numbers[static_cast<std::size_t>(b)];
     const auto image = set.image(number);

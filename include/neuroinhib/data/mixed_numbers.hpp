@@ -11,15 +11,17 @@ namespace neuroinhib::data {
 
 /// The mixed-numbers set of the Neural Inhibition paper, section 4.1: half handwritten digits (kind 0), half squares
 /// (kind 1), in no particular order; 120,000 images with MNIST's 60,000. Throws ConfigError where `digits` holds too
-/// few images, or images that are not 28 × 28.
+/// few images, or images that are not grey and 28 × 28.
 [[nodiscard]] inline ImageSet make_mixed_numbers(const ImageSet& digits, Squares kind, Index count,
                                                  std::uint64_t seed) {
   constexpr std::uint32_t kStream = 0x31f3du;
   constexpr Index kSize = 28;
   const Index half = count / 2;
-  if (digits.height != kSize || digits.width != kSize)
-    fail<ConfigError>("mixed numbers", "digits of 28 × 28 pixels",
-                      std::to_string(digits.height) + " × " + std::to_string(digits.width), "use MNIST-like images");
+  if (digits.height != kSize || digits.width != kSize || digits.channels != 1)
+    fail<ConfigError>("mixed numbers", "grey digits of 28 × 28 pixels",
+                      std::to_string(digits.height) + " × " + std::to_string(digits.width) + " with " +
+                          std::to_string(digits.channels) + " channels",
+                      "use MNIST-like images");
   if (half < 1 || digits.count() < half)
     fail<ConfigError>("mixed numbers", "2 to " + std::to_string(2 * digits.count()) + " samples, twice the digits",
                       std::to_string(count), "ask for a number in between");

@@ -10,7 +10,8 @@ class Test(ConanFile):
 
     settings = "os", "arch", "compiler", "build_type"
     generators = "CMakeDeps", "CMakeToolchain"
-    default_options = {"neuroinhib/*:with_io": True, "neuroinhib/*:with_data": True}
+    default_options = {"neuroinhib/*:with_io": True, "neuroinhib/*:with_data": True,
+                       "neuroinhib/*:with_images": True}
 
     def requirements(self):
         self.requires(self.tested_reference_str)
@@ -25,4 +26,5 @@ class Test(ConanFile):
 
     def test(self):
         if can_run(self):
-            self.run(os.path.join(self.cpp.build.bindir, "program_consumer"), env="conanrun")
+            for program in ("program_consumer", "program_pictures"):
+                self.run(os.path.join(self.cpp.build.bindir, program), env="conanrun")

@@ -10,6 +10,10 @@ PACKAGES = {
               "pc": "eigen3"},
     "nlohmann_json": {"headers": ["nlohmann/*"], "file": "nlohmann_json", "target": "nlohmann_json::nlohmann_json",
                       "pc": "nlohmann_json"},
+    "libpng": {"headers": ["png.h", "pngconf.h", "pnglibconf.h"], "libs": ["png"], "file": "PNG", "target": "PNG::PNG",
+               "pc": "libpng"},
+    "libjpeg-turbo": {"headers": ["jpeglib.h", "jmorecfg.h", "jerror.h", "*/jconfig.h"], "libs": ["jpeg"], "file": "JPEG",
+                      "target": "JPEG::JPEG", "pc": "libjpeg"},
     "zlib": {"headers": ["zlib.h", "zconf.h"], "libs": ["z"], "file": "ZLIB", "target": "ZLIB::ZLIB", "pc": "zlib"},
 }
 

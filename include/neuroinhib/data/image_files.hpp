@@ -1,0 +1,263 @@
+#pragma once
+
+#include <png.h>
+
+#include <csetjmp>
+#include <cstdio>
+// libjpeg's header needs FILE and size_t from before it.
+#include <jerror.h>
+#include <jpeglib.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <neuroinhib/data/resize.hpp>
+#include <neuroinhib/io/gzip.hpp>
+
+/// PNG and JPEG files, and folders of them in ImageNet's layout. Opt-in: needs libpng, libjpeg (or libjpeg-turbo),
+/// zlib.
+namespace neuroinhib::data {
+
+/// Pixels that a picture may have: a small file can promise any number.
+inline constexpr Index kMaxPixels = Index{1} << 26;
+
+namespace detail {
+
+/// Decodes one JPEG. libjpeg leaves on an error by longjmp, over nothing but its own frames and trivial ones of ours.
+class JpegReader {
+ public:
+  JpegReader(std::string_view bytes, Index most_pixels) : most_pixels_(most_pixels) {
+    info_.err = jpeg_std_error(&errors_.manager);
+    errors_.manager.error_exit = leave;
+    errors_.manager.emit_message = judge;
+    info_.client_data = this;
+    guarded([&] {
+      jpeg_create_decompress(&info_);
+      progress_.progress_monitor = limit_scans;
+      info_.progress = &progress_;
+      jpeg_mem_src(&info_, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+    });
+  }
+  JpegReader(const JpegReader&) = delete;
+  JpegReader& operator=(const JpegReader&) = delete;
+  ~JpegReader() { jpeg_destroy_decompress(&info_); }
+
+  /// Empty where the picture is damaged: problem() then says how.
+  [[nodiscard]] Picture read() {
+    const bool started = problem_.empty() && guarded([&] {
+                           jpeg_read_header(&info_, TRUE);
+                           const bool inks = info_.jpeg_color_space == JCS_CMYK || info_.jpeg_color_space == JCS_YCCK;
+                           info_.out_color_space = inks ? JCS_CMYK : JCS_RGB;
+                         });
+    if (!started) return {};
+    Picture picture{info_.image_height, info_.image_width, 3, {}};
+    if (picture.height * picture.width > most_pixels_) {
+      problem_ = std::to_string(picture.height) + " × " + std::to_string(picture.width) + " pixels";
+      return {};
+    }
+    picture.pixels.resize(static_cast<std::size_t>(picture.height * picture.width * 3));
+    std::vector<std::uint8_t> line(static_cast<std::size_t>(picture.width) * 4);
+    std::uint8_t *target = picture.pixels.data(), *source = line.data();
+    const bool whole = guarded([&] {
+      jpeg_start_decompress(&info_);
+      while (info_.output_scanline < info_.output_height) {
+        const bool inks = info_.out_color_space == JCS_CMYK;
+        std::uint8_t* row = inks ? source : target;
+        jpeg_read_scanlines(&info_, &row, 1);
+        if (inks) colour_of_inks(source, target);
+        target += std::size_t{3} * info_.output_width;
+      }
+      jpeg_finish_decompress(&info_);
+    });
+    return whole ? std::move(picture) : Picture{};
+  }
+  [[nodiscard]] const std::string& problem() const { return problem_; }
+
+ private:
+  struct Errors {
+    jpeg_error_mgr manager;
+    std::jmp_buf back;
+    std::array<char, JMSG_LENGTH_MAX> text;
+  };
+
+  template <class Action>
+  bool guarded(const Action& action) {
+    if (setjmp(errors_.back) != 0) {
+      problem_ = errors_.text.data();
+      return false;
+    }
+    action();
+    return true;
+  }
+  static JpegReader& self(j_common_ptr info) { return *static_cast<JpegReader*>(info->client_data); }
+  [[noreturn]] static void leave(j_common_ptr info) {
+    Errors& errors = self(info).errors_;
+    info->err->format_message(info, errors.text.data());
+    std::longjmp(errors.back, 1);
+  }
+  /// A warning is an error where data are missing or damaged; other readers would fill in grey.
+  static void judge(j_common_ptr info, int level) {
+    const int code = info->err->msg_code;
+    const bool harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM;
+    if (level < 0 && !harmless) leave(info);
+  }
+  /// A small file may hold any number of passes over a large picture.
+  static void limit_scans(j_common_ptr info) {
+    constexpr int kMostScans = 100;
+    const auto* decompress = reinterpret_cast<j_decompress_ptr>(info);
+    if (!decompress->is_decompressor || decompress->input_scan_number <= kMostScans) return;
+    Errors& errors = self(info).errors_;
+    std::snprintf(errors.text.data(), errors.text.size(), "more than %d scans", kMostScans);
+    std::longjmp(errors.back, 1);
+  }
+  /// Cyan, magenta, yellow and black, which Adobe's files store inverted.
+  void colour_of_inks(const std::uint8_t* inks, std::uint8_t* colour) const {
+    const int flip = info_.saw_Adobe_marker != 0 ? 0 : 255;
+    for (JDIMENSION x = 0; x < info_.output_width; ++x, inks += 4, colour += 3)
+      for (int c = 0; c < 3; ++c) colour[c] = static_cast<std::uint8_t>((inks[c] ^ flip) * (inks[3] ^ flip) / 255);
+  }
+
+  Index most_pixels_;
+  jpeg_decompress_struct info_{};
+  jpeg_progress_mgr progress_{};
+  Errors errors_{};
+  std::string problem_;
+};
+
+}  // namespace detail
+
+/// A PNG or a JPEG, told apart by its first bytes, in red, green and blue of 8 bits. Transparent pixels lie on white;
+/// colour profiles and orientations are not applied. `name` is for errors. Throws FormatError for another format, a
+/// damaged or truncated picture, and more than `most_pixels`.
+[[nodiscard]] inline Picture decode_picture(std::string_view bytes, const std::string& name,
+                                            Index most_pixels = kMaxPixels) {
+  const auto refuse = [&](const std::string& actual, const std::string& remedy) {
+    fail<FormatError>("picture " + name, "a whole PNG or JPEG of at most " + std::to_string(most_pixels) + " pixels",
+                      actual, remedy);
+  };
+  const char* const again = "fetch the file again, convert it, or remove it";
+  if (bytes.starts_with("\xff\xd8")) {
+    detail::JpegReader reader(bytes, most_pixels);
+    Picture picture = reader.read();
+    if (picture.pixels.empty()) refuse("a JPEG with: " + reader.problem(), again);
+    return picture;
+  }
+  if (!bytes.starts_with("\x89PNG")) {
+    std::string first = bytes.empty() ? "an empty file" : "a file that begins with";
+    for (const char byte : bytes.substr(0, 4)) {
+      std::array<char, 8> text{};
+      std::snprintf(text.data(), text.size(), " %02x", static_cast<unsigned char>(byte));
+      first += text.data();
+    }
+    refuse(first, "convert it to PNG or JPEG, or remove it");
+  }
+  png_image png{};
+  png.version = PNG_IMAGE_VERSION;
+  const auto check = [&](int status) {
+    const std::string problem = png.message;
+    if (status != 0) return;
+    png_image_free(&png);
+    refuse("a PNG with: " + problem, again);
+  };
+  check(png_image_begin_read_from_memory(&png, bytes.data(), bytes.size()));
+  Picture picture{png.height, png.width, 3, {}};
+  if (picture.height * picture.width > most_pixels) {
+    png_image_free(&png);
+    refuse(std::to_string(picture.height) + " × " + std::to_string(picture.width) + " pixels", again);
+  }
+  png.format = PNG_FORMAT_RGB;
+  png.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;
+  picture.pixels.resize(static_cast<std::size_t>(picture.height * picture.width * 3));
+  const png_color white{255, 255, 255};
+  check(png_image_finish_read(&png, &white, picture.pixels.data(), 0, nullptr));
+  return picture;
+}
+
+/// The same of a file. Throws IoError too.
+[[nodiscard]] inline Picture read_picture(const std::filesystem::path& path, Index most_pixels = kMaxPixels) {
+  io::GzipReader file(path);
+  std::string bytes;
+  constexpr std::size_t kBlock = std::size_t{1} << 16;
+  for (std::size_t got = kBlock; got == kBlock;) {
+    const std::size_t have = bytes.size();
+    bytes.resize(have + kBlock);
+    got = file.read(bytes.data() + have, kBlock);
+    bytes.resize(have + got);
+  }
+  return decode_picture(bytes, path.string(), most_pixels);
+}
+
+struct ImageFolderOptions {
+  Index side = 64;      ///< of the square that each picture's middle is brought to
+  Index channels = 3;   ///< 3: colour; 1: grey
+  Index most_each = 0;  ///< pictures of a class, by name; 0: all
+  Index most_pixels = kMaxPixels;
+  /// Names that classes must have, such as those of the training images: label i is the i-th; not all need to be there.
+  /// None: the folders' names in their order.
+  std::vector<std::string> classes{};
+};
+
+/// Pictures in ImageNet's layout: a folder for each class, with PNG and JPEG files in it, of any size. Names that begin
+/// with a dot are left out. Throws IoError, ConfigError for options outside their range, and FormatError for a folder
+/// without classes, a class without pictures or of an unknown name, a folder within a class, and as decode_picture
+/// does.
+[[nodiscard]] inline ImageSet load_image_folder(const std::filesystem::path& folder,
+                                                const ImageFolderOptions& options = {}) {
+  namespace fs = std::filesystem;
+  require_option("image folder", "side", options.side, options.side >= 1, "≥ 1", "64 keeps most of a photograph");
+  require_option("image folder", "channels", options.channels, options.channels == 1 || options.channels == 3,
+                 "of 1 or 3", "1 is grey, 3 is colour");
+  require_option("image folder", "most_each", options.most_each, options.most_each >= 0, "≥ 0", "0 takes all");
+  if (!fs::is_directory(folder))
+    fail<IoError>("image folder " + folder.string(), "a folder with a folder for each class", "none of that name",
+                  "check the path");
+  const auto refuse = [](const fs::path& where, const std::string& expected, const std::string& actual,
+                         const std::string& remedy) {
+    fail<FormatError>("image folder " + where.string(), expected, actual, remedy);
+  };
+  const auto entries = [](const fs::path& of) {
+    std::vector<fs::path> all;
+    for (const auto& entry : fs::directory_iterator(of))
+      if (!entry.path().filename().string().starts_with('.')) all.push_back(entry.path());
+    std::sort(all.begin(), all.end());
+    return all;
+  };
+  ImageSet set{folder.string(), options.side, options.side, {}, {}, {}, options.channels, options.classes};
+  const bool known = !options.classes.empty();
+  for (const fs::path& of_class : entries(folder)) {
+    const std::string name = of_class.filename().string();
+    if (!fs::is_directory(of_class))
+      refuse(folder, "nothing but a folder for each class", "the file " + name,
+             "name the folder above the classes, and move other files away");
+    if (!known) set.classes.push_back(name);
+    const auto label = std::find(set.classes.begin(), set.classes.end(), name) - set.classes.begin();
+    if (label == static_cast<std::ptrdiff_t>(set.classes.size()))
+      refuse(folder, "classes among the " + std::to_string(set.classes.size()) + " known ones", "\"" + name + "\"",
+             "use the same names as for the training images");
+    std::vector<fs::path> files = entries(of_class);
+    if (files.empty()) refuse(of_class, "PNG and JPEG files", "an empty class", "put pictures into it, or remove it");
+    if (options.most_each > 0 && static_cast<Index>(files.size()) > options.most_each)
+      files.resize(static_cast<std::size_t>(options.most_each));
+    for (const fs::path& file : files) {
+      if (fs::is_directory(file))
+        refuse(of_class, "PNG and JPEG files", "the folder " + file.filename().string(),
+               "name the folder right above the classes, such as ImageNet's train");
+      const Picture square =
+          resized(central_square(read_picture(file, options.most_pixels)), options.side, options.side);
+      const Picture picture = with_channels(square, options.channels);
+      set.pixels.insert(set.pixels.end(), picture.pixels.begin(), picture.pixels.end());
+      set.labels.push_back(static_cast<int>(label));
+    }
+  }
+  if (set.count() == 0)
+    refuse(folder, "a folder for each class, with pictures in it", "an empty folder",
+           "name the folder above the classes");
+  set.kinds.assign(set.labels.size(), 0);
+  return set;
+}
+
+}  // namespace neuroinhib::data
