@@ -15,10 +15,12 @@ namespace neuroinhib::data {
 /// What a record of a CIFAR file begins with: its label bytes, each with the number of its classes. The last one labels
 /// the image.
 struct CifarLabels {
-  std::vector<int> classes;
+  std::vector<int> classes;  ///< of each label byte
 };
+/// CIFAR-10's one label.
 inline const CifarLabels kCifar10{{10}};
-inline const CifarLabels kCifar100{{20, 100}};  ///< the coarse label, then the fine one
+/// CIFAR-100's coarse label, then the fine one.
+inline const CifarLabels kCifar100{{20, 100}};
 
 /// Reads one file of CIFAR records, each its labels and 32 × 32 pixels of red, then green, then blue. Throws IoError,
 /// and FormatError for a file without a record, one that ends within a record, a label beyond the classes, and more

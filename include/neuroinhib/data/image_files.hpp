@@ -191,11 +191,12 @@ class JpegReader {
   return decode_picture(bytes, path.string(), most_pixels);
 }
 
+/// What load_image_folder() makes of the pictures.
 struct ImageFolderOptions {
-  Index side = 64;      ///< of the square that each picture's middle is brought to
-  Index channels = 3;   ///< 3: colour; 1: grey
-  Index most_each = 0;  ///< pictures of a class, by name; 0: all
-  Index most_pixels = kMaxPixels;
+  Index side = 64;                 ///< of the square that each picture's middle is brought to
+  Index channels = 3;              ///< 3: colour; 1: grey
+  Index most_each = 0;             ///< pictures of a class, by name; 0: all
+  Index most_pixels = kMaxPixels;  ///< that a picture may have
   /// Names that classes must have, such as those of the training images: label i is the i-th; not all need to be there.
   /// None: the folders' names in their order.
   std::vector<std::string> classes{};

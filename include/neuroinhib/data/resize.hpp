@@ -12,7 +12,8 @@ namespace neuroinhib::data {
 
 /// One picture, channels last.
 struct Picture {
-  Index height = 0, width = 0, channels = 0;
+  Index height = 0, width = 0;       ///< in pixels
+  Index channels = 0;                ///< 1: grey, 3: red, green and blue
   std::vector<std::uint8_t> pixels;  ///< [height, width, channels]
 };
 

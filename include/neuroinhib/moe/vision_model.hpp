@@ -22,27 +22,31 @@ template <class... Layers>
 class VisionModel {
  public:
   using Scalar = typename std::tuple_element_t<0, std::tuple<Layers...>>::Scalar;
+  /// The same.
   using T = Scalar;
+  /// What forward() gives of each block with experts, where it is asked for.
   using LayerOutput = MoeOutput<T>;
 
   struct Config {
     Index height = 0, width = 0, channels = 1;  ///< of an image
     Index patch = 0;                            ///< side of a patch in pixels, which divides height and width
-    Index classes = 0;
-    Index blocks = 0;
-    std::vector<Index> experts_in{};  ///< numbers of the blocks that have experts, from 0, rising
-    TransformerOptions block{.activation = Activation::gelu};
-    std::tuple<typename Layers::Config...> moe{};
+    Index classes = 0;                          ///< how many classes there are to tell apart
+    Index blocks = 0;                           ///< how many blocks
+    std::vector<Index> experts_in{};            ///< numbers of the blocks that have experts, from 0, rising
+    TransformerOptions block{.activation = Activation::gelu};  ///< attention and norms of every block
+    std::tuple<typename Layers::Config...> moe{};              ///< of each kind of MoE layer
 
     /// Tokens of an image: the class token, then its patches.
     [[nodiscard]] Index tokens() const { return 1 + height / patch * (width / patch); }
   };
 
+  /// Of forward().
   struct Output {
     Tensor<T> logits;     ///< [images, classes]
     Tensor<T> auxiliary;  ///< a scalar: the layers' auxiliary losses; undefined where all are off
   };
 
+  /// Of loss().
   struct Loss {
     Tensor<T> total;   ///< a scalar: the mean cross-entropy and the auxiliary losses
     Tensor<T> mean;    ///< the mean cross-entropy, in nats an image
@@ -103,6 +107,7 @@ class VisionModel {
     return {sum(ex, {mean, out.auxiliary}), mean, out.logits};
   }
 
+  /// What it was made of.
   [[nodiscard]] const Config& config() const { return config_; }
 
  private:

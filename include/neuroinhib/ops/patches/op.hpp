@@ -15,7 +15,8 @@ template <class T>
 struct Patches {
   static constexpr const char* name = "patches";
   Tensor<T> x, y;
-  Index size, leading;
+  Index size;     ///< a patch's side, in pixels
+  Index leading;  ///< rows of zeros before each image's patches
 };
 
 /// Where the elements of patches lie in the images.

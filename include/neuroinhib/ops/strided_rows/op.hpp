@@ -12,7 +12,7 @@ template <class T>
 struct StridedRows {
   static constexpr const char* name = "strided rows";
   Tensor<T> x, y;
-  Index step, first;
+  Index step, first;  ///< rows from one to the next, and of the first
 };
 
 }  // namespace ops
