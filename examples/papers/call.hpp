@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include <neuroinhib/core/tensor.hpp>
 
@@ -24,6 +25,7 @@ struct Call {
   std::filesystem::path data, out;
   Profile profile = Profile::full;
   Earlier earlier = Earlier::refuse;
+  std::string command;  ///< as given, for people to repeat
 
   [[nodiscard]] bool on_cuda() const { return cuda_device.has_value(); }
   [[nodiscard]] bool resumes() const { return earlier == Earlier::resume; }

@@ -55,7 +55,7 @@ Number number_of(const std::string& option, const std::string& text,
 /// limits and help; the program says where each value goes.
 class Options {
  public:
-  Options(std::string program, const char* description) : program_(std::move(program)) {
+  Options(std::string program, const char* description) : program_(std::move(program)), command_(program_) {
     std::istringstream lines(description);
     for (std::string line; std::getline(lines, line);) describe_line(line);
   }
@@ -125,12 +125,15 @@ class Options {
       if (!option.is_flag() && text.empty())
         fail<ConfigError>(name, "a value", "none", "write " + name + " " + option.word() + ", " + option.help);
       option.take(text);
+      note(option, text);
     }
     for (const auto& [one, other] : exclusions_)
       if (given(one) && given(other))
         fail<ConfigError>("command line", one + " or " + other, "both", "leave one of them out");
   }
   [[nodiscard]] bool given(const std::string& name) { return find(name).given; }
+  /// The program and what it was given, for people to repeat: without their folders.
+  [[nodiscard]] const std::string& command() const { return command_; }
 
  private:
   struct Option {
@@ -163,6 +166,12 @@ class Options {
       purpose_ = line.substr(line.find(' ') + 1);
     }
   }
+  void note(const Option& option, const std::string& text) {
+    for (const char* own : {"--out", "--resume", "--overwrite"})
+      if (option.name == own) return;
+    command_ += " " + option.name;
+    if (!option.is_flag()) command_ += " " + (option.form == "path" ? option.word() : text);
+  }
   /// What follows the form in the option's line. Throws ConfigError where the text tells of another form.
   [[nodiscard]] const std::vector<std::string>& of_form(const std::string& form, const std::string& name) {
     const Option& option = find(name);
@@ -185,7 +194,7 @@ class Options {
     return text + "  --help\n      shows this text\n";
   }
 
-  std::string program_, purpose_;
+  std::string program_, command_, purpose_;
   std::vector<Option> options_;
   std::vector<std::pair<std::string, std::string>> exclusions_;
 };

@@ -105,6 +105,11 @@ class Results {
     runs.insert(std::upper_bound(runs.begin(), runs.end(), run, before), storable(run));
     save();
   }
+  /// Adds what the runs say of published claims, and saves.
+  void conclude(nlohmann::json verdicts) {
+    json_["verdicts"] = storable(std::move(verdicts));
+    save();
+  }
   /// Where the runs of these rows were made.
   [[nodiscard]] std::string machines(const std::vector<std::string>& rows) const {
     std::set<std::string> names;

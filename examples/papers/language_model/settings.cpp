@@ -105,6 +105,7 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   options.choice("--precision", s.precision);
   add_call_options(options, s);
   options.parse(arguments);
+  s.command = options.command();
   if (options.given("--precision") && !s.on_cuda())
     fail<ConfigError>("--precision", "a GPU", "the CPU, whose products are exact",
                       "add --device cuda:0, or leave it out");

@@ -52,6 +52,7 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   options.number("--replicas", s.replicas);
   add_call_options(options, s);
   options.parse(arguments);
+  s.command = options.command();
   if (options.given("--replicas") && !s.on_cuda())
     fail<ConfigError>("--replicas", "a GPU to run them on", "the CPU", "add --device cuda:0, or leave it out");
   if (s.samples % 2 != 0)
