@@ -13,8 +13,8 @@ namespace neuroinhib {
 
 /// Sums over rows of features f [rows, neurons] and labels t [rows], for eq. 5 of Neural Inhibition.
 struct Correlation {
-  ColumnMoments features, label;
-  std::vector<double> products;  ///< [neurons] Σ (f_i − mean f_i)(t − mean t)
+  ColumnMoments features, label;  ///< sums of the neurons, and of the label
+  std::vector<double> products;   ///< [neurons] Σ (f_i − mean f_i)(t − mean t)
 
   /// Adds other rows of the same neurons. Throws ShapeError where there are more or fewer neurons.
   Correlation& operator+=(const Correlation& other) {

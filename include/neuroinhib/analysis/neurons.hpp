@@ -17,9 +17,11 @@ struct NeuronKinds {
   double boundary = 0;               ///< the mean of all |c_i|
   std::vector<bool> discriminative;  ///< [neurons] |c_i| above the boundary; the others are common
 
+  /// Neurons above the boundary.
   [[nodiscard]] Index number_discriminative() const {
     return std::count(discriminative.begin(), discriminative.end(), true);
   }
+  /// Neurons at or below it.
   [[nodiscard]] Index number_common() const { return std::ssize(discriminative) - number_discriminative(); }
 };
 
@@ -36,7 +38,7 @@ struct NeuronKinds {
 /// How many neurons have a mean gate below a threshold: a point of figure 3.
 struct Suppressed {
   double threshold = 0;
-  Index common = 0, discriminative = 0;
+  Index common = 0, discriminative = 0;  ///< neurons of each kind with a mean gate below the threshold
 };
 
 namespace detail {

@@ -57,6 +57,7 @@ template <class T>
   constexpr Index kPiece = 8;
   return w.gate.shape[2] % kPiece == 0 && w.gate.shape[1] % kPiece == 0 && w.down.shape[1] % kPiece == 0;
 }
+/// Throws ShapeError unless weights of these widths can be multiplied there.
 template <class T>
 void require_whole_pieces(const GatedWeights<T>& w) {
   if (whole_pieces(w)) return;

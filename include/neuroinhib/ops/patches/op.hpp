@@ -8,9 +8,9 @@
 namespace neuroinhib {
 namespace ops {
 
-/// The pixels of square patches of images stored channels last, row by row of patches; `leading` rows of zeros stand
-/// before each image's patches.  x [images, height, width, channels], y [images · (leading + patches), size² ·
-/// channels]. Every pixel is in one patch: dx is dy in the pixels' order.
+/// The pixels of square patches of `size` × `size` pixels of images stored channels last, row by row of patches;
+/// `leading` rows of zeros stand before each image's patches. x [images, height, width, channels], y [images · (leading
+/// + patches), size² · channels]. Every pixel is in one patch: dx is dy in the pixels' order.
 template <class T>
 struct Patches {
   static constexpr const char* name = "patches";
@@ -19,10 +19,12 @@ struct Patches {
   Index leading;  ///< rows of zeros before each image's patches
 };
 
-/// Where the elements of patches lie in the images.
+/// Where the elements of patches lie in the images: `columns` of the `patches` of an image lie side by side, image_size
+/// is in elements; width, channels, size and leading are the operation's.
 struct PatchPlaces {
   Index width, channels, size, leading, columns, patches, image_size;
 
+  /// Of that operation.
   template <class T>
   explicit PatchPlaces(const Patches<T>& op)
       : width(op.x.shape[2]),

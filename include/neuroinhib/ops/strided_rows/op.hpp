@@ -7,7 +7,7 @@
 namespace neuroinhib {
 namespace ops {
 
-/// y_i = x_{first + i · step}.  dx of the rows between is zero.
+/// y_i = x_{first + i · step}.   x [rows, width], y [rows / step, width]; dx of the rows between is zero.
 template <class T>
 struct StridedRows {
   static constexpr const char* name = "strided rows";
