@@ -1,6 +1,7 @@
 """The documentation site: docs/*.md as they stand. Built by scripts/docs."""
 import pathlib
 import re
+import sys
 
 root = pathlib.Path(__file__).parent.parent
 project = "neuroinhib"
@@ -10,11 +11,28 @@ release = ".".join(re.search(rf"NEUROINHIB_VERSION_{part} (\d+)", header)[1] for
 
 extensions = ["myst_parser", "sphinxcontrib.katex", "sphinx_copybutton"]
 exclude_patterns = ["snippets", "requirements.txt"]
-myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing"]  # links to files outside docs/; tests/docs/links.cmake checks all
 
 html_theme = "furo"
 html_title = f"neuroinhib {release}"
 html_static_path = [str(root / "build/docs_static")]  # KaTeX's style and fonts, copied there by scripts/docs
 katex_css_path = "katex/katex.min.css"
+
+sys.path.insert(0, str(root / "docs"))
+import reference  # noqa: E402: of this folder
+
+public_names = reference.read(root / "build/doxygen")
+
+
+def prepare(app, docname, source):
+    """Links to bench/NOTES.md lead to the site's page of it. A page of reference/ gets what the headers of its folder say."""
+    source[0] = source[0].replace("](../bench/NOTES.md", "](notes.md")
+    folder = docname.removeprefix("reference/")
+    if folder not in (docname, "index"):
+        source[0] += reference.page(public_names, "" if folder == "neuroinhib" else folder)
+
+
+def setup(app):
+    app.connect("source-read", prepare)
+    app.connect("env-get-outdated", lambda *_: [f"reference/{page.stem}" for page in (root / "docs/reference").glob("*.md")])

@@ -6,7 +6,8 @@
 
 namespace neuroinhib {
 
-/// Functions f that layers apply elementwise; each has a struct of its name below, for template arguments.
+/// Functions f that layers apply elementwise. Each has a struct of its name with its `kind`, as policies' template
+/// arguments: TwoLayerRouter<Tanh>, Mlp<Relu>.
 enum class Activation { identity, relu, tanh, sigmoid, gelu, silu, softplus, log_sigmoid };
 
 /// The name of an activation, as in "log_sigmoid".
@@ -15,37 +16,37 @@ enum class Activation { identity, relu, tanh, sigmoid, gelu, silu, softplus, log
   return kTexts[static_cast<int>(kind)];
 }
 
-/// x itself. Activations as policies' template arguments have a `kind`: TwoLayerRouter<Tanh>, Mlp<Relu>.
+/// x itself.
 struct Identity {
-  static constexpr Activation kind = Activation::identity;  ///< which Activation it is
+  static constexpr Activation kind = Activation::identity;
 };
 /// max(x, 0).
 struct Relu {
-  static constexpr Activation kind = Activation::relu;  ///< which Activation it is
+  static constexpr Activation kind = Activation::relu;
 };
 /// tanh x.
 struct Tanh {
-  static constexpr Activation kind = Activation::tanh;  ///< which Activation it is
+  static constexpr Activation kind = Activation::tanh;
 };
 /// σ(x) = 1 / (1 + exp(−x)).
 struct Sigmoid {
-  static constexpr Activation kind = Activation::sigmoid;  ///< which Activation it is
+  static constexpr Activation kind = Activation::sigmoid;
 };
 /// x Φ(x), with the exact normal distribution function (Hendrycks and Gimpel 2016).
 struct Gelu {
-  static constexpr Activation kind = Activation::gelu;  ///< which Activation it is
+  static constexpr Activation kind = Activation::gelu;
 };
 /// x σ(x), also called swish.
 struct Silu {
-  static constexpr Activation kind = Activation::silu;  ///< which Activation it is
+  static constexpr Activation kind = Activation::silu;
 };
 /// log(1 + exp x).
 struct Softplus {
-  static constexpr Activation kind = Activation::softplus;  ///< which Activation it is
+  static constexpr Activation kind = Activation::softplus;
 };
 /// log σ(x).
 struct LogSigmoid {
-  static constexpr Activation kind = Activation::log_sigmoid;  ///< which Activation it is
+  static constexpr Activation kind = Activation::log_sigmoid;
 };
 
 /// Whether f′(x) can be had from f(x) alone, so that an operation may apply f in place.
