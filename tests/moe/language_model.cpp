@@ -151,8 +151,10 @@ TEST_CASE("no word's prediction depends on later words") {
     Cpu<double> cpu;
     auto ids = words(2 * kLength, 5);
     const auto before = logits_of(model, cpu, ids);
-    for (Index i = 4; i < kLength; ++i)
-      ids[static_cast<std::size_t>(i)] = (ids[static_cast<std::size_t>(i)] + 3) % kVocabulary;
+    for (Index i = 4; i < kLength; ++i) {
+      int& id = ids[static_cast<std::size_t>(i)];
+      id = static_cast<int>((id + 3) % kVocabulary);
+    }
     const auto after = logits_of(model, cpu, ids);
     const auto same = [&](Index begin, Index end) {
       return std::equal(before.begin() + begin * kVocabulary, before.begin() + end * kVocabulary,
