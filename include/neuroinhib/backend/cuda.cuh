@@ -182,9 +182,11 @@ class Cuda {
     const detail::DriverLock lock(detail::driver());
     require_as_captured(graph);
     const detail::DeviceScope device(options_.device);
-    settle_halves(graph);
+    if constexpr (std::is_same_v<T, float>)
+      for (const float* first : graph.halves_) refresh_halves(first);
     set_control(learning_factor);
     require_cuda(cudaGraphLaunch(graph.graph_.get(), current_->stream), "replay");
+    note_stale_halves(graph);
     random_.step += graph.steps_;
     for (const CudaGraph::Flag& flag : graph.flags_) *flag.flag = flag.after;
   }
@@ -236,15 +238,17 @@ class Cuda {
   void fill(T* target, Index count, T value) {
     parallel_for(count, [=] __device__(Index i) { target[i] = value; });
   }
-  /// Copies from the host, in the stream's order. Throws ConfigError while a step is captured.
+  /// Copies from the host, in the stream's order: another backend that reads it runs after this one's check(). Throws
+  /// ConfigError while a step is captured.
   template <class U>
   void write(const View<U>& target, const std::type_identity_t<U>* source) {
     refuse_in_capture("write");
+    const detail::DriverLock lock(detail::driver());
     const detail::DeviceScope device(options_.device);
-    space().changed(target.data);
     require_cuda(cudaMemcpyAsync(target.data, source, static_cast<std::size_t>(target.size()) * sizeof(U),
                                  cudaMemcpyHostToDevice, current_->stream),
                  operation_);
+    space().changed(target.data);
   }
   /// One number, on the host.
   [[nodiscard]] T value(const T* source) {
@@ -309,31 +313,35 @@ class Cuda {
   /// A tensor's numbers in bf16. Of parameters a copy is kept beside them, which updates keep current; it is made anew
   /// where something else has written to them. Others are rounded into the step's memory.
   [[nodiscard]] const __nv_bfloat16* halves_of(const Tensor<T>& tensor) {
-    if (tensor.space == nullptr) {
+    const detail::DriverLock lock(detail::driver());
+    const auto [allocation, begin] = detail::DeviceAllocations::all().find(tensor.data);
+    if (allocation == nullptr || !allocation->reports_writes) {
       auto* halves = kernel_memory<__nv_bfloat16>(tensor.size());
       round(tensor.data, tensor.size(), halves);
       return halves;
     }
-    const detail::DriverLock lock(detail::driver());
-    const auto [allocation, begin] = detail::DeviceAllocations::all().find(tensor.data);
+    uses(tensor.data);
     const auto* const first = reinterpret_cast<const T*>(begin);
     if (allocation->halves == nullptr) allocation->halves = space().allocate(allocation->bytes / 2);
-    if (capture_ != nullptr)
-      capture_->keep_halves(first);
-    else
-      refresh_halves(first);
+    if (capture_ != nullptr && allocation->halves_current) capture_->keep_halves(first);
+    refresh_halves(first);
     return static_cast<const __nv_bfloat16*>(allocation->halves) + (tensor.data - first);
   }
-  /// The same for an update that writes parameters and their copy: null where there is no copy.
-  [[nodiscard]] __nv_bfloat16* updated_halves(const T* parameters) {
+  /// The same for an update that writes `count` parameters and their copy: null where there is no copy.
+  [[nodiscard]] __nv_bfloat16* updated_halves(const T* parameters, Index count) {
     const detail::DriverLock lock(detail::driver());
     const auto [allocation, begin] = detail::DeviceAllocations::all().find(parameters);
     if (allocation == nullptr || allocation->halves == nullptr) return nullptr;
-    if (capture_ != nullptr)
-      capture_->keep_halves(reinterpret_cast<const T*>(begin));
-    else
-      allocation->halves_current = true;
-    return static_cast<__nv_bfloat16*>(allocation->halves);
+    if (static_cast<std::size_t>(count) * sizeof(T) == allocation->bytes) allocation->halves_current = true;
+    return static_cast<__nv_bfloat16*>(allocation->halves) + (parameters - reinterpret_cast<const T*>(begin));
+  }
+  /// Lets a kernel's blocks have that much shared memory, beyond the 48 KB that any may have.
+  template <class... Parameters>
+  void allow_shared(void (*kernel)(Parameters...), std::size_t bytes) {
+    const detail::DriverLock lock(detail::driver());
+    const detail::DeviceScope device(options_.device);
+    require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+                 operation_);
   }
   /// Starts a kernel on the backend's stream, noting what it uses in a captured step. Throws CudaError.
   template <class... Parameters, class... Arguments>
@@ -477,6 +485,7 @@ class Cuda {
       cuda_.refuse_in_capture("capture");
       require_cuda(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "capture");
       cuda_.capture_ = this;
+      detail::DeviceAllocations::all().set_all_current(true);
     }
     Capture(const Capture&) = delete;
     Capture& operator=(const Capture&) = delete;
@@ -488,6 +497,7 @@ class Cuda {
         (void)cudaGetLastError();
         cuda_.capture_ = nullptr;
       }
+      detail::DeviceAllocations::all().set_all_current(false);
       cuda_.random_ = random_;
       cuda_.differs_ = differed_;
       cuda_.waited_ = false;
@@ -508,6 +518,7 @@ class Cuda {
       graph.steps_ = cuda_.random_.step - random_.step;
       for (const auto& [allocation, address] : memory_) graph.memory_.push_back({address, allocation});
       graph.halves_ = halves_;
+      graph.current_ = detail::DeviceAllocations::all().current();
       graph.kept_ = kept_;
       for (const auto& [flag, before] : flags_.entries())
         if (!cuda_.host_.holds(flag)) graph.flags_.push_back({flag, before, *flag});
@@ -523,8 +534,7 @@ class Cuda {
       }
     }
     void keep(const Shape& shape) { kept_.push_back({&shape, shape}); }
-    void keep_halves(const void* parameters) {
-      const auto* const first = static_cast<const float*>(parameters);
+    void keep_halves(const float* first) {
       if (std::find(halves_.begin(), halves_.end(), first) == halves_.end()) halves_.push_back(first);
     }
 
@@ -613,28 +623,20 @@ class Cuda {
   void set_control(double learning_factor) {
     launch_pdl(dim3(1), dim3(1), 0, detail::set_control<>, control_, random_.step, learning_factor);
   }
-  /// Makes the copy of an allocation's numbers anew where something else than an update has written to them. Other
-  /// backends may read it next: it is there when this returns.
+  /// Makes the copy of an allocation's numbers anew where something else than an update has written to them: in a
+  /// captured step at this point of it, else now. Other backends may read it next: then it is there when this returns.
   void refresh_halves(const T* first) {
     auto& allocation = *detail::DeviceAllocations::all().find(first).first;
     if (allocation.halves_current) return;
     round(first, static_cast<Index>(allocation.bytes / sizeof(T)), static_cast<__nv_bfloat16*>(allocation.halves));
-    require_cuda(cudaStreamSynchronize(current_->stream), operation_);
+    if (capture_ == nullptr) require_cuda(cudaStreamSynchronize(current_->stream), operation_);
     allocation.halves_current = true;
   }
-  /// Before a replay: copies that it reads are current, and those that it does not know of no longer are.
-  void settle_halves(const CudaGraph& graph) {
-    if constexpr (std::is_same_v<T, float>) {
-      for (const CudaGraph::Memory& memory : graph.memory_) {
-        const auto* const address = reinterpret_cast<const void*>(memory.address);
-        const auto [allocation, begin] = detail::DeviceAllocations::all().find(address);
-        const auto* const first = reinterpret_cast<const float*>(begin);
-        if (allocation->halves != nullptr &&
-            std::find(graph.halves_.begin(), graph.halves_.end(), first) == graph.halves_.end())
-          allocation->halves_current = false;
-      }
-      for (const float* first : graph.halves_) refresh_halves(first);
-    }
+  /// After a replay: of what it may have written to, copies are out of date but those that it keeps.
+  void note_stale_halves(const CudaGraph& graph) {
+    for (const CudaGraph::Memory& memory : graph.memory_)
+      if (std::find(graph.current_.begin(), graph.current_.end(), memory.allocation) == graph.current_.end())
+        detail::DeviceAllocations::all().changed(reinterpret_cast<const void*>(memory.address));
   }
   void refuse_in_capture(const char* what) const {
     if (capture_ != nullptr)

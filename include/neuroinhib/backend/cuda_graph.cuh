@@ -52,7 +52,8 @@ class CudaGraph {
   const void* backend_ = nullptr;
   std::uint64_t steps_ = 0;
   std::vector<Memory> memory_;
-  std::vector<const float*> halves_;  ///< parameters whose copies in bf16 it reads, or keeps
+  std::vector<const float*> halves_;    ///< parameters whose copies in bf16 must be current where it begins
+  std::vector<std::uint64_t> current_;  ///< allocations whose copies it leaves current if they were
   std::vector<Kept> kept_;
   std::vector<Flag> flags_;
 };

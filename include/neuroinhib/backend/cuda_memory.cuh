@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <neuroinhib/core/error.hpp>
 #include <neuroinhib/core/memory.hpp>
@@ -84,8 +85,9 @@ class DeviceAllocations {
   struct Allocation {
     std::size_t bytes;
     std::uint64_t number;
-    void* halves = nullptr;  ///< floats' copy in bf16, where one is kept
-    bool halves_current = false;
+    bool reports_writes = false;  ///< its owner calls changed() for each write, so that a copy may be kept
+    void* halves = nullptr;       ///< floats' copy in bf16, where one is kept
+    bool halves_current = false;  ///< now; while a step is captured: at this point of it
   };
   using Map = std::map<std::uintptr_t, Allocation>;
 
@@ -95,7 +97,14 @@ class DeviceAllocations {
     return allocations;
   }
   void add(const void* memory, std::size_t bytes) { live_[address(memory)] = {bytes, ++last_}; }
-  void remove(const void* memory) { released_ += live_.erase(address(memory)); }
+  /// Returns the copy that was kept of it: to be released too.
+  [[nodiscard]] void* remove(const void* memory) {
+    const auto found = live_.find(address(memory));
+    if (found == live_.end()) return nullptr;
+    void* const halves = found->second.halves;
+    live_.erase(found);
+    return halves;
+  }
   /// The allocation that an address lies in, and where that begins; null where it lies in none.
   [[nodiscard]] std::pair<Allocation*, std::uintptr_t> find(const void* memory) {
     const auto next = live_.upper_bound(address(memory));
@@ -107,8 +116,22 @@ class DeviceAllocations {
   void changed(const void* memory) {
     if (Allocation* const allocation = find(memory).first) allocation->halves_current = false;
   }
-  /// How many have been released so far: where that is unchanged, all is there that was.
-  [[nodiscard]] std::uint64_t released() const { return released_; }
+  /// Its owner will call changed() for each write.
+  void reports_writes(const void* memory) {
+    if (Allocation* const allocation = find(memory).first) allocation->reports_writes = true;
+  }
+  /// Where a capture begins, copies count as current, since a replay makes those so that it reads. Where it ends none
+  /// does, since nothing has run.
+  void set_all_current(bool current) {
+    for (auto& [begin, allocation] : live_) allocation.halves_current = current && allocation.halves != nullptr;
+  }
+  /// The numbers of allocations whose copy is current.
+  [[nodiscard]] std::vector<std::uint64_t> current() const {
+    std::vector<std::uint64_t> numbers;
+    for (const auto& [begin, allocation] : live_)
+      if (allocation.halves_current) numbers.push_back(allocation.number);
+    return numbers;
+  }
   /// The number of the allocation that an address lies in; 0 where it lies in none.
   [[nodiscard]] std::uint64_t number_at(std::uintptr_t at) const {
     const auto next = live_.upper_bound(at);
@@ -121,7 +144,7 @@ class DeviceAllocations {
   static std::uintptr_t address(const void* memory) { return reinterpret_cast<std::uintptr_t>(memory); }
 
   Map live_;
-  std::uint64_t last_ = 0, released_ = 0;
+  std::uint64_t last_ = 0;
 };
 
 }  // namespace detail
@@ -155,12 +178,16 @@ struct CudaMemory {
     return memory;
   }
   /// Frees what allocate() gave, and its copy in bf16.
-  static void release(int /*device*/, void* memory) noexcept {
+  static void release(int device, void* memory) noexcept {
     const detail::DriverLock lock(detail::driver());
-    if (const auto* allocation = detail::DeviceAllocations::all().find(memory).first)
-      (void)cudaFree(allocation->halves);
-    detail::DeviceAllocations::all().remove(memory);
+    void* const halves = detail::DeviceAllocations::all().remove(memory);
     (void)cudaFree(memory);
+    if (halves != nullptr) release(device, halves);
+  }
+  /// The owner will call changed() for each write: a copy in bf16 may be kept.
+  static void reports_writes(int /*device*/, const void* memory) noexcept {
+    const detail::DriverLock lock(detail::driver());
+    detail::DeviceAllocations::all().reports_writes(memory);
   }
   /// Somebody has written there: a copy in bf16 is out of date.
   static void changed(int /*device*/, const void* memory) noexcept {
@@ -181,6 +208,8 @@ struct CudaMemory {
     require_cuda(cudaDeviceSynchronize(), "CUDA memory");
     changed(device, target);
     require_cuda(cudaMemcpy(target, source, bytes, cudaMemcpyDefault), "CUDA memory");
+    // The call before may return sooner than the copy is done: within the device, and from pageable memory.
+    require_cuda(cudaDeviceSynchronize(), "CUDA memory");
   }
 };
 

@@ -244,7 +244,7 @@ class Parameters {
     space().copy(entry.tensor.data, values.data(), bytes(entry.tensor.size()));
   }
 
-  /// Parameters in the order of the module's visit().
+  /// Parameters in the order of the module's visit(). Before you write to an entry's tensor, call values() each time.
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   /// The entries: `for (const auto& [name, tensor, offset] : parameters)`.
   [[nodiscard]] auto begin() const { return entries_.begin(); }
@@ -254,7 +254,7 @@ class Parameters {
   [[nodiscard]] std::vector<ModuleState<T>>& states() { return states_; }
   [[nodiscard]] const std::vector<ModuleState<T>>& states() const { return states_; }
 
-  /// The tensor of that name. Throws ConfigError where there is none.
+  /// The tensor of that name. Before you write to it, call values() each time. Throws ConfigError where there is none.
   [[nodiscard]] const Tensor<T>& operator[](std::string_view name) const {
     for (const Entry& entry : entries_)
       if (entry.name == name) return entry.tensor;
@@ -281,6 +281,7 @@ class Parameters {
       states_.push_back({name, Storage<T>(leaf->stays_on_host ? kSpaceOf<HostMemory> : space), {}, *leaf});
     require_distinct_names();
     values_.assign_zeros(size_);
+    space.reports_writes(values_.data());
     gradients_.assign_zeros(size_);
     written_.resize(entries_.size());
     for (std::size_t i = 0; i < entries_.size(); ++i)

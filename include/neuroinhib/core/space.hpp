@@ -35,6 +35,7 @@ struct HostMemory {
   static void release(int /*device*/, void* memory) noexcept {
     ::operator delete(memory, std::align_val_t{kAlignment});
   }
+  static void reports_writes(int /*device*/, const void* /*memory*/) noexcept {}
   static void changed(int /*device*/, const void* /*memory*/) noexcept {}
   static void clear(int /*device*/, void* target, std::size_t bytes) { std::memset(target, 0, bytes); }
   static void copy(int /*device*/, void* target, const void* source, std::size_t bytes) {
@@ -48,6 +49,7 @@ struct HostMemory {
 struct MemoryFunctions {
   void* (*allocate)(int device, std::size_t bytes);
   void (*release)(int device, void* memory) noexcept;
+  void (*reports_writes)(int device, const void* memory) noexcept;
   void (*changed)(int device, const void* memory) noexcept;
   void (*clear)(int device, void* target, std::size_t bytes);
   void (*copy)(int device, void* target, const void* source, std::size_t bytes);
@@ -65,7 +67,10 @@ struct MemorySpace {
   [[nodiscard]] void* allocate(std::size_t bytes) const { return functions.allocate(device, bytes); }
   /// Frees what allocate() gave.
   void release(void* memory) const noexcept { functions.release(device, memory); }
-  /// To be told by whoever hands out memory to be written to, so that what is kept of it elsewhere is made anew.
+  /// The owner of this memory will call changed() for each write, so that a backend may keep its numbers in another
+  /// form too.
+  void reports_writes(const void* memory) const noexcept { functions.reports_writes(device, memory); }
+  /// To be called by whoever writes to such memory or hands it out to be written to: what is kept of it is made anew.
   void changed(const void* memory) const noexcept { functions.changed(device, memory); }
   void clear(void* target, std::size_t bytes) const { functions.clear(device, target, bytes); }
   void copy(void* target, const void* source, std::size_t bytes) const {
@@ -80,6 +85,8 @@ struct MemorySpace {
 /// The space of a kind of memory, and, where there are several, of a device.
 template <class Memory, int Device = Memory::kFirstDevice>
 inline constexpr MemorySpace kSpaceOf{
-    Memory::kName, {&Memory::allocate, &Memory::release, &Memory::changed, &Memory::clear, &Memory::copy}, Device};
+    Memory::kName,
+    {&Memory::allocate, &Memory::release, &Memory::reports_writes, &Memory::changed, &Memory::clear, &Memory::copy},
+    Device};
 
 }  // namespace neuroinhib

@@ -55,7 +55,7 @@ void update_all(Cuda<T>& cuda, const Update& op) {
   const Index blocks = std::min<Index>((op.size + detail::kThreads - 1) / detail::kThreads,
                                        8 * static_cast<Index>(cuda.multiprocessors()));
   cuda.launch_pdl(dim3(static_cast<unsigned>(blocks)), dim3(detail::kThreads), 0, update_kernel<T, Update>, op,
-                  cuda.control(), cuda.updated_halves(op.kept[0]));
+                  cuda.control(), cuda.updated_halves(op.kept[0], op.size));
 }
 
 template <class T>
