@@ -5,6 +5,7 @@
 #include <cuda_bf16.h>
 
 #include <array>
+#include <cstdint>
 #include <string>
 
 #include <neuroinhib/backend/cuda_memory.cuh>
@@ -29,12 +30,16 @@ inline constexpr int kSwizzleWidth = 64;
 
 /// The driver's function, asked for once: programs need not link the driver's library.
 [[nodiscard]] inline PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
+  const DriverLock lock(driver());
   static const auto encoder = [] {
     void* function = nullptr;
     cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
-    require_cuda(
-        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &found),
-        "tensor map");
+    constexpr const char* kName = "cuTensorMapEncodeTiled";
+#if CUDART_VERSION >= 12050
+    require_cuda(cudaGetDriverEntryPointByVersion(kName, &function, 12000, cudaEnableDefault, &found), "tensor map");
+#else
+    require_cuda(cudaGetDriverEntryPoint(kName, &function, cudaEnableDefault, &found), "tensor map");
+#endif
     if (found != cudaDriverEntryPointSuccess || function == nullptr)
       fail<CudaError>("tensor map", "a driver that makes tensor maps", "one that does not",
                       "install a driver for CUDA 12 or later");
@@ -56,10 +61,12 @@ inline constexpr int kSwizzleWidth = 64;
       box.data(), steps.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
       CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (status != CUDA_SUCCESS)
-    fail<CudaError>(
-        "tensor map", "columns in multiples of 8 and data at a multiple of 16 bytes",
-        std::to_string(m.matrices) + " matrices of " + std::to_string(m.rows) + " × " + std::to_string(m.columns),
-        "use widths in multiples of 8");
+    fail<CudaError>("tensor map", "columns in multiples of 8 and data at a multiple of 16 bytes",
+                    std::to_string(m.matrices) + " matrices of " + std::to_string(m.rows) + " × " +
+                        std::to_string(m.columns) + " at address " +
+                        std::to_string(reinterpret_cast<std::uintptr_t>(m.data)) + ", refused with CUresult " +
+                        std::to_string(static_cast<int>(status)),
+                    "use widths in multiples of 8");
   return map;
 }
 

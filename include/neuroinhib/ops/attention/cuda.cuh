@@ -48,8 +48,7 @@ template <class T>
 template <class T, class... Parameters, class... Arguments>
 void launch(Cuda<T>& cuda, Index blocks, Index splits, std::size_t shared, void (*kernel)(Parameters...),
             const Arguments&... arguments) {
-  require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
-               "attention");
+  cuda.allow_shared(kernel, shared);
   cuda.launch_pdl(dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(splits)), dim3(kThreads), shared, kernel,
                   arguments...);
 }

@@ -448,8 +448,7 @@ __global__ void __launch_bounds__(ImageInShared::kThreads, 1)
 template <class... Parameters, class... Arguments>
 void launch_image_in_shared(Cuda<float>& cuda, const ImageInShared& r, std::size_t shared,
                             void (*kernel)(Parameters...), Arguments&&... arguments) {
-  require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
-               "conv2d");
+  cuda.allow_shared(kernel, shared);
   cuda.launch_pdl(dim3(static_cast<unsigned>(r.images)), dim3(ImageInShared::kThreads), shared, kernel, r,
                   std::forward<Arguments>(arguments)...);
 }

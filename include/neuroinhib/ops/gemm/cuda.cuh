@@ -229,8 +229,7 @@ void run(Cuda<T>& cuda, const Extents& e, const A& a, const B& b, const Store& s
 
   auto* kernel = gemm_kernel<Plan, T, A, B, Store>;
   constexpr std::size_t kShared = Plan::template kSharedBytes<T, A, B>;
-  if constexpr (kShared > 48 * 1024)
-    require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared), "product");
+  if constexpr (kShared > 48 * 1024) cuda.allow_shared(kernel, kShared);
   if (groups * splits > kMaxSlices)
     fail<ShapeError>("product on a GPU", "at most " + std::to_string(kMaxSlices) + " experts", std::to_string(groups),
                      "use fewer experts a layer");

@@ -55,7 +55,7 @@ struct TileOrder {
     int begin = 0, end = 0, row_tiles = 0;
     for (;; ++cursor.group) {
       if (cursor.group >= groups) return false;
-      begin = __ldg(offsets + cursor.group), end = __ldg(offsets + cursor.group + 1);
+      begin = offsets[cursor.group], end = offsets[cursor.group + 1];
       row_tiles = ((Kind == GroupsOf::rows ? end - begin : rows) + kTileRows - 1) / kTileRows;
       if (number < cursor.before + row_tiles * column_tiles) break;
       cursor.before += row_tiles * column_tiles;
@@ -261,8 +261,7 @@ template <class P, class Epilogue>
 void run_persistent(Cuda<float>& cuda, const typename P::Factors& factors, const TileOrder<P::kGroups>& order,
                     const Epilogue& epilogue) {
   auto* kernel = persistent_kernel<P, Epilogue>;
-  require_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, P::kSharedBytes),
-               "product of experts");
+  cuda.allow_shared(kernel, P::kSharedBytes);
   cuda.launch_pdl(dim3(static_cast<unsigned>(cuda.multiprocessors())), dim3(P::kThreads), P::kSharedBytes, kernel,
                   factors, order, epilogue);
 }
