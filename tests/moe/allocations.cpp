@@ -110,6 +110,26 @@ TEST_CASE("a training step takes nothing from the heap after the first") {
 #endif
 }
 
+TEST_CASE("inference in bf16 takes nothing from the heap after the first step") {
+#if !NEUROINHIB_COUNTS
+  MESSAGE("skipped: this build's allocator cannot be counted");
+#else
+  MoeLayer<LinearRouter, NoInhibition, TopM<2>, SwiGlu> layer({.width = 64, .experts = 8, .hidden = {128}});
+  const Parameters<float> parameters(layer, 1);
+  const Bf16Weights weights(parameters);
+  Cpu<float> cpu({.threads = kThreads, .least_work = 1, .bf16_weights = &weights});
+  Values<float> x({5, 64}, 1);
+  const auto step = [&] {
+    cpu.begin_step();
+    (void)layer.forward(cpu, x.constant());
+  };
+  step();
+  const long before = taken;
+  for (int i = 0; i < 5; ++i) step();
+  CHECK(taken == before);
+#endif
+}
+
 TEST_CASE("inference needs the memory of one block, however many there are") {
   using Model = LanguageModel<MoeLayer<SimilarityInform<LinearRouter>, PretextInhibition>>;
   const std::vector<int> ids(96, 2);

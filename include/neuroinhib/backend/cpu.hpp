@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <neuroinhib/backend/bf16_weights.hpp>
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/backend/processors.hpp>
 #include <neuroinhib/backend/target.hpp>
@@ -24,6 +25,9 @@ struct CpuOptions {
   /// What a thread must get to do before it joins a loop, in units of namespace cost: a few microseconds. 1 lets
   /// threads join wherever there is more than one iteration.
   Index least_work = Index{1} << 15;
+  /// What experts multiply by in inference, where weights in bf16 are wanted; it must outlive the Cpu. None: all is in
+  /// the Cpu's scalar.
+  const Bf16Weights* bf16_weights = nullptr;
 };
 
 /// What a kernel's iteration costs, in units of one multiply-add on numbers that stream by from memory.
@@ -51,11 +55,14 @@ class Cpu {
   explicit Cpu(const CpuOptions& options = {})
       : threads_(options.threads > 0 ? options.threads : default_threads()),
         least_work_(options.least_work),
+        bf16_weights_(options.bf16_weights),
         random_{options.seed, 0} {
     if (options.threads < 0)
       fail<ConfigError>("Cpu", "threads ≥ 0", std::to_string(options.threads), "use 0 for all processors");
     if (options.least_work < 1)
       fail<ConfigError>("Cpu", "least_work ≥ 1", std::to_string(options.least_work), "use 1 for threads everywhere");
+    if (options.bf16_weights != nullptr && !std::is_same_v<T, float>)
+      fail<ConfigError>("Cpu", "float beside weights in bf16", "another scalar", "use Cpu<float>");
   }
 
   /// The most that take part in one operation.
@@ -66,6 +73,7 @@ class Cpu {
   [[nodiscard]] static const MemorySpace& space() { return kSpaceOf<HostMemory>; }
   /// Seed and training steps so far; what a checkpoint keeps.
   [[nodiscard]] RandomState& random() { return random_; }
+  [[nodiscard]] const Bf16Weights* bf16_weights() const { return bf16_weights_; }
 
   /// Forgets the results of the step before, and names the random streams anew.
   void begin_step() {
@@ -79,10 +87,11 @@ class Cpu {
     ++random_.step;
   }
 
-  /// The instruction set the kernels were compiled for, and the threads they use.
+  /// The instruction set the kernels were compiled for, the threads they use, and how weights in bf16 are multiplied.
   [[nodiscard]] std::string describe() const {
     return std::string("cpu, ") + instruction_set() + ", " + std::to_string(threads_) +
-           (threads_ == 1 ? " thread, " : " threads, ") + (sizeof(T) == 4 ? "float" : "double");
+           (threads_ == 1 ? " thread, " : " threads, ") + (sizeof(T) == 4 ? "float" : "double") +
+           (bf16_weights_ == nullptr ? "" : ", experts in bf16 (" + text_of(bf16_weights_->unit()) + ")");
   }
   /// The instruction set the kernels were compiled for.
   [[nodiscard]] static const char* instruction_set() {
@@ -199,6 +208,7 @@ class Cpu {
   }
   int threads_;
   Index least_work_;
+  const Bf16Weights* bf16_weights_;
   mutable detail::ThreadPool pool_{threads_};  ///< mutable: kernels loop on a const backend
   Arena<HostMemory> arena_;
   RandomState random_;

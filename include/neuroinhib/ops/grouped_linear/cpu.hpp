@@ -1,8 +1,10 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include <neuroinhib/ops/gemm/cpu.hpp>
+#include <neuroinhib/ops/grouped_linear/cpu_bf16.hpp>
 #include <neuroinhib/ops/grouped_linear/op.hpp>
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
@@ -32,6 +34,8 @@ template <class T>
 void forward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
   const Index in = op.in(), out = op.out();
   clear_unused(cpu, op.plan, op.y.data, out);
+  if constexpr (std::is_same_v<T, float>)
+    if (const Bf16Weights* weights = cpu.bf16_weights()) return forward_in_bf16(cpu, *weights, op);
   for_each_expert(cpu, op, out, in, [&](Index e, Index begin, Index end, T* scratch) {
     const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
     const T* weight = op.weight.data + e * out * in;
