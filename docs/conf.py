@@ -10,13 +10,17 @@ header = (root / "include/neuroinhib/version.hpp").read_text()
 release = ".".join(re.search(rf"NEUROINHIB_VERSION_{part} (\d+)", header)[1] for part in ("MAJOR", "MINOR", "PATCH"))
 
 extensions = ["myst_parser", "sphinxcontrib.katex", "sphinx_copybutton"]
-exclude_patterns = ["snippets", "requirements.txt"]
+exclude_patterns = ["snippets", "static", "requirements.txt"]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 html_theme = "furo"
 html_title = f"neuroinhib {release}"
-html_static_path = [str(root / "build/docs_static")]  # KaTeX's style and fonts, copied there by scripts/docs
+html_theme_options = {"top_of_page_buttons": []}
+html_show_sourcelink = False
+html_copy_source = False
+html_static_path = ["static", str(root / "build/docs_static")]  # the second: KaTeX's style and fonts, copied by scripts/docs
+html_css_files = ["site.css"]
 katex_css_path = "katex/katex.min.css"
 
 sys.path.insert(0, str(root / "docs"))
