@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <sstream>
+
+#include <neuroinhib/io/telemetry.hpp>
+#include <neuroinhib/neuroinhib.hpp>
 
 #include "common.hpp"
 #include "data/written_pictures.hpp"
@@ -84,6 +88,37 @@ void add_safetensors(Seeds& seeds, const std::filesystem::path& scratch) {
                                  (std::string(dtype) == "BOOL" ? "2" : "4") + "]}}\1\2\3\4");
 }
 
+/// Files of telemetry of a small block, as such and as the records that the target frames.
+void add_telemetry(Seeds& seeds, const std::filesystem::path& scratch) {
+  using Layer = MoeLayer<SimilarityInform<LinearRouter>, GluInhibition, TopM<2>, Mlp<Relu>, Cpu<float>, io::Telemetry>;
+  {
+    io::TelemetryWriter writer(scratch, {.every = 1, .tokens = 4, .neighbours = 2}, {{"run", "a"}});
+    const Layer::Config config{.width = 2, .experts = 3, .hidden = {2}, .telemetry = {&writer, "layer"}};
+    Layer layer(config);
+    const Parameters<float> parameters(layer, 1);
+    Cpu<float> cpu;
+    std::vector<float> x{1, 2, 3, 4, 5, 6, 7, 8};
+    writer.step(7, [&] {
+      (void)layer.forward(cpu, tensor(x, {4, 2}), {}, {.sequences = {.length = 2}});
+      writer.measure("loss", 1.5);
+      const std::vector<int> ids{0, 1, 2, 3};
+      writer.words(ids, [](int id) { return std::string(1, static_cast<char>('a' + id)); });
+      writer.images({.count = 1, .height = 1, .width = 2, .channels = 1, .patch = 1, .before = 0, .pixels = {0, 255}});
+    });
+  }
+  const std::string file = io::read_file(scratch);
+  seeds.add("telemetry", file);
+  std::string records;
+  for (std::size_t at = io::detail::kTelemetryMagic.size() + 4; at < file.size();) {
+    std::uint32_t length = 0;
+    std::memcpy(&length, file.data() + at + 4, sizeof length);
+    records += {file[at], static_cast<char>(length % 256), static_cast<char>(length / 256)};
+    records += file.substr(at + 12, length);
+    at += 12 + length + 4;
+  }
+  seeds.add("telemetry", records);
+}
+
 void add_checkpoints(Seeds& seeds, const std::filesystem::path& scratch) {
   for (const Index steps : {0, 2}) {
     SmallModel model(static_cast<std::uint64_t>(steps));
@@ -137,6 +172,7 @@ int main(int count, char** arguments) {
   add_cifar(seeds);
   add_images(seeds);
   add_safetensors(seeds, scratch);
+  add_telemetry(seeds, scratch);
   add_checkpoints(seeds, scratch);
   add_text(seeds);
   add_command_lines(seeds, [](const std::vector<std::string>& a) { return language_model::read_settings(a); });

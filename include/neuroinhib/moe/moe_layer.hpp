@@ -13,6 +13,7 @@
 #include <neuroinhib/experts/mlp.hpp>
 #include <neuroinhib/inhibition/none.hpp>
 #include <neuroinhib/mix/top_m.hpp>
+#include <neuroinhib/moe/telemetry.hpp>
 #include <neuroinhib/ops/combine/op.hpp>
 #include <neuroinhib/ops/elementwise/op.hpp>
 #include <neuroinhib/ops/router_losses/op.hpp>
@@ -45,9 +46,18 @@ struct MoeOutput {
   Inhibited<T> inhibited;  ///< z* and the gate
 };
 
+/// What a layer shows to its telemetry at the end of a forward, valid as long as the step.
+template <class Router, class T>
+struct MoeTrace {
+  const typename Router::template Module<T>& router;
+  const Tensor<T>& x;  ///< [tokens, width]
+  const TokenContext<T>& context;
+  const MoeOutput<T>& out;
+};
+
 /// A Mixture-of-Experts layer made of policies: x → router's z → inhibition → scores → mix → experts → y.
 template <class Router, class Inhibition = NoInhibition, class Mix = TopM<2>, class Experts = Mlp<Relu>,
-          class Backend = Cpu<float>>
+          class Backend = Cpu<float>, class Telemetry = NoTelemetry>
 class MoeLayer {
   static_assert(HasConfig<Router>, "a router needs a default-constructible Config; see docs/write-a-policy.md");
   static_assert(RouterHasKind<Router>,
@@ -74,6 +84,8 @@ class MoeLayer {
   static_assert(
       Router::kScoreKind == ScoreKind::logits || MixTakesProbabilities<Mix>,
       "this mix is defined on logits, and the router gives probabilities: use TopM; see docs/policies/top_m.md");
+  static_assert(TelemetryPolicy<Telemetry>,
+                "telemetry needs kWatches and a default-constructible Config; see NoTelemetry");
   static_assert(ExpertHasModule<Experts>,
                 "experts need a template Module<T>(Config, ExpertSizes); see docs/write-a-policy.md");
   static_assert(ExpertHasForward<Experts>,
@@ -95,6 +107,7 @@ class MoeLayer {
     typename Inhibition::Config inhibition{};          ///< of the inhibition
     typename Mix::Config mix{};                        ///< of the mix
     typename Experts::Config expert{};                 ///< of the experts
+    [[no_unique_address]] typename Telemetry::Config telemetry{};  ///< of the telemetry
   };
 
   /// Its parameters get memory and values from Parameters(layer, seed). Throws ConfigError.
@@ -145,6 +158,8 @@ class MoeLayer {
     if (out.inhibited.mask.defined()) tap(ex, neuroinhib::tap::mask, out.inhibited.mask);
     tap(ex, neuroinhib::tap::hidden, out.router.hidden);
     tap(ex, neuroinhib::tap::output, out.y);
+    if constexpr (Telemetry::kWatches)
+      config_.telemetry.observe(ex, MoeTrace<Router, Scalar>{router_, x, context, out});
     return out;
   }
 

@@ -66,13 +66,24 @@ struct AttentionInform {
                           "pass its trace, as TransformerBlock does, or use SimilarityInform");
       const auto own = this->own_scores(ex, z, x, context);
       const auto seen = this->remembered(ex, Tensor<T>{}, own.scores, context);
-      const double factor = config.head_factor ? static_cast<double>(trace.heads) : 1;
+      const View<const int> informing = head(ex, trace, context);
       const auto p = attention_inform(ex, config.through_weights ? trace : detached(trace), seen.values,
-                                      context.sequences, head(ex, trace, context), factor, config.deviation);
-      return {p.y, own.hidden, own.scores, p.entropy, p.self};
+                                      context.sequences, informing, factor(trace), config.deviation);
+      return {p.y, own.hidden, own.scores, p.entropy, p.self, informing};
+    }
+    /// Σ_j A'_ij v_j for values v [tokens, …] of whole sequences, by the head that informed: A' itself, where v is the
+    /// identity.
+    template <Executor Ex>
+    [[nodiscard]] Tensor<T> weighted(Ex& ex, const Tensor<T>& /*x*/, const TokenContext<T>& context,
+                                     const RouterOutput<T>& of_these, const Tensor<T>& v) const {
+      const AttentionTrace<T>& trace = context.attention;
+      return attention_inform(ex, trace, v, context.sequences, of_these.head, factor(trace), config.deviation).y;
     }
 
    private:
+    [[nodiscard]] double factor(const AttentionTrace<T>& trace) const {
+      return config.head_factor ? static_cast<double>(trace.heads) : 1;
+    }
     template <Executor Ex>
     View<const int> head(Ex& ex, const AttentionTrace<T>& trace, const TokenContext<T>& context) const {
       const auto of_batch = [&] { return mean_entropy(ex, trace.entropy, context.counted); };

@@ -22,6 +22,7 @@ struct RouterOutput {
   Tensor<T> base_scores{};  ///< of mutual-inform routers: e_i [tokens, experts], before other tokens joined
   Tensor<T> entropy{};      ///< … H of a token's weights on others, in nats [tokens]
   Tensor<T> self_weight{};  ///< … its weight on itself [tokens]
+  View<const int> head{};   ///< … by attention: the head that informed [1]; none: all did
 };
 
 /// Has kScoreKind.

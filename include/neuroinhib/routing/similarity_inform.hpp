@@ -63,6 +63,16 @@ struct SimilarityInform {
       return {s.y, own.hidden, own.scores, s.entropy, s.self};
     }
 
+    /// Σ_j S_ij v_j for values v [tokens, …] of whole sequences: S itself, where v is the identity.
+    template <Executor Ex>
+    [[nodiscard]] Tensor<T> weighted(Ex& ex, const Tensor<T>& x, const TokenContext<T>& context,
+                                     const RouterOutput<T>& /*of_these*/, const Tensor<T>& v) const {
+      const Tensor<T> u = compared(ex, x, context);
+      return attention<Ex>(ex, u, config.learned ? metric(ex, u) : u, v, context.sequences, 1, 1 / config.temperature,
+                           0, LinearUse::routing)
+          .y;
+    }
+
    private:
     template <Executor Ex>
     Tensor<T> compared(Ex& ex, const Tensor<T>& x, const TokenContext<T>& context) const {
