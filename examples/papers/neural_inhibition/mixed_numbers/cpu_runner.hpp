@@ -35,12 +35,19 @@ class CpuRunner {
     } while (log.images() < all && !clock.due());
   }
 
+  /// Calls visit(first, batch) for one batch of the numbered images after another, outside training.
+  template <class Visit>
+  void for_batches(std::span<const Index> numbers, const Visit& visit) {
+    for_each_batch(numbers.size(), settings_.evaluation_batch, [&](std::size_t first, std::size_t count) {
+      cpu_.begin_step();
+      visit(first, data::gather(cpu_, set_, scaling_, numbers.subspan(first, count)));
+    });
+  }
+
   template <class Network>
   [[nodiscard]] std::vector<int> right(Network& network, std::span<const Index> numbers) {
     std::vector<int> flags;
-    for_each_batch(numbers.size(), settings_.evaluation_batch, [&](std::size_t first, std::size_t count) {
-      cpu_.begin_step();
-      const auto batch = data::gather(cpu_, set_, scaling_, numbers.subspan(first, count));
+    for_batches(numbers, [&](std::size_t, const auto& batch) {
       const auto logits = network.logits(cpu_, batch.images);
       for (Index row = 0; row < logits.rows(); ++row) {
         const auto* scores = logits.data + row * kClasses;

@@ -7,37 +7,13 @@
 #include <optional>
 #include <thread>
 
-#include <neuroinhib/data/built_in_digits.hpp>
-#include <neuroinhib/data/idx.hpp>
-
+#include "data.hpp"
 #include "report.hpp"
 #include "training.hpp"
 
 namespace {
 
 using namespace mixed_numbers;
-
-data::Squares squares_kind(const std::string& name) {
-  if (name == "paper") return data::Squares::paper;
-  return name == "clean" ? data::Squares::clean : data::Squares::stoianov_zorzi;
-}
-
-/// The experiment's images: the same for every row and seed.
-data::ImageSet load_data(Settings& settings) {
-  constexpr std::uint64_t kDataSeed = 1;
-  constexpr Index kDigits = 60000;
-  data::ImageSet digits;
-  if (settings.data.empty()) {
-    digits = data::make_built_in_digits(settings.samples > 0 ? settings.samples / 2 : kDigits, kDataSeed);
-    std::printf("data: %s; name a folder with --data for MNIST\n", data::kBuiltInDigits);
-  } else {
-    digits = data::load_images(settings.data, "train");
-    std::printf("data: %td digits from %s\n", digits.count(), settings.data.c_str());
-    digits.source = papers::name_of(settings.data);
-  }
-  if (settings.samples == 0) settings.samples = 2 * digits.count();
-  return data::make_mixed_numbers(digits, squares_kind(settings.squares), settings.samples, kDataSeed);
-}
 
 /// The experiment's images, and where its results go.
 struct Experiment {
@@ -126,7 +102,7 @@ int run_all(Settings settings) {
   const papers::OutputFolder folder(settings);
   const data::ImageSet set = load_data(settings);
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
-  const Experiment experiment{settings, folder, set, set.source + ", fingerprint " + papers::fingerprint(set.pixels)};
+  const Experiment experiment{settings, folder, set, identity(set)};
   papers::catch_interrupts();
   Report report(folder, settings, set.source, experiment.data, machine);
   RunQueue(experiment, report).work_off(settings.on_cuda() ? settings.replicas : 1);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <span>
 #include <string>
@@ -125,16 +126,25 @@ struct MoeNetwork {
     v("moe", moe);
     v("output", output);
   }
+  struct Activations {
+    MoeOutput<T> moe;
+    Tensor<T> logits;
+  };
   template <Executor Ex>
-  [[nodiscard]] Tensor<T> logits(Ex& ex, const Tensor<T>& images) {
+  [[nodiscard]] Activations forward(Ex& ex, const Tensor<T>& images) {
     const auto [pooled, features] = body.forward(ex, images);
     std::array<Tensor<T>, 1> earlier{pooled};
     constexpr bool kPretext = requires(typename Inhibition::Config c) { c.earlier_widths; };
-    const auto moe_output = moe.forward(ex, layer_norm<Ex>(ex, features),
-                                        kPretext ? std::span<const Tensor<T>>(earlier) : std::span<const Tensor<T>>{});
-    const Tensor<T> scores = output(ex, moe_output.y);
-    moe.tap(ex, "logits", scores);
-    return scores;
+    Activations seen{moe.forward(ex, layer_norm<Ex>(ex, features),
+                                 kPretext ? std::span<const Tensor<T>>(earlier) : std::span<const Tensor<T>>{}),
+                     {}};
+    seen.logits = output(ex, seen.moe.y);
+    moe.tap(ex, "logits", seen.logits);
+    return seen;
+  }
+  template <Executor Ex>
+  [[nodiscard]] Tensor<T> logits(Ex& ex, const Tensor<T>& images) {
+    return forward(ex, images).logits;
   }
   template <Executor Ex>
   [[nodiscard]] Tensor<T> loss(Ex& ex, const Tensor<T>& logits, const View<int>& labels) const {
@@ -142,14 +152,36 @@ struct MoeNetwork {
   }
 };
 
-/// Makes the row's network in place and calls use(network). Throws ConfigError for a name that is no row.
+/// The rows whose inhibition is a gate: a network of MoeOutput::inhibited.mask.
+inline constexpr std::array<std::string_view, 4> kGatedRows{"glu", "pretext", "posttext", "global"};
+
+/// Makes a gated row's network in place and calls use(network). Throws ConfigError for a name that is none.
 /// Pre-text reads the pooled first convolution; post-text the gate mask, router, MoE output and logits.
+template <class Recipe, class T, class Use>
+auto with_gated_network(std::string_view row, const Sizes& sizes, const Use& use) {
+  const auto moe = [&]<class Inhibition>(const typename Inhibition::Config& config) {
+    MoeNetwork<Recipe, Inhibition, T> network(sizes, config);
+    return use(network);
+  };
+  const Pretext::Config pretext{.earlier_widths = {sizes.pooled()}};
+  Posttext::Config posttext;
+  posttext.sources.push_back({"logits", kClasses});
+  if (row == "glu") return moe.template operator()<GluInhibition>({});
+  if (row == "pretext") return moe.template operator()<PretextInhibition>(PretextInhibition::with(pretext));
+  if (row == "posttext") return moe.template operator()<PosttextInhibition>(PosttextInhibition::with(posttext));
+  if (row == "global") return moe.template operator()<GlobalInhibition>(GlobalInhibition::with(pretext, posttext));
+  fail<ConfigError>("row", "glu, pretext, posttext or global", std::string(row), "choose among them");
+}
+
+/// The same for every row.
 template <class Recipe, class T, class Use>
 auto with_network(std::string_view row, const Sizes& sizes, const Use& use) {
   const auto moe = [&]<class Inhibition>(const typename Inhibition::Config& config) {
     MoeNetwork<Recipe, Inhibition, T> network(sizes, config);
     return use(network);
   };
+  if (std::find(kGatedRows.begin(), kGatedRows.end(), row) != kGatedRows.end())
+    return with_gated_network<Recipe, T>(row, sizes, use);
   if (row == "baseline") {
     BaselineNetwork<Recipe, T> network(sizes);
     return use(network);
@@ -158,16 +190,8 @@ auto with_network(std::string_view row, const Sizes& sizes, const Use& use) {
   if (row == "random25") return moe.template operator()<RandomInhibition>({.p = .25});
   if (row == "random50") return moe.template operator()<RandomInhibition>({.p = .5});
   if (row == "random75") return moe.template operator()<RandomInhibition>({.p = .75});
-  if (row == "glu") return moe.template operator()<GluInhibition>({});
-  const Pretext::Config pretext{.earlier_widths = {sizes.pooled()}};
-  if (row == "pretext") return moe.template operator()<PretextInhibition>(PretextInhibition::with(pretext));
-  if (row == "global") {
-    Posttext::Config posttext;
-    posttext.sources.push_back({"logits", kClasses});
-    return moe.template operator()<GlobalInhibition>(GlobalInhibition::with(pretext, posttext));
-  }
-  fail<ConfigError>("row", "baseline, moe, random25, random50, random75, glu, pretext or global", std::string(row),
-                    "choose among them, or \"all\"");
+  fail<ConfigError>("row", "baseline, moe, random25, random50, random75, glu, pretext, posttext or global",
+                    std::string(row), "choose among them, or \"all\"");
 }
 
 }  // namespace mixed_numbers

@@ -37,13 +37,13 @@ void for_each_batch(std::size_t images, Index batch, const Visit& visit) {
   }
 }
 
-/// Trains one row with one seed; the accuracy on the test images. A run that was interrupted or killed goes on from its
-/// checkpoint, to the same bits. The runner, made anew for each run, is what this needs of a backend: train() goes on
-/// in an epoch's order from where the log stands until the epoch ends or a checkpoint is due, right() flags the right
-/// answers.
-template <class Runner, class Network>
-Accuracy train(Runner& runner, Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
-               const std::filesystem::path& checkpoint, RunLog& log) {
+/// Trains one row with one seed; what finish(split) makes of the trained network. A run that was interrupted or killed,
+/// in finish() too, goes on from its checkpoint, to the same bits. The runner, made anew for each run, is what this
+/// needs of a backend: train() goes on in an epoch's order from where the log stands until the epoch ends or a
+/// checkpoint is due, right() flags the right answers.
+template <class Runner, class Network, class Finish>
+auto train(Runner& runner, Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
+           const std::filesystem::path& checkpoint, RunLog& log, const Finish& finish) {
   using T = typename Network::Scalar;
   const auto key = static_cast<std::uint64_t>(seed);
   Parameters<T> parameters(network, key, runner.backend().space());
@@ -52,9 +52,9 @@ Accuracy train(Runner& runner, Network& network, const Settings& settings, Index
   const auto save = [&] {
     io::save_checkpoint(checkpoint, parameters, adam, runner.backend().random(), {log.configuration(), log.save()});
   };
-  const auto accuracy = [&](std::span<const Index> numbers) {
+  const auto evaluated = [&](const auto& evaluation) {
     try {
-      return accuracy_of(set, numbers, runner.right(network, numbers));
+      return evaluation(split);
     } catch (const papers::Interrupted&) {
       save();  // an evaluation changes nothing that a checkpoint keeps
       throw;
@@ -71,9 +71,19 @@ Accuracy train(Runner& runner, Network& network, const Settings& settings, Index
       runner.train(network, parameters, adam, order, log, clock);
       clock(save);
     }
-    log.end_epoch(accuracy(split.validation));
+    log.end_epoch(evaluated(
+        [&](const data::Split& of) { return accuracy_of(set, of.validation, runner.right(network, of.validation)); }));
   }
-  return accuracy(split.test);
+  return evaluated(finish);
+}
+
+/// The same; the accuracy on the test images.
+template <class Runner, class Network>
+Accuracy train(Runner& runner, Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
+               const std::filesystem::path& checkpoint, RunLog& log) {
+  return train(runner, network, settings, seed, set, checkpoint, log, [&](const data::Split& split) {
+    return accuracy_of(set, split.test, runner.right(network, split.test));
+  });
 }
 
 /// The same for a row by its name, on the CPU: one function a recipe, each in a file of its own.
