@@ -13,6 +13,12 @@ inline CudaOptions cuda_options(const Settings& settings, Index seed) {
   return {.device = *settings.cuda_device, .seed = static_cast<std::uint64_t>(seed)};
 }
 
+/// Where an evaluation batch's b-th image stands in the list of its numbers: no lambda, since nvcc takes none within a
+/// template of a lambda.
+struct ListPlace {
+  __device__ Index operator()(Index b) const { return b; }
+};
+
 /// Training and evaluation on a GPU: images, order and losses stay there, and the host launches captured steps.
 class CudaRunner {
  public:
@@ -72,8 +78,7 @@ class CudaRunner {
     cuda_.write(View<int>{list_.data(), {list_.size()}}, chosen.data());
     for_each_batch(numbers.size(), settings_.evaluation_batch, [&](std::size_t first, std::size_t count) {
       cuda_.begin_step();
-      visit(first, images_.gather(cuda_, list_.data() + first, static_cast<Index>(count),
-                                  [] __device__(Index b) { return b; }));
+      visit(first, images_.gather(cuda_, list_.data() + first, static_cast<Index>(count), ListPlace{}));
     });
   }
 
