@@ -105,9 +105,10 @@ class Results {
     runs.insert(std::upper_bound(runs.begin(), runs.end(), run, before), storable(run));
     save();
   }
-  /// Adds what the runs say of published claims, and saves.
-  void conclude(nlohmann::json verdicts) {
+  /// Adds what the runs say of published claims, and figures as a page of results draws them, and saves.
+  void conclude(nlohmann::json verdicts, nlohmann::json figures = nlohmann::json::array()) {
     json_["verdicts"] = storable(std::move(verdicts));
+    if (!figures.empty()) json_["figures"] = storable(std::move(figures));
     save();
   }
   /// Where the runs of these rows were made.

@@ -6,7 +6,6 @@
 #include "../../picture.hpp"
 #include "../../words.hpp"
 #include "report.hpp"
-#include "rows.hpp"
 
 namespace inhibition_analysis {
 
@@ -86,31 +85,18 @@ std::string suppressed_band(const std::vector<RunMeasures>& runs) {
   return lines;
 }
 
-/// What the pictures of all rows need: the rows' titles, and the measures of each row's runs.
-struct Rows {
-  std::vector<std::string> titles;
-  std::vector<std::vector<RunMeasures>> runs;
+/// gnuplot's list of the rows that a picture shows, and their number.
+std::string definitions(const std::vector<std::string>& titles) {
+  std::string text = "array titles[" + std::to_string(titles.size()) + "]\n";
+  for (std::size_t i = 0; i < titles.size(); ++i)
+    text += "titles[" + std::to_string(i + 1) + "] = " + for_gnuplot(titles[i]) + "\n";
+  return text + "rows = " + std::to_string(titles.size()) + "\n";
+}
 
-  /// gnuplot's word list of titles, and their number.
-  [[nodiscard]] std::string definitions() const {
-    std::string text = "array titles[" + std::to_string(titles.size()) + "]\n";
-    for (std::size_t i = 0; i < titles.size(); ++i)
-      text += "titles[" + std::to_string(i + 1) + "] = " + for_gnuplot(titles[i]) + "\n";
-    return text + "rows = " + std::to_string(titles.size()) + "\n";
-  }
-};
-
-template <class RunsOf>
-Rows rows_of(const RunsOf& runs_of) {
-  Rows rows;
-  for (const Row& row : kRows) {
-    std::vector<RunMeasures> measures;
-    for (const auto& run : runs_of(row.name)) measures.push_back(measures_of(run));
-    if (measures.empty()) continue;
-    rows.titles.emplace_back(row.title);
-    rows.runs.push_back(std::move(measures));
-  }
-  return rows;
+/// A chart of a page of results.
+nlohmann::json chart(const std::string& title, const std::string& note, const char* x, const char* y) {
+  return {{"kind", "lines"},     {"title", title},      {"note", note},
+          {"x", {{"title", x}}}, {"y", {{"title", y}}}, {"series", nlohmann::json::array()}};
 }
 
 }  // namespace
@@ -123,6 +109,33 @@ std::string Report::titled(const std::string& what) const {
                      readable(s.at("samples").get<Index>()) + " samples, " + readable(epochs) +
                      (epochs == 1 ? " epoch" : " epochs")) +
          "\n";
+}
+
+nlohmann::json Report::figures() const {
+  auto charts = nlohmann::json::array();
+  for (const Row& row : kRows) {
+    const auto runs = measured(row);
+    if (runs.empty()) continue;
+    auto gates = chart(std::string(row.title) + ": mean gate over correlation (figure 2)", "each neuron of each seed",
+                       "absolute c (eq. 5)", "mean gate");
+    auto suppressed = chart(std::string(row.title) + ": suppressed neurons over thresholds (figure 3)",
+                            "each seed; below y = x more common than discriminative ones", "suppressed common neurons",
+                            "suppressed discriminative neurons");
+    for (std::size_t seed = 0; seed < runs.size(); ++seed) {
+      const RunMeasures& m = runs[seed];
+      const std::string name = "seed " + std::to_string(seed);
+      gates["series"].push_back({{"name", name}, {"x", m.sizes}, {"y", m.gates}, {"points", true}});
+      nlohmann::json series{{"name", name}, {"x", nlohmann::json::array()}, {"y", nlohmann::json::array()}};
+      for (const auto& point : neuroinhib::suppressed_neurons(m.kinds, m.gates, thresholds())) {
+        series["x"].push_back(point.common);
+        series["y"].push_back(point.discriminative);
+      }
+      suppressed["series"].push_back(std::move(series));
+    }
+    charts.push_back(std::move(gates));
+    charts.push_back(std::move(suppressed));
+  }
+  return charts;
 }
 
 void Report::draw_examples() const {
@@ -154,9 +167,11 @@ plot $pixels matrix with image notitle
 }
 
 void Report::draw_gates() const {
-  const Rows rows = rows_of([&](std::string_view row) { return runs_of(row); });
-  std::vector<std::string> points, bands;
-  for (const auto& runs : rows.runs) {
+  std::vector<std::string> titles, points, bands;
+  for (const Row& row : kRows) {
+    const auto runs = measured(row);
+    if (runs.empty()) continue;
+    titles.emplace_back(row.title);
     std::string& part = points.emplace_back();
     for (std::size_t seed = 0; seed < runs.size(); ++seed)
       for (std::size_t i = 0; i < runs[seed].sizes.size(); ++i)
@@ -164,7 +179,7 @@ void Report::draw_gates() const {
     bands.push_back(gate_band(runs));
   }
   draw(results_.folder(), "figure2", "1200,480",
-       titled("Mean gate of each neuron over its correlation with the kind of image (figure 2)") + rows.definitions() +
+       titled("Mean gate of each neuron over its correlation with the kind of image (figure 2)") + definitions(titles) +
            block("points", points) + block("bands", bands),
        R"(
 set multiplot layout 1,rows title title margins .06,.98,.28,.82 spacing .02,.1
@@ -174,7 +189,7 @@ set yrange [0:1]
 set xlabel '|c|, Pearson (eq. 5)'
 set ylabel 'mean gate'
 set style fill transparent solid .3 noborder
-set key at screen .58, .08
+set key at screen .58, .165
 do for [row = 1 : rows] {
 set title titles[row]
 plot $points index row - 1 using 1:2 with points pointtype 7 pointsize .3 linecolor rgb '#a0a0a0' title 'a neuron of a seed', \
@@ -189,9 +204,11 @@ unset multiplot
 }
 
 void Report::draw_suppressed() const {
-  const Rows rows = rows_of([&](std::string_view row) { return runs_of(row); });
-  std::vector<std::string> points, bands;
-  for (const auto& runs : rows.runs) {
+  std::vector<std::string> titles, points, bands;
+  for (const Row& row : kRows) {
+    const auto runs = measured(row);
+    if (runs.empty()) continue;
+    titles.emplace_back(row.title);
     std::string& part = points.emplace_back();
     for (const RunMeasures& m : runs) {
       if (!part.empty()) part += "\n";  // begins a line of its own
@@ -202,9 +219,9 @@ void Report::draw_suppressed() const {
   }
   draw(results_.folder(), "figure3", "1200,760",
        titled("Suppressed neurons over thresholds of the mean gate (figure 3); bands: one deviation over seeds") +
-           rows.definitions() + block("points", points) + block("bands", bands),
+           definitions(titles) + block("points", points) + block("bands", bands),
        R"(
-set multiplot layout 2,rows title title margins .06,.98,.12,.86 spacing .02,.14
+set multiplot layout 2,rows title title margins .06,.98,.14,.86 spacing .02,.14
 set grid
 set style fill transparent solid .25 noborder
 unset key
@@ -219,7 +236,7 @@ plot x with lines dashtype 2 linecolor rgb '#606060', \
 set ylabel ''
 set ytics format ''
 }
-set key at screen .58, .03
+set key at screen .56, .06
 set xrange [0:1]
 set yrange [0:1]
 set xlabel 'threshold'
@@ -240,12 +257,11 @@ unset multiplot
 }
 
 void Report::draw_masks() const {
-  std::vector<std::string> parts;
-  Rows rows;
+  std::vector<std::string> titles, parts;
   for (const Row& row : kRows) {
-    const auto runs = runs_of(row.name);
+    const auto runs = runs_of(row);
     if (runs.empty()) continue;
-    rows.titles.emplace_back(row.title);
+    titles.emplace_back(row.title);
     std::string& part = parts.emplace_back();
     for (const std::size_t neuron : by_size(measures_of(runs.front()))) {
       for (const char* kind : {"digit_masks", "square_masks"})
@@ -256,7 +272,7 @@ void Report::draw_masks() const {
   }
   draw(results_.folder(), "masks", "1200,520",
        titled("Gates of the lowest seed: neurons, the most discriminative on top, over test images") +
-           rows.definitions() + block("masks", parts),
+           definitions(titles) + block("masks", parts),
        R"(
 set multiplot layout 1,rows title title margins .06,.92,.14,.82 spacing .02,.1
 set palette rgbformulae 22,13,-31

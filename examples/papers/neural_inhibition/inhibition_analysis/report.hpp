@@ -1,13 +1,14 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <neuroinhib/analysis/neurons.hpp>
 #include <neuroinhib/data/image_set.hpp>
 
 #include "../../results.hpp"
+#include "../../verdicts.hpp"
+#include "rows.hpp"
 #include "settings.hpp"
 
 namespace inhibition_analysis {
@@ -18,14 +19,15 @@ using neuroinhib::Index;
 struct RunMeasures {
   std::vector<double> sizes, gates;  ///< [neurons] |c_i| and mean gates
   neuroinhib::NeuronKinds kinds;
-  double common = 0, discriminative = 0;  ///< means of the mean gates of each kind
-  double slope = 0;                       ///< correlation of |c_i| with the mean gate: figure 2
-  double preference = 0;                  ///< suppression_preference: figure 3
-  double below = 0;                       ///< share of figure 3's points below y = x, of those on neither end
+  double number_common = 0;
+  double gate_of_common = 0, gate_of_discriminative = 0;  ///< means of the mean gates of each kind
+  double slope = 0;                                       ///< correlation of |c_i| with the mean gate: figure 2
+  double preference = 0;                                  ///< suppression_preference: figure 3
+  double below = 0;  ///< share of figure 3's points below y = x, without those of no and of all neurons
 };
 
 /// The measures from a run's entry in results.json, or from its part "untrained".
-RunMeasures measures_of(const nlohmann::json& run, const char* correlation = "correlation");
+RunMeasures measures_of(const nlohmann::json& run);
 
 /// Thresholds of figure 3: 0 to 1, finely spaced.
 std::vector<double> thresholds();
@@ -42,17 +44,23 @@ class Report {
   [[nodiscard]] bool has(const std::string& row, Index seed) const { return results_.has(row, seed); }
   /// Adds a run, saves results.json and says what the run showed.
   void add(nlohmann::json run);
-  /// Writes table.md and, where gnuplot is installed, the pictures; prints the table.
-  void show() const;
+  /// Writes verdicts and figures to results.json, table.md and, where gnuplot is installed, the pictures; prints the
+  /// table.
+  void show();
 
  private:
-  /// The runs of a row, by seed.
-  [[nodiscard]] std::vector<nlohmann::json> runs_of(std::string_view row) const;
+  /// The runs of a row by seed, and what they say.
+  [[nodiscard]] std::vector<nlohmann::json> runs_of(const Row& row) const;
+  [[nodiscard]] std::vector<RunMeasures> measured(const Row& row) const;
   [[nodiscard]] std::string table() const;
-  /// One line a row and claim: whether the interval over seeds lies on the claim's side.
-  [[nodiscard]] std::string verdicts() const;
+  [[nodiscard]] std::string table_line(const Row& row, const std::vector<nlohmann::json>& runs) const;
+  /// What the paper reads from its figures, of each row. It gives no numbers, so that only the direction is judged.
+  [[nodiscard]] std::vector<papers::Comparison> comparisons() const;
+  [[nodiscard]] papers::Circumstances circumstances() const;
 
   // pictures.cpp
+  /// Figures 2 and 3 as a page of results draws them.
+  [[nodiscard]] nlohmann::json figures() const;
   /// The pictures' title.
   [[nodiscard]] std::string titled(const std::string& what) const;
   /// figure1: images of the set.
@@ -65,6 +73,7 @@ class Report {
   void draw_masks() const;
 
   const neuroinhib::data::ImageSet& set_;
+  std::string command_;
   papers::Results results_;
 };
 

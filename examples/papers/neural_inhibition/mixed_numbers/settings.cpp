@@ -23,7 +23,6 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   add_training_options(options, s, rows);
   options.number("--replicas", s.replicas);
   options.parse(arguments);
-  s.command = options.command();
   if (options.given("--replicas") && !s.on_cuda())
     fail<ConfigError>("--replicas", "a GPU to run them on", "the CPU", "add --device cuda:0, or leave it out");
   settle(options, s, 1);

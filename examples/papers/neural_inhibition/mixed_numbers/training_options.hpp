@@ -44,6 +44,7 @@ inline void add_training_options(papers::Options& options, Settings& s, const st
 /// What follows from the options once they are parsed; `quick_seeds` is the small profile's. Throws ConfigError.
 inline void settle(papers::Options& options, Settings& s, Index quick_seeds) {
   using namespace papers;
+  s.command = options.command();
   if (s.samples % 2 != 0)
     fail<ConfigError>("--samples", "an even number, since half are digits", shortest(s.samples),
                       "give one more or one less");
