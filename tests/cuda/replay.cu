@@ -221,5 +221,5 @@ TEST_CASE("graphs are replayed by the backend that captured them") {
   const CudaGraph graph = training.captured();
   check_error<ConfigError>([&] { other.cuda.replay(graph); }, {"replay", "another backend's"});
   check_error<ConfigError>([&] { other.cuda.replay({}); }, {"replay", "an empty one"});
-  check_error<ConfigError>([&] { (void)training.cuda.capture([] {}, 0); }, {"capture", "at least one step", "0"});
+  check_error<ConfigError>([&] { (void)training.cuda.capture([] {}, 0); }, {"capture", "steps ≥ 1", "0"});
 }

@@ -97,7 +97,8 @@ TEST_CASE("sampling follows the softmax of the scores, cut to the best words and
   const auto warm = draws(scores, {.temperature = 2});
   const double root = std::sqrt(0.1) + std::sqrt(0.5) + std::sqrt(0.15) + std::sqrt(0.25);
   CHECK(std::abs(share(warm, 0) - std::sqrt(0.1) / root) < 0.015);
-  check_error<NumericError>([&] { draws({1, std::nan(""), 2}, {}, 1); }, {"finite scores", "NaN"});
+  check_error<NumericError>([&] { draws({1, std::nan(""), 2}, {}, 1); },
+                            {"scores that are numbers", "nan for word 1", "require_finite"});
 }
 
 TEST_CASE("a word that stops ends its text alone, and each new word is told as it comes") {

@@ -254,12 +254,12 @@ TEST_CASE("operations refuse shapes that do not fit, naming both sides") {
                            {"0 to 5", "9 in row 2"});
   labels = {0, 1, 2, -1};
   check_error<ConfigError>([&] { (void)cross_entropy(cpu, x.constant(), {labels.data(), {4}}); },
-                           {"0 to 5", "-1 in row 3", "check the labels"});
+                           {"0 to 5", "-1 in row 3", "mend the label"});
   Values<float> classes({5, 6}, 7);
   labels = {0, -1, 4, 5};
   check_error<ConfigError>(
       [&] { (void)projected_cross_entropy(cpu, x.constant(), classes.constant(), {}, {labels.data(), {4}}); },
-      {"labels below 5", "5 in row 3", "check the labels"});
+      {"labels below 5", "5 in row 3", "mend the label"});
   check_error<ShapeError>([&] { (void)sum(cpu, {x.constant(), w.constant()}); }, {"[4, 6]", "[3, 5]"});
   check_error<ConfigError>([&] { (void)layer_norm(cpu, x.constant(), Values<float>({6}, 1).constant()); },
                            {"both weight and bias"});
@@ -302,7 +302,7 @@ TEST_CASE("operations on experts refuse rows that are not the plan's") {
   check_error<ShapeError>([&] { layer(of_two, {}); }, {"[3, out, 2]", "[2, 2, 2]", "each of the plan's experts"});
   check_error<ShapeError>([&] { layer(weight, bias.constant()); }, {"expert layer's bias", "[3, 2]", "[2, 2]"});
   check_error<ShapeError>([&] { (void)combine(cpu, x.constant(), gates.constant(), plan); },
-                          {"10 expert outputs", "[4, 2]", "one row per slot"});
+                          {"10 expert outputs", "[4, 2]", "one row a slot"});
   const GateTerm<float> terms[]{{term.constant()}};
   check_error<ShapeError>([&] { (void)gate(cpu, x.constant(), terms); }, {"1 or 4 rows", "[3, 2]"});
 }
@@ -348,5 +348,5 @@ TEST_CASE("pooling refuses large windows and what is no image, and projected los
   check_error<ShapeError>([&] { (void)max_pool2d(cpu, x.constant(), {2, 2}); }, {"height, width, channels", "[4, 6]"});
   check_error<ShapeError>(
       [&] { (void)projected_cross_entropy(cpu, x.constant(), classes.constant(), {}, {labels.data(), {3}}); },
-      {"4 labels", "[3]", "one label per row"});
+      {"4 labels", "[3]", "one label a row"});
 }

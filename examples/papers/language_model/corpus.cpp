@@ -109,7 +109,7 @@ Corpus read_corpus(const std::filesystem::path& path, Index words, Index most_se
       fail<ConfigError>("--data " + path.string(),
                         "words for training, validation and test: at least " +
                             std::to_string(9 * kDocumentSentences + 1) + " sentences, one a line",
-                        "no word for " + std::string(kSplits[static_cast<std::size_t>(split)]), "name more text");
+                        "no word for " + std::string(kSplits[static_cast<std::size_t>(split)]), "name a longer text");
   corpus.unknown = static_cast<double>(unknown) / static_cast<double>(all);
   return corpus;
 }

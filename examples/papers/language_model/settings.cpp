@@ -31,7 +31,8 @@ Network paper_network(int paper, const std::string& size, Profile profile) {
 /// Throws ConfigError for extents that do not fit together.
 void check(const Network& n) {
   const auto refuse = [](const char* option, const std::string& expected, Index got) {
-    fail<ConfigError>(option, expected, shortest(got), "give --blocks, --width, … that fit together");
+    fail<ConfigError>(option, expected, shortest(got),
+                      "give --width in multiples of --heads, and no more --chosen than --experts");
   };
   if (n.width % n.heads != 0) refuse("--heads", "a number that divides the width " + shortest(n.width), n.heads);
   if (n.chosen > n.experts) refuse("--chosen", "at most the number of experts, " + shortest(n.experts), n.chosen);

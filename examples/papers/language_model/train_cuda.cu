@@ -99,7 +99,8 @@ class CudaRunner {
     const double loss_sum = cuda_.read(sum)[0];
     if (!std::isfinite(loss_sum))
       fail<NumericError>(log.configuration() + ", step " + std::to_string(log.step() + steps), "a finite loss",
-                         std::to_string(loss_sum), "lower the learning rate; the CPU names the operation");
+                         std::to_string(loss_sum),
+                         "lower the learning rate; with --device cpu the error names the operation");
     log.advance(steps, papers::seconds_since(start), loss_sum);
   }
 

@@ -74,7 +74,7 @@ class Recording {
       fail<ShapeError>("backward", "a scalar loss", loss.shape.text(), "reduce it to one number first");
     if (!loss.wants_gradient())
       fail<ConfigError>("backward", "a loss that depends on a parameter", "one without gradient",
-                        "compute it on this recording");
+                        "compute it with this recording, from Parameters that train");
     if (std::exchange(done_, true))
       fail<ConfigError>("backward", "one backward pass a recording", "a second",
                         "add the losses with sum() before, or record the step again");

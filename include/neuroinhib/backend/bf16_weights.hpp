@@ -45,6 +45,7 @@ enum class Bf16Unit {
   return false;
 #endif
 }
+/// The fastest of the units that this processor has.
 [[nodiscard]] inline Bf16Unit fastest_bf16_unit() {
   return has_unit(Bf16Unit::avx512_bf16) ? Bf16Unit::avx512_bf16 : Bf16Unit::widened;
 }
@@ -54,9 +55,10 @@ enum class Bf16Unit {
 struct Bf16Panels {
   static constexpr Index kColumns = 16;
   Index out, in;
-  const std::uint32_t* data = nullptr;
+  const std::uint32_t* data = nullptr;  ///< the pairs of all experts, one after another
 
   [[nodiscard]] Index panels() const { return (out + kColumns - 1) / kColumns; }
+  /// Lines of a panel: pairs of inputs.
   [[nodiscard]] Index pairs() const { return (in + 1) / 2; }
   /// Of one expert.
   [[nodiscard]] Index size() const { return panels() * pairs() * kColumns; }
@@ -86,7 +88,9 @@ class Bf16Weights {
                         "compute other layers in float");
   }
 
+  /// What multiplies them.
   [[nodiscard]] Bf16Unit unit() const { return unit_; }
+  /// Memory that they take.
   [[nodiscard]] std::size_t bytes() const {
     std::size_t total = 0;
     for (const Weight& weight : weights_) total += static_cast<std::size_t>(weight.numbers.size()) * 4;

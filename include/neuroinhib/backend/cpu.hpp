@@ -62,7 +62,7 @@ class Cpu {
     if (options.least_work < 1)
       fail<ConfigError>("Cpu", "least_work ≥ 1", std::to_string(options.least_work), "use 1 for threads everywhere");
     if (options.bf16_weights != nullptr && !std::is_same_v<T, float>)
-      fail<ConfigError>("Cpu", "float beside weights in bf16", "another scalar", "use Cpu<float>");
+      fail<ConfigError>("Cpu", "float beside weights in bf16", "double", "use Cpu<float>, or leave bf16_weights out");
   }
 
   /// The most that take part in one operation.
@@ -73,6 +73,7 @@ class Cpu {
   [[nodiscard]] static const MemorySpace& space() { return kSpaceOf<HostMemory>; }
   /// Seed and training steps so far; what a checkpoint keeps.
   [[nodiscard]] RandomState& random() { return random_; }
+  /// What CpuOptions gave; null where experts compute in float.
   [[nodiscard]] const Bf16Weights* bf16_weights() const { return bf16_weights_; }
 
   /// Forgets the results of the step before, and names the random streams anew.

@@ -154,7 +154,7 @@ class Cuda {
   /// step. Throws ConfigError while it is captured.
   void next_step_differs() {
     if (capture_ != nullptr)
-      fail<ConfigError>("capture", "a step that all later ones are like", "one whose successor differs",
+      fail<ConfigError>("capture", "a step that later steps repeat exactly", "one that the next step differs from",
                         "run steps until settled() is true, then capture");
     differs_ = true;
   }
@@ -167,7 +167,7 @@ class Cuda {
   /// CudaError.
   template <class Step>
   [[nodiscard]] CudaGraph capture(const Step& step, int steps = 1) {
-    if (steps < 1) fail<ConfigError>("capture", "at least one step", std::to_string(steps), "capture one or more");
+    if (steps < 1) fail<ConfigError>("capture", "steps ≥ 1", std::to_string(steps), "1 captures one training step");
     const detail::DriverLock lock(detail::driver());
     const detail::DeviceScope device(options_.device);
     Capture capture(*this);
@@ -201,16 +201,17 @@ class Cuda {
       case CudaFault::none: return;
       case CudaFault::label_out_of_range:
         fail<ConfigError>("cross-entropy", "labels from 0 to the number of classes − 1", value + row,
-                          "check the labels or the number of classes");
+                          "mend the label, or give the model more classes");
       case CudaFault::id_out_of_range:
         fail<ConfigError>("embedding", "ids from 0 to the number of words − 1", value + row,
-                          "check the vocabulary that the text was read with");
+                          "read the text with the model's vocabulary");
       case CudaFault::image_out_of_range:
         fail<ConfigError>("image set", "numbers from 0 to the number of images − 1", value + row,
-                          "check the order that batches are taken in");
+                          "take numbers of this set, as CudaOrder does");
       case CudaFault::gradient_not_finite:
-        fail<NumericError>("gradient clipping", "finite gradients", "a norm that is not",
-                           "check the loss with require_finite");
+        fail<NumericError>("gradient clipping", "finite gradients", control.value == 1 ? "norm nan" : "norm inf",
+                           "call ex.require_finite(loss, where) before backward(): it names the operation; or lower "
+                           "the learning rate");
     }
   }
 

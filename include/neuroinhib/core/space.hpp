@@ -12,9 +12,9 @@
 
 namespace neuroinhib {
 
-/// Memory of the host, for Arena and Storage: kName, kFirstDevice and kAlignment, and allocate(), release(), changed(),
-/// clear() and copy() as MemoryFunctions has them. They get the number of the memory's device; the host has none.
-/// allocate() throws std::bad_alloc.
+/// Memory of the host, for Arena and Storage: kName, kFirstDevice and kAlignment, and allocate(), release(),
+/// reports_writes(), changed(), clear() and copy() as MemoryFunctions has them. They get the number of the memory's
+/// device; the host has none. allocate() throws std::bad_alloc.
 struct HostMemory {
   static constexpr const char* kName = "host memory";
   static constexpr int kFirstDevice = -1;
@@ -44,8 +44,8 @@ struct HostMemory {
 };
 
 /// What can be done with a kind of memory. `allocate` gives `bytes` aligned for the kind, `release` frees them;
-/// `changed` tells that somebody else may have written there; `clear` sets bytes to zero; `copy` takes host addresses
-/// and its own.
+/// `reports_writes` says that `changed` will be called for each write, so that a copy of the numbers may be kept;
+/// `clear` sets bytes to zero; `copy` takes host addresses and its own.
 struct MemoryFunctions {
   void* (*allocate)(int device, std::size_t bytes);
   void (*release)(int device, void* memory) noexcept;

@@ -33,7 +33,8 @@ class Shape {
   /// Those extents, from the slowest to the fastest. Throws ShapeError for more than kMaxRank.
   constexpr Shape(std::initializer_list<Index> extents) : rank_(static_cast<int>(extents.size())) {
     if (extents.size() > kMaxRank)
-      fail<ShapeError>("shape", "at most 4 extents", std::to_string(extents.size()), "flatten the trailing ones");
+      fail<ShapeError>("shape", "at most 4 extents", std::to_string(extents.size()),
+                       "multiply the trailing ones into one");
     int axis = 0;
     for (const Index extent : extents) extents_[axis++] = extent;
   }
@@ -164,7 +165,7 @@ struct Tensor : View<T> {
   [[nodiscard]] Tensor reshaped(const Shape& other) const {
     if (other.size() != this->size())
       fail<ShapeError>("reshape", std::to_string(this->size()) + " elements, as in " + this->shape.text(), other.text(),
-                       "keep the number of elements");
+                       "give extents whose product is that number");
     Tensor result = *this;
     result.shape = other;
     return result;
@@ -186,7 +187,7 @@ template <class T>
 [[nodiscard]] Tensor<T> tensor_over(const View<T>& values, const Shape& shape, const MemorySpace* space) {
   if (values.size() != shape.size())
     fail<ShapeError>("tensor", std::to_string(shape.size()) + " values for " + shape.text(),
-                     std::to_string(values.size()), "give the shape of the values");
+                     std::to_string(values.size()), "give as many values as the shape has elements");
   Tensor<T> result;
   result.data = values.data;
   result.shape = shape;
@@ -231,7 +232,7 @@ template <class T>
 void require_finite(const View<const T>& values, std::string_view where) {
   for (Index i = 0; i < values.size(); ++i)
     if (!std::isfinite(values[i]))
-      fail<NumericError>(where, "finite numbers", std::to_string(values[i]) + " at element " + std::to_string(i),
+      fail<NumericError>(where, "finite numbers", number_text(values[i]) + " at element " + std::to_string(i),
                          "replace or drop that value before a network sees it");
 }
 

@@ -43,7 +43,7 @@ class IdxReader {
       idx.extents.push_back(extent);
       bytes *= static_cast<std::size_t>(extent);
       if (__builtin_mul_overflow(size, static_cast<std::size_t>(std::max<Index>(extent, 1)), &size) || size > most_)
-        refuse("extents for at most " + std::to_string(most_) + " bytes of data", "a product beyond",
+        refuse("extents for at most " + std::to_string(most_) + " bytes of data", "a larger product",
                "take a smaller file, or raise the limit of bytes");
     }
     // Block by block: a header that promises too much costs no memory.

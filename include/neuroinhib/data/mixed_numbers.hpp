@@ -24,7 +24,7 @@ namespace neuroinhib::data {
                       "use MNIST-like images");
   if (half < 1 || digits.count() < half)
     fail<ConfigError>("mixed numbers", "2 to " + std::to_string(2 * digits.count()) + " samples, twice the digits",
-                      std::to_string(count), "ask for a number in between");
+                      std::to_string(count), "ask for fewer samples, or load more digits");
   std::vector<Index> chosen(static_cast<std::size_t>(digits.count()));
   std::iota(chosen.begin(), chosen.end(), Index{0});
   shuffle(chosen, seed, kStream);

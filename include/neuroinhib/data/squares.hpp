@@ -101,7 +101,7 @@ inline std::optional<Canvas> draw_rectangles(Index count, Index area, Sequential
 /// Throws ConfigError unless 1 ≤ most ≤ 32.
 [[nodiscard]] inline ImageSet make_squares(Squares kind, Index count, std::uint64_t seed, Index most = 10) {
   if (most < 1 || most > 32)
-    fail<ConfigError>("squares", "1 to 32 shapes", std::to_string(most), "choose a number in between");
+    fail<ConfigError>("squares", "1 to 32 shapes", std::to_string(most), "draw at most 32 shapes in an image");
   constexpr std::uint32_t kStream = 0x5a0a2e5u;
   const Index ring = kind == Squares::stoianov_zorzi && most > 10 ? 0 : 1, size = detail::Canvas::kSize - 2 * ring;
   ImageSet set{"generated squares",

@@ -20,7 +20,7 @@ struct GatedMlp {
     /// Throws ConfigError unless there is exactly one hidden width.
     Module(const Config&, const ExpertSizes& sizes) {
       if (sizes.hidden.size() != 1)
-        fail<ConfigError>("gated expert", "one hidden width", std::to_string(sizes.hidden.size()),
+        fail<ConfigError>("gated expert", "one hidden width", std::to_string(sizes.hidden.size()) + " widths",
                           "set hidden = {width}");
       gate = {sizes.experts, sizes.features, sizes.hidden[0], false};
       up = {sizes.experts, sizes.features, sizes.hidden[0], false};

@@ -47,10 +47,11 @@ struct Posttext {
     /// outside [0, 1).
     Module(const Config& config, const InhibitionSizes& sizes) : config_(config) {
       if (config.sources.empty())
-        fail<ConfigError>("post-text inhibition", "at least one source", "none", "name one, or leave the term out");
+        fail<ConfigError>("post-text inhibition", "at least one source", "none",
+                          "list activations in Config::sources, or leave the term out");
       if (config.pooling == Pooling::row && config.evaluation == PosttextEvaluation::average)
         fail<ConfigError>("post-text inhibition", "max or mean pooling for an averaged signal", "row-by-row pooling",
-                          "choose another evaluation or pooling");
+                          "set pooling to max or mean, or evaluation to another than average");
       require_option("post-text inhibition", "average_decay", config.average_decay,
                      config.average_decay >= 0 && config.average_decay < 1, "in [0, 1)",
                      "0.99 averages over about a hundred iterations");
@@ -60,7 +61,7 @@ struct Posttext {
       for (const PosttextSource& source : config.sources) {
         if (std::any_of(sources_.begin(), sources_.end(), [&](const Source& s) { return s.name == source.name; }))
           fail<ConfigError>("post-text source \"" + source.name + "\"", "each source once", "it a second time",
-                            "name different activations differently");
+                            "list each activation once");
         sources_.push_back(Source(source.name, width_of(source, sizes), sizes.gated));
       }
       signal_.start = {config.pooling == Pooling::row ? 0 : 1, sizes.gated};
@@ -102,7 +103,8 @@ struct Posttext {
         const Index width = source.layer.weight.tensor.shape[1];
         if (activation.cols() != width)
           fail<ShapeError>("post-text source \"" + source.name + "\"", "rows of width " + std::to_string(width),
-                           activation.shape.text(), "tap what the source's width says");
+                           activation.shape.text(),
+                           "tap an activation of that width, or set the source's width to this one's");
         remember(ex, activation, ex.training() ? source.training : source.evaluation);
       }
     }
@@ -127,8 +129,8 @@ struct Posttext {
       if (source.name == tap::mask) return sizes.gated;
       if (source.name == tap::hidden) return sizes.hidden;
       if (source.name == tap::output) return sizes.output;
-      fail<ConfigError>("post-text source \"" + source.name + "\"", "a width", "none",
-                        "give the number of elements a row");
+      fail<ConfigError>("post-text source \"" + source.name + "\"", "a width ≥ 1", "none",
+                        "set PosttextSource::width to the elements of a row");
     }
 
     template <Executor Ex>

@@ -71,7 +71,8 @@ class SafetensorsWriter {
     try {
       text = header_.dump();
     } catch (const nlohmann::json::exception& error) {
-      fail<ConfigError>("saving " + path.string(), "names and notes in UTF-8", error.what(), "convert them before");
+      fail<ConfigError>("saving " + path.string(), "names and notes in UTF-8", error.what(),
+                        "convert them to UTF-8 before you save");
     }
     if (text.size() + 7 > detail::kLongestHeader)
       fail<ConfigError>("saving " + path.string(), "names and notes that fit into a header of 100 MB",

@@ -119,6 +119,7 @@ class TelemetryBytes {
 
 }  // namespace detail
 
+/// What a file of telemetry takes, and how often.
 struct TelemetryOptions {
   Index every = 100;     ///< of so many steps one is recorded
   Index tokens = 256;    ///< of a recorded step: so many tokens of each layer, the batch's first
@@ -126,15 +127,17 @@ struct TelemetryOptions {
   Index most_mib = 64;   ///< what the file may take
 };
 
-/// Images whose patches are tokens: of each image `before` tokens come first (a class token), then its patches in rows.
+/// Images of `count` × `height` × `width` pixels of `channels`, whose patches of side `patch` are tokens: of each image
+/// `before` tokens come first (a class token), then its patches in rows.
 struct TelemetryImages {
   Index count = 0, height = 0, width = 0, channels = 0, patch = 0, before = 0;
   std::vector<std::uint8_t> pixels{};  ///< [count, height, width, channels], 255 is bright
   [[nodiscard]] Index tokens() const { return before + height / patch * (width / patch); }
 };
 
-/// What a layer did in a recorded step. Of all tokens of its batch: slots, entropy and gate means. Of the first `rows`
-/// tokens: everything else.
+/// What a layer did in a recorded step. Of all `tokens` of its batch: slots, entropy and gate means. Of the first
+/// `rows` tokens: everything else. `experts`, `chosen` and `gated` are the layer's widths, `neighbours` those kept of
+/// each token.
 struct TelemetryLayer {
   std::string name;
   bool logits = false;  ///< what scores are: logits, or probabilities
@@ -155,11 +158,11 @@ struct TelemetryLayer {
 
 /// A recorded step.
 struct TelemetryStep {
-  std::uint64_t number = 0;
+  std::uint64_t number = 0;                              ///< of the step, as the program counts
   std::vector<std::pair<std::string, double>> measures;  ///< such as the loss
   std::vector<TelemetryLayer> layers;                    ///< in the order in which they ran
   std::vector<std::string> words;                        ///< the tokens' texts; empty where they have none
-  std::optional<TelemetryImages> images;
+  std::optional<TelemetryImages> images;                 ///< where tokens are patches
 };
 
 /// Writes a file of telemetry. Layers with the policy io::Telemetry record into it while step() runs; a step is written
@@ -187,6 +190,7 @@ class TelemetryWriter {
     begin_ = size_;
   }
 
+  /// As the constructor got them.
   [[nodiscard]] const TelemetryOptions& options() const { return options_; }
   /// Whether a step of that number is recorded.
   [[nodiscard]] bool due(std::uint64_t number) const { return number % every_ == 0; }
@@ -213,6 +217,7 @@ class TelemetryWriter {
   }
 
   // Within a step; outside of a recorded one these do nothing.
+  /// Whether a step is being recorded.
   [[nodiscard]] bool recording() const { return open_; }
   /// A number of the step, such as its loss.
   void measure(const std::string& name, double value) {
@@ -366,7 +371,9 @@ class TelemetryFile {
     content_ = {};
   }
 
+  /// What the writer put in: names and texts.
   [[nodiscard]] const std::map<std::string, std::string>& notes() const { return notes_; }
+  /// All whole records, in their order.
   [[nodiscard]] const std::vector<TelemetryStep>& steps() const { return steps_; }
   /// Bytes behind the last whole record: 0 for a file that was ended.
   [[nodiscard]] std::size_t cut() const { return cut_; }

@@ -50,8 +50,10 @@ inline void check_generate(const GenerateOptions& options, const std::vector<std
 template <class T>
 [[nodiscard]] int sample(std::span<const T> scores, const GenerateOptions& options, double uniform,
                          std::vector<int>& order) {
-  if (std::any_of(scores.begin(), scores.end(), [](T score) { return std::isnan(score); }))
-    fail<NumericError>("generate", "finite scores", "NaN", "check the model's parameters");
+  const auto nan = std::find_if(scores.begin(), scores.end(), [](T score) { return std::isnan(score); });
+  if (nan != scores.end())
+    fail<NumericError>("generate", "scores that are numbers", "nan for word " + std::to_string(nan - scores.begin()),
+                       "load parameters without nan: require_finite() on their values finds one");
   const auto better = [&](int a, int b) {
     const T left = scores[static_cast<std::size_t>(a)], right = scores[static_cast<std::size_t>(b)];
     return left > right || (left == right && a < b);

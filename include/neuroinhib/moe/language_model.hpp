@@ -180,7 +180,7 @@ class LanguageModel {
       require("block.hidden", config.block.hidden, 1, "set the feed-forward width of blocks without experts");
     if (config.moe_every > 0 && config.moe.width != config.block.width)
       fail<ConfigError>("language model", "experts of the blocks' width " + std::to_string(config.block.width),
-                        std::to_string(config.moe.width), "set moe.width and block.width alike");
+                        std::to_string(config.moe.width), "give moe.width and block.width the same value");
     return config;
   }
 

@@ -49,10 +49,10 @@ struct MoeOutput {
 /// What a layer shows to its telemetry at the end of a forward, valid as long as the step.
 template <class Router, class T>
 struct MoeTrace {
-  const typename Router::template Module<T>& router;
-  const Tensor<T>& x;  ///< [tokens, width]
-  const TokenContext<T>& context;
-  const MoeOutput<T>& out;
+  const typename Router::template Module<T>& router;  ///< whose scores `out` has
+  const Tensor<T>& x;                                 ///< [tokens, width]
+  const TokenContext<T>& context;                     ///< sequences, words and what else the router saw
+  const MoeOutput<T>& out;                            ///< of the forward that ends
 };
 
 /// A Mixture-of-Experts layer made of policies: x → router's z → inhibition → scores → mix → experts → y.
@@ -140,11 +140,11 @@ class MoeLayer {
   [[nodiscard]] MoeOutput<Scalar> forward(Ex& ex, const Tensor<Scalar>& x, std::span<const Tensor<Scalar>> earlier = {},
                                           TokenContext<Scalar> context = {}) const {
     static_assert(std::same_as<ScalarOf<Ex>, Scalar>, "the executor's scalar is not the layer's: match their backends");
-    require_width("MoE layer", config_.width, x.shape, "the layer's width is that of its tokens");
+    require_width("MoE layer", config_.width, x.shape, "pass tokens of that width, or set Config::width to theirs");
     for (const auto& activation : earlier)
       if (activation.rows() != x.rows())
         fail<ShapeError>("MoE layer, earlier activation", std::to_string(x.rows()) + " rows", activation.shape.text(),
-                         "pass one row a token");
+                         "pass activations of the same tokens, one row each");
     MoeOutput<Scalar> out;
     out.gated = router_.gated(ex, x);
     if (!context.counted.defined()) context.counted = count_tokens(ex, x.rows(), context.sequences.document);
@@ -200,7 +200,7 @@ class MoeLayer {
       require_option("MoE layer", name, weight, std::isfinite(weight) && weight >= 0, "≥ 0", "0 turns the loss off");
     if (weights.z > 0 && Router::kScoreKind != ScoreKind::logits)
       fail<ConfigError>("MoE layer", "a router that gives logits for the z-loss", "one that gives probabilities",
-                        "set auxiliary.z to 0");
+                        "set auxiliary.z to 0, or use a router of logits, such as LinearRouter");
     return config;
   }
   [[nodiscard]] Index output_width() const { return config_.output > 0 ? config_.output : config_.width; }
@@ -241,7 +241,7 @@ class MoeLayer {
     };
     if (weights.balance > 0 && !out.routing.probabilities.defined())
       fail<ConfigError>("MoE layer", "a mix that forms all probabilities for the balance loss", "one that does not",
-                        "use TopM, or the importance loss");
+                        "use TopM, or set auxiliary.importance instead of auxiliary.balance");
     return sum<Ex>(
         ex, {out.routing.auxiliary,
              weighted(weights.importance,

@@ -155,13 +155,13 @@ class VisionModel {
       fail<ConfigError>(
           "vision model",
           "a patch that divides " + std::to_string(config.height) + " × " + std::to_string(config.width) + " pixels",
-          std::to_string(config.patch), "choose another side of a patch, or crop the images");
+          std::to_string(config.patch), "set patch to a side that divides both, or crop the images");
     Index before = -1;
     for (const Index block : config.experts_in) {
       if (block <= before || block >= config.blocks)
         fail<ConfigError>("vision model",
                           "rising numbers of blocks with experts, from 0 to " + std::to_string(config.blocks - 1),
-                          std::to_string(block), "the last of 8 blocks is number 7");
+                          std::to_string(block), "list each block once in experts_in, the first as 0");
       before = block;
     }
     if (static_cast<Index>(config.experts_in.size()) < config.blocks)
@@ -172,7 +172,7 @@ class VisionModel {
   static void require_width_of(const auto& moe, const Config& config) {
     if (!config.experts_in.empty() && moe.width != config.block.width)
       fail<ConfigError>("vision model", "experts of the blocks' width " + std::to_string(config.block.width),
-                        std::to_string(moe.width), "set the width of each kind of layer and block.width alike");
+                        std::to_string(moe.width), "give each kind of layer and block.width the same width");
   }
 
   Config config_;

@@ -26,7 +26,7 @@ struct Attention {
       : qkv(width, 3 * width, bias), output(width, width, false), heads(head_count) {
     if (head_count < 1 || width % head_count != 0)
       fail<ConfigError>("attention", "a number of heads that divides the width " + std::to_string(width),
-                        std::to_string(head_count), "choose another number of heads");
+                        std::to_string(head_count), "set heads to a divisor of the width");
   }
   void visit(auto&& v) {
     v("qkv", qkv);

@@ -25,7 +25,7 @@ template <Executor Ex>
                                                      const CountedTokens<ScalarOf<Ex>>& counted = {}) {
   if (!output.self_weight.defined())
     fail<ConfigError>("inform means", "the output of SimilarityInform or AttentionInform", "another router's",
-                      "ask where tokens inform one another");
+                      "call it for layers with one of these two");
   const auto mean = [&](const TensorOf<Ex>& numbers) {
     return batch_pool(ex, numbers.reshaped({numbers.size(), 1}), Pooling::mean, 1, counted);
   };

@@ -63,7 +63,7 @@ struct AttentionInform {
       const AttentionTrace<T>& trace = context.attention;
       if (!trace.defined())
         fail<ConfigError>("attention-inform", "the attention before the layer in TokenContext::attention", "none",
-                          "pass its trace, as TransformerBlock does, or use SimilarityInform");
+                          "pass its AttentionTrace, as TransformerBlock does, or use SimilarityInform");
       const auto own = this->own_scores(ex, z, x, context);
       const auto seen = this->remembered(ex, Tensor<T>{}, own.scores, context);
       const View<const int> informing = head(ex, trace, context);
@@ -106,7 +106,7 @@ struct AttentionInform {
     View<const int> fixed_head(Ex& ex, Index number, Index heads) const {
       if (number < 0 || number >= heads)
         fail<ConfigError>("attention-inform", "a head from 0 to " + std::to_string(heads - 1), std::to_string(number),
-                          "freeze one that the attention has");
+                          "set Config::head to a head of the attention");
       const Tensor<T> order = ex.tensor({1, heads}, false);
       ex.backend().fill(order.data, heads, T{1});
       ex.backend().fill(order.data + number, 1, T{0});

@@ -38,7 +38,7 @@ struct HashRouter {
                                          const TokenContext<T>& context) const {
       if (context.ids.size() != x.rows())
         fail<ConfigError>("hash router", "the " + std::to_string(x.rows()) + " tokens' ids in TokenContext::ids",
-                          std::to_string(context.ids.size()), "pass the words' numbers");
+                          std::to_string(context.ids.size()), "pass the words' numbers as ids");
       return {hash_scores(ex, context.ids, experts, config.choices, config.seed), z};
     }
   };

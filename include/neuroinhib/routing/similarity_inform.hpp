@@ -79,7 +79,7 @@ struct SimilarityInform {
       Tensor<T> u = config.compare == SimilarityOf::raw ? context.raw : x;
       if (!u.defined())
         fail<ConfigError>("similarity-inform", "the tokens before their normalisation in TokenContext::raw", "none",
-                          "pass them, or compare the features");
+                          "pass them, or set compare to SimilarityOf::features");
       if (!config.through_weights) u = u.detached();
       return config.compare == SimilarityOf::normalised ? l2_normalise(ex, u) : u;
     }

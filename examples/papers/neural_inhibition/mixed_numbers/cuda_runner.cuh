@@ -66,7 +66,8 @@ class CudaRunner {
     const double loss_sum = cuda_.read(sum)[0];
     if (!std::isfinite(loss_sum))
       fail<NumericError>(log.configuration() + ", epoch " + std::to_string(log.epoch()), "a finite loss",
-                         std::to_string(loss_sum), "lower the learning rate; the CPU names the operation");
+                         std::to_string(loss_sum),
+                         "lower the learning rate; with --device cpu the error names the operation");
     log.advance(steps, 1e3 * seconds_since(start) / static_cast<double>(steps), images, all, loss_sum);
   }
 

@@ -191,7 +191,7 @@ auto with_network(std::string_view row, const Sizes& sizes, const Use& use) {
   if (row == "random50") return moe.template operator()<RandomInhibition>({.p = .5});
   if (row == "random75") return moe.template operator()<RandomInhibition>({.p = .75});
   fail<ConfigError>("row", "baseline, moe, random25, random50, random75, glu, pretext, posttext or global",
-                    std::string(row), "choose among them, or \"all\"");
+                    std::string(row), "name one of these, or all of them with \"all\"");
 }
 
 }  // namespace mixed_numbers

@@ -80,7 +80,7 @@ template <Executor Ex>
 /// f(x) ⊙ other: the hidden layer of a gated expert.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> gated_activation(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& other, Activation kind) {
-  require_shape("gated activation", x.shape, other.shape, "both halves come from layers of one width");
+  require_shape("gated activation", x.shape, other.shape, "make both halves with layers of one width");
   auto y = ex.tensor(x.shape, any_wants_gradient(x, other));
   ex.run(ops::Activate<ScalarOf<Ex>>{x, other, y, kind});
   return y;

@@ -142,7 +142,7 @@ template <Executor Ex>
     fail<ConfigError>(
         "attention",
         "a number of heads that divides the widths " + std::to_string(q.width) + " and " + std::to_string(v.width),
-        std::to_string(heads), "choose another number of heads");
+        std::to_string(heads), "set heads to a divisor of both widths");
   if (k.width != q.width)
     fail<ShapeError>("attention", "keys as wide as queries, " + std::to_string(q.width), std::to_string(k.width),
                      "project both to one width");

@@ -23,8 +23,9 @@ void forward(Cpu<T>& cpu, const ClipNorm<T>& op) {
   for (Index part = 0; part < op.parts(); ++part) total += sums[part];
   *op.norm = std::sqrt(total);
   if (!std::isfinite(*op.norm))
-    fail<NumericError>("gradient clipping", "finite gradients", "norm " + std::to_string(*op.norm),
-                       "check the loss with require_finite");
+    fail<NumericError>(
+        "gradient clipping", "finite gradients", "norm " + std::to_string(*op.norm),
+        "call ex.require_finite(loss, where) before backward(): it names the operation; or lower the learning rate");
   if (!op.clips()) return;
   const T factor = op.factor();
   cpu.parallel_blocks(op.size, 1, op.kPart, [&](Index begin, Index end) {

@@ -41,7 +41,7 @@ void forward(Cuda<T>& cuda, const ClipNorm<T>& op) {
       parts, parts, [=] __device__(Index part) { return sums[part]; },
       [=] __device__(Index, double sum) {
         *op.norm = sqrt(sum);
-        if (!isfinite(*op.norm)) note_fault(control, CudaFault::gradient_not_finite, 0, 0);
+        if (!isfinite(*op.norm)) note_fault(control, CudaFault::gradient_not_finite, isnan(*op.norm), 0);
       });
   cuda.parallel_for(op.size, [=] __device__(Index i) {
     if (op.clips()) op.gradient[i] *= op.factor();

@@ -21,10 +21,10 @@ struct Combine {
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> combine(Ex& ex, const TensorOf<Ex>& expert_output, const TensorOf<Ex>& gates,
                                    const RoutingPlan& plan) {
-  require_shape("combine gates", plan.expert.shape, gates.shape, "one gate per slot of the plan");
+  require_shape("combine gates", plan.expert.shape, gates.shape, "pass one gate a slot of the plan");
   if (expert_output.rows() != plan.slots())
     fail<ShapeError>("combine", std::to_string(plan.slots()) + " expert outputs", expert_output.shape.text(),
-                     "pass one row per slot, in the plan's order");
+                     "pass one row a slot, in the plan's order");
   auto y = ex.tensor({plan.tokens(), expert_output.cols()}, any_wants_gradient(expert_output, gates));
   ex.run(ops::Combine<ScalarOf<Ex>>{expert_output, gates, y, plan});
   return y;

@@ -84,8 +84,8 @@ template <Executor Ex>
   require_space(ex, "conv2d", x);
   if (x.shape.rank() != 4 || x.shape[3] != weight.shape[3] || x.shape[0] == 0)
     fail<ShapeError>("conv2d", "images [count ≥ 1, height, width, " + std::to_string(weight.shape[3]) + "]",
-                     x.shape.text(), "store images channels last");
-  if (bias.defined()) require_shape("conv2d bias", {weight.shape[0]}, bias.shape, "one element per output channel");
+                     x.shape.text(), "store images channels last, with as many channels as the weight reads");
+  if (bias.defined()) require_shape("conv2d bias", {weight.shape[0]}, bias.shape, "pass one bias an output channel");
   if (!derivative_from_output(options.activation))
     fail<ConfigError>("conv2d", "a fused activation among identity, relu, tanh, sigmoid", text_of(options.activation),
                       "apply it with activate() afterwards");

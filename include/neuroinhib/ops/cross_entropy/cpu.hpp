@@ -16,7 +16,7 @@ void forward(Cpu<T>& cpu, const CrossEntropy<T>& op) {
     if (label < 0 || label >= classes)
       fail<ConfigError>("cross-entropy", "labels from 0 to " + std::to_string(classes - 1),
                         std::to_string(label) + " in row " + std::to_string(row),
-                        "check the labels or the number of classes");
+                        "mend the label, or give the model more classes");
     const T* logits = op.logits.data + row * classes;
     return softmax_row(logits, op.probabilities.data + row * classes, classes) - logits[label];
   });

@@ -23,7 +23,7 @@ template <Executor Ex>
   require_rows("cross-entropy", logits.shape);
   if (labels.size() != logits.rows())
     fail<ShapeError>("cross-entropy", std::to_string(logits.rows()) + " labels", labels.shape.text(),
-                     "one label per row of logits");
+                     "pass one label a row of logits");
   auto probabilities = ex.tensor(logits.shape, false);
   auto y = ex.tensor(Shape::scalar(), logits.wants_gradient());
   ex.run(ops::CrossEntropy<ScalarOf<Ex>>{logits, probabilities, y, labels});

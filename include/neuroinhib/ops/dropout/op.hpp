@@ -46,7 +46,7 @@ template <Executor Ex>
 /// Gaussian noise of the given deviation per element; x itself unless training.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> add_noise(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& scale) {
-  require_shape("noise scale", x.shape, scale.shape, "one deviation per element");
+  require_shape("noise scale", x.shape, scale.shape, "pass one deviation an element");
   if (!ex.training()) return x;
   auto y = ex.tensor(x.shape, any_wants_gradient(x, scale));
   ex.run(ops::AddNoise<ScalarOf<Ex>>{x, scale, y, ex.random_stream()});

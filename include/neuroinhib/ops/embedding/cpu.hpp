@@ -15,7 +15,7 @@ void forward(Cpu<T>& cpu, const Embedding<T>& op) {
     if (op.ids[row] < 0 || op.ids[row] >= op.table.rows())
       fail<ConfigError>("embedding", "ids from 0 to " + std::to_string(op.table.rows() - 1),
                         std::to_string(op.ids[row]) + " in row " + std::to_string(row),
-                        "check the vocabulary that the text was read with");
+                        "read the text with the model's vocabulary");
   cpu.parallel_for(op.y.rows(), 2 * width, [&](Index row) {
     const T* word = op.table.data + op.ids[row] * width;
     for (Index c = 0; c < width; ++c) op.y[row * width + c] = op.scale * word[c];

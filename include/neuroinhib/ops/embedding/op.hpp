@@ -29,7 +29,7 @@ template <Executor Ex>
     fail<ShapeError>("embedding", "whole sequences of at least one token, the first at a place ≥ 0",
                      std::to_string(ids.size()) + " ids in sequences of " + std::to_string(length) + ", the first at " +
                          std::to_string(first),
-                     "give the tokens of a sequence");
+                     "pass whole sequences: ids in multiples of the length");
   if (positions.defined() && first + length > positions.rows())
     fail<ConfigError>("embedding",
                       "sequences of at most " + std::to_string(positions.rows()) + " tokens, the positions",

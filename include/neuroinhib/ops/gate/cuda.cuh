@@ -21,7 +21,7 @@ struct DeviceTerms {
   explicit DeviceTerms(const Gate<T>& op) {
     if (op.count > kMax)
       fail<ConfigError>("gate on CUDA", "at most " + std::to_string(kMax) + " terms", std::to_string(op.count),
-                        "sum some of them first");
+                        "add some of them up with sum() first");
     for (Index t = 0; t < op.count; ++t)
       terms[count++] = {op.terms[t].value.data, op.terms[t].value.rows() == 1, op.inner(op.terms[t])};
   }

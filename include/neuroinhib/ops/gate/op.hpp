@@ -56,10 +56,10 @@ template <Executor Ex>
   bool wants_gradient = z.wants_gradient();
   for (const GateTerm<T>& term : terms) {
     if (!term.value.defined()) continue;
-    require_width("gate term", z.cols(), term.value.shape, "every term has the width of the gated vector");
+    require_width("gate term", z.cols(), term.value.shape, "make the term's last layer as wide as the gated vector");
     if (term.value.rows() != 1 && term.value.rows() != z.rows())
       fail<ShapeError>("gate term", "1 or " + std::to_string(z.rows()) + " rows", term.value.shape.text(),
-                       "one row for all tokens, or one each");
+                       "return one row for all tokens, or one each");
     wants_gradient |= term.value.wants_gradient();
     kept[count++] = term;
   }

@@ -79,10 +79,10 @@ template <Activation kKind, FusesGatedExperts Ex>
   require_space(ex, "gated experts", x);
   require_rows("gated experts", x.shape);
   require_expert_weight("gated experts' gate", "hidden", x.cols(), w.gate.shape, plan);
-  require_shape("gated experts' up", w.gate.shape, w.up.shape, "gate and up come from layers of one shape");
+  require_shape("gated experts' up", w.gate.shape, w.up.shape, "give gate and up the same shape");
   require_expert_weight("gated experts' down", "out", w.gate.shape[1], w.down.shape, plan);
   require_whole_pieces(w);
-  require_shape("gated experts' gates", plan.expert.shape, gates.shape, "one gate per slot of the plan");
+  require_shape("gated experts' gates", plan.expert.shape, gates.shape, "pass one gate a slot of the plan");
   if (x.rows() != plan.tokens())
     fail<ShapeError>("gated experts", std::to_string(plan.tokens()) + " rows", x.shape.text(),
                      "pass the batch that the plan was made for");

@@ -52,7 +52,8 @@ template <Executor Ex>
   require_rows("expert layer", x.shape);
   require_expert_weight("expert layer", "out", x.cols(), weight.shape, plan);
   if (bias.defined())
-    require_shape("expert layer's bias", {plan.experts, weight.shape[1]}, bias.shape, "one bias a row of the weight");
+    require_shape("expert layer's bias", {plan.experts, weight.shape[1]}, bias.shape,
+                  "pass one bias a row of the weight");
   const Index expected = rows == ExpertRows::tokens ? plan.tokens() : plan.slots();
   if (x.rows() != expected)
     fail<ShapeError>("expert layer", std::to_string(expected) + " rows", x.shape.text(),

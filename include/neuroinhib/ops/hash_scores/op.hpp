@@ -37,7 +37,7 @@ struct HashScores {
 inline void require_choices(Index choices, Index experts) {
   if (choices < 1 || choices > experts)
     fail<ConfigError>("hash router", "1 to " + std::to_string(experts) + " choices", std::to_string(choices),
-                      "choose no more experts than there are");
+                      "lower the choices, or give the layer more experts");
 }
 
 /// Expert probabilities that depend on the word alone. Throws ConfigError unless 1 ≤ choices ≤ experts.

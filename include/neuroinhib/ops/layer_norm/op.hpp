@@ -20,7 +20,8 @@ struct LayerNorm {
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> layer_norm(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& weight = {},
                                       const TensorOf<Ex>& bias = {}, double epsilon = 1e-5) {
-  require_width("layer norm", weight.defined() ? weight.size() : x.cols(), x.shape, "one weight per column");
+  require_width("layer norm", weight.defined() ? weight.size() : x.cols(), x.shape,
+                "make the norm with the width of its rows");
   if (weight.defined() != bias.defined())
     fail<ConfigError>("layer norm", "both weight and bias, or neither",
                       weight.defined() ? "a weight alone" : "a bias alone",

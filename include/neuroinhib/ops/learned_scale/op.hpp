@@ -26,7 +26,7 @@ struct LearnedScale {
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> learned_scale(Ex& ex, const TensorOf<Ex>& x, const TensorOf<Ex>& log_factor, double limit) {
   require_memory(ex, "learned scale", log_factor);
-  require_shape("learned scale", {1}, log_factor.shape, "the factor is one number");
+  require_shape("learned scale", {1}, log_factor.shape, "pass a parameter of one number");
   auto y = ex.tensor(x.shape, any_wants_gradient(x, log_factor));
   ex.run(ops::LearnedScale<ScalarOf<Ex>>{x, log_factor, y, static_cast<ScalarOf<Ex>>(limit)});
   return y;

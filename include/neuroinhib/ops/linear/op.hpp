@@ -29,8 +29,8 @@ template <Executor Ex>
                                   const TensorOf<Ex>& bias = {}, LinearUse use = LinearUse::features) {
   require_memory(ex, "linear", weight);
   require_space(ex, "linear", x);
-  require_width("linear", weight.shape[1], x.shape, "the input's width must be the layer's `in`");
-  if (bias.defined()) require_shape("linear bias", {weight.shape[0]}, bias.shape, "one element per output");
+  require_width("linear", weight.shape[1], x.shape, "make the layer with `in` of the input's width");
+  if (bias.defined()) require_shape("linear bias", {weight.shape[0]}, bias.shape, "pass one bias an output");
   auto y = ex.tensor({x.rows(), weight.shape[0]}, any_wants_gradient(x, weight, bias));
   ex.run(ops::Linear<ScalarOf<Ex>>{x, weight, bias, y, use});
   return y;

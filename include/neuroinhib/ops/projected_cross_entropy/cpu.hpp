@@ -16,7 +16,7 @@ void forward(Cpu<T>& cpu, const ProjectedCrossEntropy<T>& op) {
     if (op.labels[row] >= classes)
       fail<ConfigError>("projected cross-entropy", "labels below " + std::to_string(classes),
                         std::to_string(op.labels[row]) + " in row " + std::to_string(row),
-                        "check the labels or the number of classes");
+                        "mend the label, or give the model more classes");
     counted += op.labels[row] >= 0;
   }
   flash::run_forward(cpu, op.flash());

@@ -56,12 +56,12 @@ template <Executor Ex>
   using T = ScalarOf<Ex>;
   require_memory(ex, "projected cross-entropy", weight);
   require_space(ex, "projected cross-entropy", x);
-  require_width("projected cross-entropy", weight.shape[1], x.shape, "the input's width must be the projection's");
+  require_width("projected cross-entropy", weight.shape[1], x.shape, "project rows of the width that the weight reads");
   if (labels.size() != x.rows())
     fail<ShapeError>("projected cross-entropy", std::to_string(x.rows()) + " labels", labels.shape.text(),
-                     "one label per row");
+                     "pass one label a row");
   if (bias.defined())
-    require_shape("projected cross-entropy, bias", {weight.shape[0]}, bias.shape, "one element per class");
+    require_shape("projected cross-entropy, bias", {weight.shape[0]}, bias.shape, "pass one bias a class");
   const Shape rows{x.rows()};
   const ProjectedLoss<T> loss{ex.tensor(Shape::scalar(), any_wants_gradient(x, weight, bias)), ex.tensor(rows, false)};
   ex.run(ops::ProjectedCrossEntropy<T>{x, weight, bias, ex.tensor(rows, false), loss.losses, ex.tensor(rows, false),

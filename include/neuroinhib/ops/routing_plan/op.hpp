@@ -121,7 +121,7 @@ template <Executor Ex>
   require_rows("top M", scores.shape);
   if (chosen < 1 || chosen > scores.cols())
     fail<ConfigError>("top M", "1 ≤ M ≤ K = " + std::to_string(scores.cols()) + " experts",
-                      "M = " + std::to_string(chosen), "choose no more experts than there are");
+                      "M = " + std::to_string(chosen), "lower M, or give the layer more experts");
   const auto expert = ex.integers({scores.rows(), chosen});
   auto value = ex.tensor({scores.rows(), chosen}, scores.wants_gradient());
   ex.run(ops::TopM<ScalarOf<Ex>>{scores, ranking.by, ranking.bias, expert, value});
@@ -145,7 +145,7 @@ template <Executor Ex>
                                                     Index capacity, const CountedTokens<ScalarOf<Ex>>& counted = {}) {
   if (length < 1 || scores.rows() % length != 0)
     fail<ShapeError>("expert choice", "whole windows of " + std::to_string(length) + " tokens",
-                     std::to_string(scores.rows()) + " tokens", "fill the last sequence up");
+                     std::to_string(scores.rows()) + " tokens", "fill the last sequence up, with documents below zero");
   require_counted("expert choice", counted, scores.rows());
   const auto expert = ex.integers({scores.rows(), chosen});
   auto value = ex.tensor({scores.rows(), chosen}, scores.wants_gradient());
