@@ -1,6 +1,9 @@
 // The programs of docs/recipes.md.
 
 #include <neuroinhib/analysis/check_gradients.hpp>
+#include <neuroinhib/analysis/correlation.hpp>
+#include <neuroinhib/analysis/domain_load.hpp>
+#include <neuroinhib/analysis/neurons.hpp>
 #include <neuroinhib/analysis/routing.hpp>
 
 #include "support.hpp"
@@ -63,6 +66,28 @@ TEST_CASE("training with accumulated gradients, its loads watched") {
   CHECK_MESSAGE(seen.entropy() < std::log(4), seen.text());
   CHECK(seen.tokens == 60 * 2 * 28);
   CHECK(seen.load().size() == 4);
+}
+
+TEST_CASE("which neurons an inhibition suppresses, and whether experts specialise") {
+  MoeLayer<TwoLayerRouter<Tanh>, GluInhibition> layer({.width = 6, .experts = 4, .hidden = {8}, .output = 3});
+  Parameters<float> parameters(layer, /*seed=*/1);
+  Cpu<float> cpu;
+  Correlation tells;
+  ColumnMoments gates;
+  DomainLoad domains;
+  for (Batch& batch : batches()) {
+    cpu.begin_step();
+    const auto out = layer.forward(cpu, tensor(batch.values, {32, 6}));
+    tells += correlation(out.gated, View<int>(batch.labels));
+    gates += column_moments(out.inhibited.mask);
+    domains += domain_load(out.routing.plan.expert, 4, batch.labels, 3);
+  }
+  const NeuronKinds kinds = neuron_kinds(tells.coefficients());
+  const double common_first = suppression_preference(kinds, gates.mean());
+  CHECK(kinds.number_common() + kinds.number_discriminative() == 128);
+  CHECK(common_first > 0);
+  CHECK(common_first < 1);
+  CHECK(domains.told() > 0);
 }
 
 TEST_CASE("gradients of a layer are checked") {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <neuroinhib/analysis/entropy.hpp>
 #include <neuroinhib/mix/mix.hpp>
 #include <neuroinhib/ops/arithmetic/op.hpp>
 #include <neuroinhib/ops/count_tokens/op.hpp>
@@ -11,23 +12,6 @@
 
 /// Who works, and how sure the router is: expert loads, routing entropy and dead experts, while training.
 namespace neuroinhib {
-namespace ops {
-
-/// −p log p, and 0 for 0: for map(), with its derivative −1 − log p.
-struct EntropyTerm {
-  static constexpr const char* name = "entropy term";
-  template <class T>
-  NEUROINHIB_DEVICE T operator()(T p) const {
-    return p > 0 ? -p * std::log(p) : T{0};
-  }
-  template <class T>
-  NEUROINHIB_DEVICE T derivative(T p) const {
-    return p > 0 ? -1 - std::log(p) : T{0};
-  }
-};
-
-}  // namespace ops
-
 /// Sums over the tokens of a batch, padding left out, on the backend until the next step begins.
 template <class T>
 struct RoutingCounts {
@@ -89,6 +73,17 @@ struct RoutingAnalysis {
     const std::vector<double> shares = load();
     return shares.empty() ? 0 : *std::max_element(shares.begin(), shares.end()) * static_cast<double>(shares.size());
   }
+  /// The deviation of the load over the experts, divided by its mean: 0 where it is even or nobody was asked.
+  [[nodiscard]] double variation() const {
+    if (imbalance() == 0) return 0;
+    const std::vector<double> shares = load();
+    const auto experts = static_cast<double>(shares.size());
+    double squares = 0;
+    for (const double share : shares) squares += (share * experts - 1) * (share * experts - 1);
+    return std::sqrt(squares / experts);
+  }
+  /// exp of the load's entropy: as many experts as there are where it is even, 1 where one serves all slots.
+  [[nodiscard]] double effective_experts() const { return imbalance() > 0 ? std::exp(entropy_of(slots)) : 0; }
   /// Experts whose load is at most `share`; by default those that nobody asked.
   [[nodiscard]] std::vector<Index> dead(double share = 0) const {
     const std::vector<double> shares = load();
@@ -103,6 +98,15 @@ struct RoutingAnalysis {
            " of " + std::to_string(slots.size()) + " experts unused, entropy " + std::to_string(entropy()) + " nats";
   }
 };
+
+/// A layer's mean entropy over that of the same layer of a baseline: below 1 where it decides more surely
+/// (Mutual-Inform SMoE, figure 2). Throws NumericError where the baseline has none.
+[[nodiscard]] inline double entropy_ratio(const RoutingAnalysis& layer, const RoutingAnalysis& baseline) {
+  if (!(baseline.entropy() > 0))
+    fail<NumericError>("entropy ratio", "a baseline of entropy above 0", number_text(baseline.entropy()),
+                       "compare with a router that chooses, over tokens that are not all padding");
+  return layer.entropy() / baseline.entropy();
+}
 
 /// The counts on the host: waits for the device, where the backend is one.
 template <class B, class T>
