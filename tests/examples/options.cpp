@@ -4,6 +4,7 @@
 #include "../../examples/papers/options.hpp"
 
 #include "../../examples/papers/language_model/settings.hpp"
+#include "../../examples/papers/neural_inhibition/inhibition_analysis/settings.hpp"
 #include "../../examples/papers/neural_inhibition/mixed_numbers/settings.hpp"
 #include "support.hpp"
 
@@ -18,12 +19,16 @@ using Arguments = std::vector<std::string>;
 mixed_numbers::Settings mixed(const Arguments& arguments) {
   return mixed_numbers::read_settings(arguments);
 }
+mixed_numbers::Settings analysis(const Arguments& arguments) {
+  return inhibition_analysis::read_settings(arguments);
+}
 language_model::Settings language(const Arguments& arguments) {
   return language_model::read_settings(arguments);
 }
 /// What each program says to the same arguments.
 void check_refused(const Arguments& arguments, const std::vector<std::string>& words) {
   check_error<ConfigError>([&] { (void)mixed(arguments); }, words);
+  check_error<ConfigError>([&] { (void)analysis(arguments); }, words);
   check_error<ConfigError>([&] { (void)language(arguments); }, words);
 }
 
@@ -84,8 +89,8 @@ TEST_CASE("what cannot be meant is refused") {
   check_refused({"--out="}, {"--out: expected a value"});
   check_refused({"--data", "--quick"}, {"--data: expected a value"});
   check_refused({"--quick=yes"}, {"--quick: expected no value"});
-  check_refused({"--rows", "moe,moe"}, {"--rows", "moe twice"});
-  check_refused({"--rows", "moe,"}, {"--rows", "\"\""});
+  check_refused({"--rows", "glu,glu"}, {"--rows", "glu twice"});
+  check_refused({"--rows", "glu,"}, {"--rows", "\"\""});
   check_error<ConfigError>([] { (void)mixed({"--rows", "all,moe"}); }, {"moe twice"});
   check_error<ConfigError>([] { (void)mixed({"--samples", "401"}); }, {"--samples", "an even number", "got 401"});
   check_error<ConfigError>([] { (void)mixed({"--replicas", "2"}); }, {"--device cuda:0"});
@@ -117,4 +122,15 @@ TEST_CASE("help names every option with its limits") {
     CHECK(help.text.find("passes over the training images (1 to 10,000, default 35)") != std::string::npos);
     CHECK(help.text.find("--overwrite") != std::string::npos);
   }
+}
+
+TEST_CASE("the analysis of inhibition trains the rows that have gates, on two seeds in its small profile") {
+  CHECK(analysis({}).rows == Arguments{"glu", "pretext", "posttext", "global"});
+  CHECK(analysis({}).seeds == 5);
+  CHECK(analysis({"--quick"}).seeds == 2);
+  CHECK(analysis({"--quick"}).epochs == mixed({"--quick"}).epochs);
+  CHECK(analysis({"--quick", "--seeds", "4"}).seeds == 4);
+  CHECK(analysis({"--rows", "global,glu"}).rows == Arguments{"global", "glu"});
+  check_error<ConfigError>([&] { (void)analysis({"--rows", "moe"}); }, {"glu, pretext, posttext or global"});
+  check_error<ConfigError>([&] { (void)analysis({"--samples", "3"}); }, {"an even number"});
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # scripts/replicate without building: the tools that it would call are stand-ins that note their calls.
-# Usage: replicate.sh <repository> [<mixed_numbers> <language_model>]; the programs tell whether the script knows all
+# Usage: replicate.sh <repository> [<program>…]; the programs tell whether the script knows all
 # their options and rows.
 set -euo pipefail
 repository=$1
@@ -15,10 +15,12 @@ stand_in() { printf '#!/bin/sh\n%s\n' "$2" >"$1"; chmod +x "$1"; }
 for tool in cmake curl apt-get sudo; do stand_in "$work/bin/$tool" "echo $tool \"\$@\" >>$work/calls; [ $tool = cmake ]"; done
 stand_in "$work/bin/nvcc" true
 stand_in "$work/bin/dpkg-query" "echo install ok installed"
-for program in neural_inhibition/mixed_numbers/mixed_numbers language_model/language_model; do
-  mkdir -p "$work/repo/build/examples/examples/papers/$(dirname $program)"
-  stand_in "$work/repo/build/examples/examples/papers/$program" "echo ran $(basename $program) \"\$@\" ."
-done
+while read -r experiment; do
+  folder=$(dirname "$experiment")
+  name=$(basename "$folder")
+  mkdir -p "$work/repo/build/examples/examples/papers/$folder"
+  stand_in "$work/repo/build/examples/examples/papers/$folder/$name" "echo ran $name \"\$@\" ."
+done < <(cd "$repository/examples/papers" && find . -name experiment.txt)
 touch "$work"/digits/mnist/{train,t10k}-images-idx3-ubyte.gz "$work"/digits/mnist/{train,t10k}-labels-idx1-ubyte
 touch "$work/text/cats.txt"
 
@@ -122,7 +124,7 @@ refuses "number from 1 to 1000" --all --seeds 0
 refuses "all and language-model" --all language-model
 refuses "train-images-idx3-ubyte" --all --data "$work/text"
 call --all --explain || fail "no explanation of all"
-[ "$(grep -c "^then: " "$work/out")" = 3 ] && [ ! -e "$work/calls" ] || fail "not every experiment is explained, and no more"
+[ "$(grep -c "^then: " "$work/out")" = "$(find "$work/repo/examples/papers" -name experiment.txt | wc -l)" ] && [ ! -e "$work/calls" ] || fail "not every experiment is explained, and no more"
 ! AGES_EXIT=1 call --all --data "$work/both" && grep -q "ran mixed_numbers" "$work/out" && grep -q "got an error in guess-ages" "$work/out" ||
   fail "an error in one experiment hinders the others, or is not told"
 ! AGES_EXIT=130 call --all --data "$work/both" && ! grep -q "ran mixed_numbers" "$work/out" || fail "Ctrl-C leads to the next experiment"
