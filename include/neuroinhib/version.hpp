@@ -4,7 +4,7 @@
 /// here. While the first is 0, anything may change with the second.
 #define NEUROINHIB_VERSION_MAJOR 0
 /// Raised by what breaks programs, while the first is 0.
-#define NEUROINHIB_VERSION_MINOR 1
+#define NEUROINHIB_VERSION_MINOR 2
 /// Raised by what breaks none.
 #define NEUROINHIB_VERSION_PATCH 0
 
