@@ -1,4 +1,4 @@
-// Results and telemetry as one page: neuroinhib-report [--out report.html] [--title TEXT] INPUT…
+// Results and telemetry as one page: neuroinhib-report [--out report.html] [--title TEXT] [--steps N] INPUT…
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -8,13 +8,16 @@
 
 #include "page.hpp"
 #include "results.hpp"
+#include "telemetry_section.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 
-nlohmann::json section_of(const fs::path& input) {
-  return report::results_section(fs::is_directory(input) ? input : fs::absolute(input).parent_path());
+/// A folder or a .json is an experiment's; other files are telemetry.
+nlohmann::json section_of(const fs::path& input, std::size_t steps) {
+  if (fs::is_directory(input) || input.extension() == ".json") return report::results_section(input);
+  return report::telemetry_section(input, steps);
 }
 
 }  // namespace
@@ -23,13 +26,17 @@ int main(int argc, char** argv) {
   CLI::App app("Writes the results and the telemetry of runs as one page of HTML, which opens without a network.");
   std::vector<std::string> inputs;
   std::string out = "report.html", title = "neuroinhib";
-  app.add_option("INPUT", inputs, "an experiment's output folder")->required();
+  std::size_t steps = 4;
+  app.add_option("INPUT", inputs, "an experiment's output folder, a results.json, or a file of telemetry")->required();
   app.add_option("--out", out, "the page")->capture_default_str();
   app.add_option("--title", title, "its title")->capture_default_str();
+  app.add_option("--steps", steps, "recorded steps of a file of telemetry whose tokens are shown")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
     nlohmann::json sections = nlohmann::json::array();
-    for (const std::string& input : inputs) sections.push_back(section_of(input));
+    for (const std::string& input : inputs) sections.push_back(section_of(input, steps));
     const std::string page = report::page_of(title, sections);
     neuroinhib::io::write_file(out, page);
     std::printf("%s: %zu inputs, %zu kB\n", out.c_str(), inputs.size(), page.size() / 1000);

@@ -12,6 +12,7 @@
 
 #include "../papers/common.hpp"
 #include "../papers/notes.hpp"
+#include "../papers/verdicts.hpp"
 #include "markdown.hpp"
 
 namespace report {
@@ -23,7 +24,7 @@ using papers::Summary;
 /// How web/page.js draws charts.
 constexpr std::array<std::string_view, 4> kKinds{"lines", "ranges", "bars", "area"};
 
-/// The runs of each row, in the order of the file.
+/// The runs of each row, in the order of the file, which they point into.
 using Rows = std::vector<std::pair<std::string, std::vector<const json*>>>;
 
 Rows rows_of(const json& runs) {
@@ -58,6 +59,10 @@ std::string meaning(const std::string& experiment, const std::string& measure) {
 std::string unit_of(const std::string& meaning) {
   const auto comma = meaning.find(", ");
   return comma == std::string::npos ? meaning : meaning.substr(comma + 2);
+}
+
+json empty_series(const std::string& name) {
+  return {{"name", name}, {"x", json::array()}, {"y", json::array()}, {"low", json::array()}, {"high", json::array()}};
 }
 
 /// A mean over runs, with a band of one deviation where there is one.
@@ -188,23 +193,31 @@ json facts(const json& settings) {
   return facts;
 }
 
-/// A table of the verdicts: the columns that readers look for first, then all others.
-json verdicts(const json& list) {
-  std::vector<std::string> columns{"claim", "published", "ours", "verdict"};
-  const auto has = [&](const std::string& column) {
-    return std::any_of(list.begin(), list.end(), [&](const json& verdict) { return verdict.contains(column); });
-  };
-  std::erase_if(columns, [&](const std::string& column) { return !has(column); });
-  for (const json& verdict : list)
-    for (const auto& [key, value] : verdict.items())
-      if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
-  json rows = json::array();
-  for (const json& verdict : list) {
-    json& row = rows.emplace_back(json::array());
-    for (const std::string& column : columns)
-      row.push_back(verdict.contains(column) ? readable(verdict.at(column)) : "");
+/// Published differences beside ours, with their intervals: a chart for all that share a unit.
+json differences(const json& verdicts) {
+  json charts = json::array();
+  for (const json& verdict : verdicts) {
+    const papers::Comparison comparison = papers::comparison_of(verdict);
+    const std::string title = verdict.at("of").get<std::string>() + ": differences", unit = verdict.at("unit");
+    if (charts.empty() || charts.back().at("title") != title || charts.back().at("y").at("title") != unit)
+      charts.push_back({{"kind", "ranges"},
+                        {"title", title},
+                        {"note", "95 % intervals, ours paired by seed"},
+                        {"x", {{"title", "claim"}, {"labels", json::array()}}},
+                        {"y", {{"title", unit}}},
+                        {"series", {empty_series("ours"), empty_series("published")}}});
+    json& chart = charts.back();
+    const auto place = static_cast<double>(chart.at("x").at("labels").size());
+    chart["x"]["labels"].push_back(comparison.claim.text);
+    const auto add = [&](std::size_t series, double x, double mean, double half) {
+      for (const auto& [name, value] : {std::pair{"x", x}, {"y", mean}, {"low", mean - half}, {"high", mean + half}})
+        chart["series"][series][name].push_back(value);
+    };
+    add(0, place, comparison.mean, comparison.half);
+    const papers::Claim& claim = comparison.claim;
+    if (claim.published) add(1, place + 0.2, *claim.published, claim.published_half.value_or(0));
   }
-  return {{"columns", columns}, {"rows", rows}};
+  return charts;
 }
 
 [[noreturn]] void refuse_figure(const std::string& title, const std::string& expected, const std::string& actual) {
@@ -237,16 +250,19 @@ json figure(const json& given) {
   return chart;
 }
 
-/// The section from a results.json that has been parsed.
+/// The section from a results.json that has been parsed; one of verdicts alone has neither settings nor runs.
 json section(const json& results, const std::string& name, const std::string& table) {
   const auto& experiment = results.at("experiment").get_ref<const std::string&>();
-  const Rows rows = rows_of(results.at("runs"));
-  json section{{"kind", "results"},          {"name", name},
-               {"experiment", experiment},   {"facts", facts(results.at("settings"))},
-               {"blocks", blocks_of(table)}, {"charts", json::array()}};
+  const json verdicts = results.value("verdicts", json::array()), runs = results.value("runs", json::array());
+  const Rows rows = rows_of(runs);
+  json section{{"kind", "results"},
+               {"name", name},
+               {"experiment", experiment},
+               {"facts", facts(results.value("settings", json::object()))},
+               {"verdicts", blocks_of(papers::verdict_tables(verdicts))},
+               {"blocks", blocks_of(table)},
+               {"charts", differences(verdicts)}};
   for (const json& given : results.value("figures", json::array())) section["charts"].push_back(figure(given));
-  if (results.contains("verdicts") && !results.at("verdicts").empty())
-    section["verdicts"] = verdicts(results.at("verdicts"));
   for (json& charts : std::vector{tests(experiment, rows), curves(experiment, rows), loads(rows)})
     for (json& chart : charts) section["charts"].push_back(std::move(chart));
   return section;
@@ -254,15 +270,16 @@ json section(const json& results, const std::string& name, const std::string& ta
 
 }  // namespace
 
-json results_section(const std::filesystem::path& folder) {
-  const auto file = folder / "results.json", table = folder / "table.md";
+json results_section(const std::filesystem::path& path) {
+  const bool folder = std::filesystem::is_directory(path);
+  const auto file = folder ? path / "results.json" : path, table = path / "table.md";
   const std::string text = neuroinhib::io::read_file(file);
   try {
-    return section(json::parse(text), papers::name_of(folder),
-                   std::filesystem::exists(table) ? neuroinhib::io::read_file(table) : "");
+    return section(json::parse(text), papers::name_of(path),
+                   folder && std::filesystem::exists(table) ? neuroinhib::io::read_file(table) : "");
   } catch (const json::exception& error) {
     neuroinhib::fail<neuroinhib::FormatError>(file.string(), "the results of an experiment", error.what(),
-                                              "name a folder that scripts/replicate wrote");
+                                              "name a folder that scripts/replicate wrote, or a results.json");
   }
 }
 

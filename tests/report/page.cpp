@@ -6,36 +6,33 @@
 
 #include <filesystem>
 
-#include <neuroinhib/io/file.hpp>
+#include <neuroinhib/io/telemetry_file.hpp>
 
+#include "../../examples/papers/verdicts.hpp"
 #include "markdown.hpp"
 #include "results.hpp"
 #include "support.hpp"
+#include "telemetry_section.hpp"
 
 using namespace neuroinhib;
 using nlohmann::json;
 
 namespace {
 
-/// An experiment's output folder that lasts as long as this.
+/// An experiment's output folder.
 class ResultsFolder {
  public:
   explicit ResultsFolder(const std::string& results, const std::string& table = "") {
-    std::filesystem::create_directories(path_);
-    io::write_file(path_ / "results.json", results);
-    if (!table.empty()) io::write_file(path_ / "table.md", table);
+    io::write_file(folder_ / "results.json", results);
+    if (!table.empty()) io::write_file(folder_ / "table.md", table);
   }
-  ResultsFolder(const ResultsFolder&) = delete;
-  ResultsFolder& operator=(const ResultsFolder&) = delete;
-  ~ResultsFolder() { std::filesystem::remove_all(path_); }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return folder_.path; }
 
  private:
-  std::filesystem::path path_ =
-      std::filesystem::temp_directory_path() / ("neuroinhib_report_" + std::to_string(getpid()));
+  testing::TemporaryFolder folder_;
 };
 
-json run(const char* row, int seed, double test) {
+json run(const std::string& row, int seed, double test) {
   return {{"row", row}, {"seed", seed}, {"machine", "cpu"}, {"test", test}, {"loss_curve", {2.0, 1.0 + seed}}};
 }
 json results(const json& runs) {
@@ -55,8 +52,7 @@ json data_of(const std::string& page) {
   return json::parse(page.substr(first, page.find("</script>", first) - first));
 }
 
-constexpr const char* kHostile =
-    "</script><script>alert(1)</script><!-- <img src=x onerror=alert(1)> \"' & \xE2\x80\xA8";
+const std::string kHostile = "</script><script>alert(1)</script><!-- <img src=x onerror=alert(1)> \"' & \xE2\x80\xA8";
 
 }  // namespace
 
@@ -101,8 +97,10 @@ TEST_CASE("report: numbers that JSON lacks are gaps") {
 
 TEST_CASE("report: verdicts and figures of results are shown") {
   json all = results(json::array({run("moe", 0, .5)}));
-  all["verdicts"] = {{{"verdict", "holds"}, {"claim", "more is more"}, {"seeds", 5}},
-                     {{"claim", "less"}, {"note", "n"}}};
+  const papers::Circumstances circumstances{.of = "table 1", .scale = "small", .command = "c", .unit = "points"};
+  all["verdicts"] = papers::verdicts_json(
+      circumstances, {papers::compare({.text = "MoE − baseline", .published = 2., .published_half = 1.}, {2, 2, 2}),
+                      papers::compare({.text = kHostile, .direction = -1, .published = {}}, {1})});
   all["figures"] = {{{"kind", "lines"},
                      {"title", "figure 1"},
                      {"x", {{"title", "threshold"}}},
@@ -110,9 +108,22 @@ TEST_CASE("report: verdicts and figures of results are shown") {
                      {"series", {{{"name", "s"}, {"x", {0, 1}}, {"y", {3, 4}}}}}}};
   const ResultsFolder folder(all.dump());
   const json section = report::results_section(folder.path());
-  CHECK(section.at("verdicts").at("columns") == json{"claim", "verdict", "seeds", "note"});
-  CHECK(section.at("verdicts").at("rows") == json{{"more is more", "holds", "5", ""}, {"less", "", "", "n"}});
-  CHECK(section.at("charts")[0].at("title") == "figure 1");
+  const json& table = section.at("verdicts")[1].at("table");
+  CHECK(table.at("columns")[0] == "Claim");
+  CHECK(table.at("rows")[0][0] == "MoE − baseline");
+  CHECK(table.at("rows")[0][5] == "holds");
+  const json& differences = section.at("charts")[0];
+  CHECK(differences.at("x").at("labels") == json{"MoE − baseline", kHostile});
+  CHECK(differences.at("series")[0].at("y") == json{2., 1.});
+  CHECK(differences.at("series")[1].at("low") == json{1.});
+  CHECK(section.at("charts")[1].at("title") == "figure 1");
+}
+
+TEST_CASE("report: a file of verdicts alone is shown") {
+  const ResultsFolder folder(R"({"experiment": "e", "verdicts": [], "provenance": "p"})");
+  const json section = report::results_section(folder.path() / "results.json");
+  CHECK(section.at("charts").empty());
+  CHECK(section.at("name") == "results.json");
 }
 
 TEST_CASE("report: figures of another form are refused") {
@@ -139,7 +150,6 @@ TEST_CASE("report: text from data cannot leave its place") {
   one["layers"] = {{{"load", {.5, .5}}}};
   json all = results(json::array({one}));
   all["settings"]["key"] = kHostile;
-  all["verdicts"] = {{{"claim", kHostile}}};
   const ResultsFolder folder(all.dump(),
                              std::string("| ") + kHostile + " |\n|---|\n| " + kHostile + " |\n\n" + kHostile);
   const std::string plain = report::page_of("t", json::array());
@@ -170,4 +180,58 @@ TEST_CASE("report: a page asks for nothing but itself") {
     CAPTURE(mark);
     CHECK(count(page, mark) == 0);
   }
+}
+
+TEST_CASE("report: telemetry's charts and views have what the file has") {
+  const testing::TemporaryFolder folder;
+  {
+    io::TelemetryWriter writer(folder / "t", {.every = 1}, {{kHostile, kHostile}});
+    for (std::uint64_t step = 0; step < 5; ++step)
+      writer.step(step, [&] {
+        writer.measure(kHostile, static_cast<double>(step));
+        writer.words(std::vector<int>{0, 1, 2}, [](int) { return kHostile; });
+        for (int layer = 0; layer < 2; ++layer)
+          writer.record(io::detail::TelemetryKind::layer, [&](io::detail::TelemetryBytes& bytes) {
+            bytes.put_text("block");
+            bytes.put(std::uint32_t{1});
+            for (const Index extent : {9, 3, 2, 1, 4, 0}) bytes.put_count(extent);
+            bytes.put(9.);
+            bytes.put(.5);
+            bytes.put_floats(std::vector<float>{6, 3, .1f, .2f, .3f, .4f});
+            bytes.put_levels(std::vector<float>{0, 1, .5f, .5f, 0, 0, 0, 1, 1, 1, 1, 1});
+            bytes.put_floats(std::vector<float>{1, 2, 3, 4, 5, 6});
+            for (const int expert : {0, 1, 0}) bytes.put(expert);
+            bytes.put_floats(std::vector<float>{1, 1, 1});
+          });
+      });
+  }
+  const json section = report::telemetry_section(folder / "t", 2);
+  const json& charts = section.at("charts");
+  REQUIRE(charts.size() == 7);  // the measure, entropy, effective experts, and of each layer load and gate means
+  for (const json& chart : charts) CHECK((chart.contains("levels") || !chart.at("series").at(0).at("y").empty()));
+  CHECK(charts[2].at("series")[1].at("name") == "block 2");
+  CHECK(charts[3].at("series")[0].at("y")[0].get<double>() == doctest::Approx(6. / 9));
+  CHECK(charts[4].at("columns") == 5);
+  CHECK(charts[4].at("rows") == 4);
+  REQUIRE(section.at("steps").size() == 2);
+  CHECK(section.at("steps")[1].at("number") == 4);
+  const json& view = section.at("steps")[0].at("layers")[1];
+  CHECK(view.at("expert") == "AAAAAAEAAAAAAAAA");  // 0, 1, 0 as numbers of four bytes
+  CHECK(view.at("scores") == "AACAPwAAAEAAAEBAAACAQAAAoEAAAMBA");
+  CHECK(view.at("mask").at("levels") == "AP5/fwAAAP7+/v7+");  // 0, 254, 127, 127, 0, …
+  const std::string page = report::page_of("t", json::array({section})), plain = report::page_of("t", json::array());
+  for (const char* mark : {"<script", "</script", "<!--", "<img"}) CHECK(count(page, mark) == count(plain, mark));
+}
+
+TEST_CASE("report: a file of telemetry that was cut off says so") {
+  const testing::TemporaryFolder folder;
+  {
+    io::TelemetryWriter writer(folder / "t", {.every = 1});
+    for (std::uint64_t step = 0; step < 2; ++step) writer.step(step, [&] { writer.measure("loss", 1); });
+  }
+  io::write_file(folder / "cut", io::read_file(folder / "t").substr(0, 120));
+  const json section = report::telemetry_section(folder / "cut", 1);
+  CHECK(section.at("facts").back()[0] == "cut off");
+  CHECK(section.at("steps").empty());
+  CHECK(section.at("charts")[0].at("series")[0].at("y") == json{1.});
 }

@@ -20,6 +20,11 @@
   const isDark = () => document.documentElement.dataset.theme === "dark";
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const seriesColour = (i) => i < kSeries.length ? kSeries[i] : `hsl(${(i * 137.5) % 360} 60% 50%)`;
+  /** Yellow to cyan are brighter than other hues of one lightness, and texts stand on them. */
+  function expertColour(k, experts) {
+    const hue = Math.round(k * 360 / experts), bright = hue > 40 && hue < 195;
+    return `hsl(${hue} 65% ${isDark() ? (bright ? 26 : 38) : 78}%)`;
+  }
   const translucent = (i) => i < kSeries.length ? kSeries[i] + "30" : `hsl(${(i * 137.5) % 360} 60% 50% / 0.19)`;
 
   // Numbers
@@ -90,15 +95,56 @@
     },
   };
 
+  const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const floatsOf = (text) => new Float32Array(bytesOf(text).buffer);
+  const intsOf = (text) => new Int32Array(bytesOf(text).buffer);
+
+  /** From dark blue over green to yellow, as level 0 to 254; 255, what is not finite, is red. */
+  const kHeat = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
+  const heatColours = new Uint32Array(256).map((_, level) => {
+    const at = level / 254 * (kHeat.length - 1), i = Math.min(Math.floor(at), kHeat.length - 2);
+    const [r, g, b] = level === 255 ? [220, 0, 0] : kHeat[i].map((low, c) => low + (kHeat[i + 1][c] - low) * (at - i));
+    return 0xff000000 | b << 16 | g << 8 | r;
+  });
+
+  /** A picture of `columns` × `rows` levels between the axes, however many there are: one look-up a pixel. */
+  const heat = {
+    id: "heat",
+    beforeDatasetsDraw(chart) {
+      const {ctx, chartArea: area} = chart, spec = chart.options.heat;
+      const scale = chart.currentDevicePixelRatio;
+      const width = Math.round(area.width * scale), height = Math.round(area.height * scale);
+      if (width < 1 || height < 1) return;
+      const image = ctx.createImageData(width, height), pixels = new Uint32Array(image.data.buffer);
+      const levels = levelsOf(spec);
+      for (let y = 0; y < height; ++y) {
+        const row = Math.floor(y * spec.rows / height);
+        for (let x = 0; x < width; ++x)
+          pixels[y * width + x] = heatColours[levels[Math.floor(x * spec.columns / width) * spec.rows + row]];
+      }
+      ctx.putImageData(image, Math.round(area.left * scale), Math.round(area.top * scale));
+    },
+  };
+  const levelsOf = (spec) => spec.bytes ??= bytesOf(spec.levels);
+  /** The text for a cell, and null for none. */
+  function cell(spec, column, row) {
+    if (!(column >= 0 && column < spec.columns && row >= 0 && row < spec.rows)) return null;
+    const level = levelsOf(spec)[column * spec.rows + row];
+    const value = level === 255 ? NaN : spec.low + (spec.high - spec.low) * level / 254;
+    const place = spec.x.values?.[column] ?? column;
+    const name = spec.x.names?.[column];
+    return `${spec.x.title} ${place}${name === undefined ? "" : ` “${name}”`}, ${spec.y.title} ${row}: ${short(value)}`;
+  }
+
   /** Charts begin with the series that they have; `kind` says how each is drawn. */
   const kKinds = {
     lines: (series, i) => ({
       type: "line", band: true, borderColor: seriesColour(i), backgroundColor: seriesColour(i),
       bandColor: translucent(i), borderWidth: 2, pointRadius: series.x.length > 40 ? 0 : 2.5, pointHitRadius: 6,
     }),
-    area: (series, i) => ({
-      type: "line", fill: true, stack: "all", borderColor: seriesColour(i), borderWidth: 0.5, pointRadius: 0,
-      backgroundColor: seriesColour(i), pointHitRadius: 6,
+    area: (series, i, all) => ({
+      type: "line", fill: true, stack: "all", borderColor: style("--paper"), borderWidth: 0.5, pointRadius: 0,
+      backgroundColor: expertColour(i, all.length), pointHitRadius: 6,
     }),
     bars: (series, i) => ({type: "bar", backgroundColor: seriesColour(i)}),
     ranges: (series, i) => ({
@@ -107,14 +153,32 @@
     }),
   };
 
+  const axis = (title, more) => ({
+    title: {display: true, text: title, color: style("--faint")}, ticks: {color: style("--faint")},
+    grid: {color: style("--line")}, ...more,
+  });
+
+  function heatConfiguration(spec) {
+    const extent = (count) => ({type: "linear", min: -0.5, max: count - 0.5, grid: {display: false}});
+    const ticks = (names) => ({color: style("--faint"), precision: 0,
+      callback: (value) => Number.isInteger(value) ? names?.[value] ?? value : ""});
+    return {
+      type: "scatter", data: {datasets: []},
+      options: {
+        heat: spec, animation: false, responsive: true, maintainAspectRatio: false, events: [],
+        plugins: {legend: {display: false}},
+        scales: {x: axis(spec.x.title, {...extent(spec.columns), ticks: ticks(spec.x.values)}),
+          y: axis(spec.y.title, {...extent(spec.rows), ticks: ticks(), reverse: true})},
+      },
+      plugins: [heat],
+    };
+  }
+
   function configuration(spec) {
+    if (spec.kind === "heat") return heatConfiguration(spec);
     const labels = spec.x.labels;
     const stacked = spec.kind === "area";
     const all = spec.series.flatMap((s) => [...s.y, ...(s.low ?? []), ...(s.high ?? [])]).filter(Number.isFinite);
-    const axis = (title, more) => ({
-      title: {display: true, text: title, color: style("--faint")}, ticks: {color: style("--faint")},
-      grid: {color: style("--line")}, ...more,
-    });
     const places = labels && spec.kind !== "bars" ?
       {type: "linear", min: -0.5, max: labels.length - 0.5, afterBuildTicks: (scale) => {
         scale.ticks = labels.map((_, i) => ({value: i}));
@@ -127,12 +191,12 @@
         datasets: spec.series.map((series, i) => ({
           label: series.name, at: series.x, low: series.low, high: series.high,
           data: spec.kind === "bars" ? series.y : series.y.map((y, k) => ({x: series.x[k], y: number(y)})),
-          ...kKinds[spec.kind](series, i),
+          ...kKinds[spec.kind](series, i, spec.series),
         })),
       },
       options: {
         animation: false, responsive: true, maintainAspectRatio: false, normalized: true,
-        interaction: {mode: labels ? "nearest" : "x", intersect: false},
+        interaction: {mode: "nearest", axis: "x", intersect: false},
         plugins: {
           legend: {display: spec.series.length > 1, labels: {color: style("--ink"), boxWidth: 12, boxHeight: 12}},
           tooltip: {callbacks: {
@@ -164,10 +228,32 @@
     return details;
   }
 
+  /** The line below a picture: what is under the pointer, or where the arrow keys have gone. */
+  function readout(spec, canvas, chartOf) {
+    const line = element("output", {class: "faint"}, `${short(spec.low)} (dark) to ${short(spec.high)} (bright)`);
+    let column = 0, row = 0;
+    const show = (c, r) => {
+      const text = cell(spec, c, r);
+      if (text === null) return;
+      [column, row] = [c, r];
+      line.textContent = text;
+    };
+    canvas.addEventListener("pointermove", (event) => {
+      const {x, y} = chartOf().scales;
+      show(Math.round(x.getValueForPixel(event.offsetX)), Math.round(y.getValueForPixel(event.offsetY)));
+    });
+    canvas.tabIndex = 0;
+    canvas.addEventListener("keydown", (event) => {
+      const by = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
+      if (!by) return;
+      event.preventDefault();
+      show(column + by[0], row + by[1]);
+    });
+    return line;
+  }
+
   function figure(spec) {
     const canvas = element("canvas", {role: "img", "aria-label": `${spec.title}; its numbers follow`});
-    const made = element("figure", {}, element("figcaption", {}, spec.title, element("small", {}, spec.note ?? "")),
-      element("div", {class: "canvas"}, canvas), numbersOf(spec));
     const entry = {spec, canvas, chart: null, draw() {
       const hidden = this.chart?.data.datasets.map((_, i) => !this.chart.isDatasetVisible(i));
       this.chart?.destroy();
@@ -176,15 +262,230 @@
       if (hidden?.some((h) => h)) this.chart.update();
     }};
     charts.push(entry);
-    return made;
+    return element("figure", {}, element("figcaption", {}, spec.title, element("small", {}, spec.note ?? "")),
+      element("div", {class: "canvas"}, canvas),
+      spec.kind === "heat" ? readout(spec, canvas, () => entry.chart) : numbersOf(spec));
+  }
+  /** Takes away the charts of what is about to leave the page. */
+  function forget(place) {
+    for (let i = charts.length - 1; i >= 0; --i)
+      if (place.contains(charts[i].canvas)) charts.splice(i, 1)[0].chart?.destroy();
   }
 
   // Sections
 
+  // Tokens: what a layer did with each, as text, as patches of images, or as numbers
+
+  const kChunk = 500;  // tokens that are made at once, when they come into sight
+
+  /** A layer's numbers, as arrays. */
+  const decoded = (layer) => layer.arrays ??= {
+    scores: floatsOf(layer.scores), expert: intsOf(layer.expert), gates: floatsOf(layer.gates),
+    own: layer.own && floatsOf(layer.own), entropy: layer.own && floatsOf(layer.entropy),
+    self: layer.own && floatsOf(layer.self), neighbour: layer.neighbour && intsOf(layer.neighbour),
+    weight: layer.weight && floatsOf(layer.weight),
+  };
+
+  const nameOf = (step, token) => step.words[token] ?? `token ${token}`;
+
+  /** All that is known of a token. */
+  function details(step, layer, token) {
+    const a = decoded(layer), K = layer.experts, M = layer.chosen, N = layer.neighbours;
+    const chosen = [...Array(M).keys()].map((m) => [a.expert[token * M + m], a.gates[token * M + m]]).filter(([k]) => k < K);
+    const scores = [...Array(K).keys()].sort((x, y) => a.scores[token * K + y] - a.scores[token * K + x]).slice(0, 12);
+    const swatch = (k) => element("i", {class: "swatch", style: `background: var(--expert-${k})`});
+    const near = [...Array(N).keys()].map((n) => [a.neighbour[token * N + n], a.weight[token * N + n]]).filter(([j]) => j >= 0);
+    return [
+      element("strong", {}, nameOf(step, token)), element("span", {class: "faint"}, ` token ${token}`),
+      ...(a.own ? [element("p", {class: "faint"}, `weight on itself ${short(a.self[token])}, entropy of its weights ` +
+        `${short(a.entropy[token])} nats`)] : []),
+      rowsOf(["expert", "gate"], chosen.map(([k, gate]) => [element("span", {}, swatch(k), String(k)), short(gate)])),
+      rowsOf(["expert", layer.logits ? "logit" : "probability", ...(a.own ? ["on its own"] : [])],
+        scores.map((k) => [element("span", {}, swatch(k), String(k)), short(a.scores[token * K + k]),
+          ...(a.own ? [short(a.own[token * K + k])] : [])])),
+      ...(near.length ? [rowsOf(["looks at", "weight"], near.map(([j, w]) => [`${nameOf(step, j)} (${j})`, short(w)]))] : []),
+    ];
+  }
+  const rowsOf = (columns, rows) => element("table", {},
+    element("thead", {}, element("tr", {}, ...columns.map((text) => element("th", {}, text)))),
+    element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((cell, c) =>
+      element("td", {class: c ? "number" : ""}, cell))))));
+
+  /** Tokens as text; `select` is told the token under the pointer or the keys. */
+  function textView(step, layer, select) {
+    const a = decoded(layer), M = layer.chosen, K = layer.experts;
+    const spans = [];
+    const place = element("div", {class: "tokens", tabindex: 0, role: "listbox", "aria-label": "tokens"});
+    const fill = (chunk, first) => {
+      for (let i = first; i < Math.min(first + kChunk, layer.rows); ++i) {
+        const k = a.expert[i * M];
+        spans[i] = element("span", {role: "option"}, step.words[i] ?? String(i));
+        spans[i].dataset.token = i;
+        spans[i].dataset.expert = k;
+        if (k < K) spans[i].style.background = `var(--expert-${k})`;
+        chunk.append(spans[i], " ");
+      }
+      chunk.dataset.full = "";
+    };
+    const seen = new IntersectionObserver((entries) => {
+      for (const {isIntersecting, target} of entries)
+        if (isIntersecting && target.dataset.full === undefined) fill(target, Number(target.dataset.first));
+    }, {rootMargin: "600px"});
+    for (let first = 0; first < layer.rows; first += kChunk) {
+      const chunk = element("p", {class: "chunk"});
+      chunk.dataset.first = first;
+      chunk.style.containIntrinsicSize = `auto ${Math.ceil(Math.min(kChunk, layer.rows - first) / 16) * 26}px`;
+      place.append(chunk);
+      if (first < 2 * kChunk) fill(chunk, first);
+      else seen.observe(chunk);
+    }
+    const span = (token) => {
+      const chunk = place.children[Math.floor(token / kChunk)];
+      if (chunk.dataset.full === undefined) fill(chunk, Number(chunk.dataset.first));
+      return spans[token];
+    };
+    let marked = [];
+    const mark = (token) => {
+      for (const old of marked) { old.classList.remove("selected", "near"); old.style.removeProperty("--weight"); }
+      marked = [span(token)];
+      spans[token].classList.add("selected");
+      for (let n = 0; n < layer.neighbours; ++n) {
+        const j = a.neighbour[token * layer.neighbours + n];
+        if (j < 0 || j === token) continue;
+        span(j).classList.add("near");
+        spans[j].style.setProperty("--weight", Math.min(1, a.weight[token * layer.neighbours + n] * 2).toFixed(3));
+        marked.push(spans[j]);
+      }
+    };
+    place.addEventListener("pointerover", (event) => {
+      if (event.target.dataset.token !== undefined) select(Number(event.target.dataset.token));
+    });
+    return {place, mark(token, scroll) {
+      mark(token);
+      if (scroll) spans[token].scrollIntoView({block: "nearest"});
+    }};
+  }
+
+  /** Tokens as patches of images, tinted by their first expert. */
+  function patchView(step, layer, select) {
+    const images = step.images, a = decoded(layer);
+    const {count, height, width, channels, patch, before} = images;
+    const pixels = images.bytes ??= bytesOf(images.pixels);
+    const across = width / patch, tokens = before + height / patch * across;
+    const zoom = Math.max(1, Math.round(160 / Math.max(height, width)));
+    const place = element("div", {class: "images", tabindex: 0, role: "listbox", "aria-label": "patches"});
+    const canvases = [];
+    const draw = (image, selected) => {
+      const near = new Map();
+      for (let n = 0; selected >= 0 && n < layer.neighbours; ++n)
+        near.set(a.neighbour[selected * layer.neighbours + n], a.weight[selected * layer.neighbours + n]);
+      const context = canvases[image].getContext("2d");
+      for (let y = 0; y < height; ++y)
+        for (let x = 0; x < width; ++x) {
+          const at = ((image * height + y) * width + x) * channels;
+          const [r, g, b] = channels >= 3 ? pixels.subarray(at, at + 3) : [pixels[at], pixels[at], pixels[at]];
+          context.fillStyle = `rgb(${r} ${g} ${b})`;
+          context.fillRect(x * zoom, y * zoom, zoom, zoom);
+        }
+      for (let p = before; p < tokens; ++p) {
+        const token = image * tokens + p;
+        if (token >= layer.rows) return;
+        const x = (p - before) % across * patch * zoom, y = Math.floor((p - before) / across) * patch * zoom;
+        const k = a.expert[token * layer.chosen];
+        const shown = k < layer.experts && (place.dataset.only === undefined || Number(place.dataset.only) === k);
+        if (shown) {
+          context.fillStyle = expertColour(k, layer.experts).replace(")", " / 0.5)");
+          context.fillRect(x, y, patch * zoom, patch * zoom);
+        }
+        const weight = token === selected ? 1 : near.get(token);
+        if (weight === undefined) continue;
+        context.strokeStyle = style("--accent");
+        context.lineWidth = token === selected ? 4 : 1 + 6 * weight;
+        context.setLineDash(token === selected ? [] : [4, 3]);
+        context.strokeRect(x + 2, y + 2, patch * zoom - 4, patch * zoom - 4);
+      }
+    };
+    for (let image = 0; image < count && image * tokens < layer.rows; ++image) {
+      const canvas = element("canvas", {width: width * zoom, height: height * zoom, role: "img", "aria-label": `image ${image}`});
+      canvas.addEventListener("pointermove", (event) => {
+        const token = image * tokens + before + Math.floor(event.offsetY / (patch * zoom)) * across +
+          Math.floor(event.offsetX / (patch * zoom));
+        if (token < layer.rows && token < (image + 1) * tokens) select(token);
+      });
+      canvases.push(canvas);
+      place.append(canvas);
+      draw(image, -1);
+    }
+    let last = 0;
+    return {place, mark(token) {
+      const image = Math.floor(token / tokens);
+      if (last !== image) draw(last, -1);
+      draw(last = image, token);
+    }, redraw: () => canvases.forEach((_, image) => draw(image, -1))};
+  }
+
+  /** A step's tokens in a layer, with what says which, and the picture of their gates. */
+  function tokenView(section) {
+    if (!section.steps.length) return [];
+    const body = element("div", {});
+    const options = (names) => names.map((name, i) => element("option", {value: i}, name));
+    const stepChoice = element("select", {"aria-label": "step", change: show}, ...options(section.steps.map((s) => `step ${s.number}`)));
+    const layerChoice = element("select", {"aria-label": "layer", change: show}, ...options(section.steps.at(-1).layers.map((l) => l.name)));
+    stepChoice.value = section.steps.length - 1;
+    function show() {
+      forget(body);
+      const step = section.steps[stepChoice.value], layer = step.layers[Math.min(layerChoice.value, step.layers.length - 1)];
+      const panel = element("aside", {class: "panel", "aria-live": "polite"}, "Point at a token, or use the arrow keys.");
+      let token = 0;
+      const select = (chosen, scroll = false) => {
+        token = Math.max(0, Math.min(chosen, layer.rows - 1));
+        panel.replaceChildren(...details(step, layer, token));
+        view.mark(token, scroll);
+      };
+      const view = (step.images ? patchView : textView)(step, layer, select);
+      view.place.addEventListener("keydown", (event) => {
+        const by = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -10, ArrowDown: 10, Home: -layer.rows, End: layer.rows}[event.key];
+        if (!by) return;
+        event.preventDefault();
+        select(token + by, true);
+      });
+      const colours = () => {
+        for (let k = 0; k < layer.experts; ++k) body.style.setProperty(`--expert-${k}`, expertColour(k, layer.experts));
+        view.redraw?.();
+      };
+      const legend = element("div", {class: "legend", role: "group", "aria-label": "tokens of one expert"},
+        ...[...Array(layer.experts).keys()].map((k) => element("button", {"aria-pressed": "false", style: `background: var(--expert-${k})`,
+          click: (event) => {
+            const on = event.target.getAttribute("aria-pressed") !== "true";
+            for (const button of legend.children) button.setAttribute("aria-pressed", String(on && button === event.target));
+            if (on) view.place.dataset.only = k; else delete view.place.dataset.only;
+            only.textContent = on ? `#${body.id} .tokens [data-expert]:not([data-expert="${k}"]) { opacity: 0.2; }` : "";
+            view.redraw?.();
+          }}, String(k))));
+      const only = element("style", {});
+      body.replaceChildren(only, element("p", {class: "faint"}, "Colours: the first expert of each token. ", legend),
+        element("div", {class: "split"}, element("div", {}, view.place, ...(layer.mask ? [figure({...layer.mask,
+          x: {...layer.mask.x, names: step.words.length ? step.words : undefined}})] : [])), panel));
+      colours();
+      body.recolour = colours;
+      for (const entry of charts) if (body.contains(entry.canvas) && !entry.chart && document.contains(body)) entry.draw();
+    }
+    body.id = `tokens-${tokenViews.push(body)}`;
+    show();
+    return [element("h3", {}, "Tokens"), element("p", {}, stepChoice, " ", layerChoice), body];
+  }
+  const tokenViews = [];
+
   const kSections = {
+    telemetry: (section) => [
+      element("details", {}, element("summary", {}, "about this file"), table(["", ""], section.facts)),
+      ...tokenView(section),
+      element("div", {class: "charts"}, ...section.charts.map(figure)),
+    ],
     results: (section) => [
-      element("details", {}, element("summary", {}, "settings"), table(["setting", "value"], section.facts)),
-      ...(section.verdicts ? [element("h3", {}, "Verdicts"), table(section.verdicts.columns, section.verdicts.rows)] : []),
+      ...(section.facts.length ? [element("details", {}, element("summary", {}, "settings"),
+        table(["setting", "value"], section.facts))] : []),
+      ...(section.verdicts.length ? [element("h3", {}, "Verdicts"), ...section.verdicts.map(block)] : []),
       ...section.blocks.map(block),
       element("div", {class: "charts"}, ...section.charts.map(figure)),
     ],
@@ -202,6 +503,7 @@
     for (const row of document.querySelectorAll(".filtered")) row.hidden = !matches(row.textContent);
     for (const {chart} of charts) {
       const sets = chart.data.datasets;
+      if (!sets.length) continue;
       const any = sets.some((set) => matches(set.label));
       sets.forEach((set, i) => chart.setDatasetVisibility(i, !any || matches(set.label)));
       chart.update();
@@ -211,7 +513,7 @@
   function setTheme(theme) {
     document.documentElement.dataset.theme = theme;
     for (const entry of charts) entry.draw();
-    document.dispatchEvent(new Event("themechange"));
+    for (const body of tokenViews) body.recolour();
   }
 
   /** Two sections beside one another, charts of one title on one scale; none: all below one another. */
@@ -222,7 +524,7 @@
       section.style.order = chosen !== null && i === chosen[1] ? 1 : 0;
     });
     const ranges = new Map();
-    const shown = charts.filter(({canvas}) => !canvas.closest("section").hidden);
+    const shown = charts.filter(({spec, canvas}) => spec.kind !== "heat" && !canvas.closest("section").hidden);
     for (const {spec, chart} of shown) {
       const {min, max} = chart.scales.y;
       const range = ranges.get(spec.title) ?? [Infinity, -Infinity];
