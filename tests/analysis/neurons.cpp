@@ -2,6 +2,7 @@
 
 #include <neuroinhib/analysis/correlation.hpp>
 #include <neuroinhib/analysis/neurons.hpp>
+#include <neuroinhib/analysis/step_sums.hpp>
 
 #include "support.hpp"
 
@@ -189,4 +190,36 @@ TEST_CASE("suppressed neurons and the preference for common ones are those that 
   CHECK(suppression_preference(two, std::vector{.9, .1}) == 0);
   CHECK(suppression_preference({.5, {false, false}}, std::vector{.9, .1}) == .5);
   check_error<ShapeError>([&] { (void)suppression_preference(two, gates); }, {"each of 2 neurons", "got 60"});
+}
+
+TEST_CASE_TEMPLATE("sums that a backend makes are those of the host", T, float, double) {
+  const Hard data;
+  constexpr Index kSome = 200;
+  Cpu<T> cpu({.threads = 2});
+  Recording ex(cpu);
+  Correlation sums, expected;
+  for (Index first = 0; first < kRows; first += kSome) {
+    std::vector<T> features(data.features.begin() + first * kColumns,
+                            data.features.begin() + (first + kSome) * kColumns);
+    std::vector<T> labels(data.labels.begin() + first, data.labels.begin() + first + kSome);
+    sums += analyse(cpu, correlation(ex, tensor(features, {kSome, kColumns}), tensor(labels, {kSome})));
+    expected += correlation(View<T>(features.data(), {kSome, kColumns}), View<T>(labels));
+  }
+  const double tolerance = std::is_same_v<T, float> ? 1e-4 : 1e-11;
+  for (std::size_t i = 0; i < kColumns; ++i) {
+    INFO("column ", i);
+    CHECK(sums.coefficients()[i] == doctest::Approx(expected.coefficients()[i]).epsilon(tolerance));
+    CHECK(sums.features.mean()[i] == doctest::Approx(expected.features.mean()[i]).epsilon(tolerance));
+    CHECK(sums.features.deviation()[i] == doctest::Approx(expected.features.deviation()[i]).epsilon(tolerance));
+  }
+  CHECK(sums.coefficients()[3] == 0);
+}
+
+TEST_CASE("a backend's sums of numbers that are not finite are refused, and extents that do not fit") {
+  Cpu<double> cpu;
+  std::vector<double> features{1, 2, 3, NAN, 5, 6};
+  const auto matrix = tensor(features, {3, 2});
+  check_error<NumericError>([&] { (void)analyse(cpu, column_moments(cpu, matrix)); }, {"as a sum of column 1"});
+  std::vector<double> few{0, 1};
+  check_error<ShapeError>([&] { (void)correlation(cpu, matrix, tensor(few, {2})); }, {"shape [3]", "got [2]"});
 }

@@ -1,6 +1,7 @@
 // Operations from functors on the GPU: against the CPU in double, twice with the same bits, and in captured steps.
 
 #include <neuroinhib/analysis/routing.hpp>
+#include <neuroinhib/analysis/step_sums.hpp>
 
 #include "cuda/support.cuh"
 #include "ops/functors.hpp"
@@ -147,4 +148,26 @@ TEST_CASE("loads, entropy and unused experts leave padding out, as on the CPU") 
   CHECK(actual.slots == expected.slots);
   CHECK(actual.tokens == 3);
   CHECK(actual.entropy() == doctest::Approx(expected.entropy()));
+}
+
+TEST_CASE("correlations with a label equal the CPU's, and a constant neuron tells nothing") {
+  constexpr Index kRows = 300, kNeurons = 130;
+  const auto sums = [](auto& backend) {
+    using B = std::remove_reference_t<decltype(backend)>;
+    std::vector<double> values = Values<double>({kRows, kNeurons}, 1).values, labels;
+    for (Index row = 0; row < kRows; ++row) {
+      labels.push_back(row % 3 == 0 ? 1 : 0);
+      values[static_cast<std::size_t>(row * kNeurons)] = .1;
+      values[static_cast<std::size_t>(row * kNeurons + 1)] += 1e3 + labels.back();
+    }
+    Kept<B> features({kRows, kNeurons}, values), kinds({kRows}, labels);
+    return analyse(backend, correlation(backend, features.constant(), kinds.constant()));
+  };
+  Cuda<double> cuda;
+  Cpu<double> cpu;
+  const Correlation expected = sums(cpu), actual = sums(cuda);
+  CHECK(distance(actual.coefficients(), expected.coefficients()) < 1e-10);
+  CHECK(distance(actual.features.mean(), expected.features.mean()) < 1e-12);
+  CHECK(distance(actual.features.deviation(), expected.features.deviation()) < 1e-12);
+  CHECK(actual.coefficients()[0] == 0);
 }
