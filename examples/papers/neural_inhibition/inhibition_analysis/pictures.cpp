@@ -184,8 +184,9 @@ void Report::draw_gates() const {
        R"(
 set multiplot layout 1,rows title title margins .06,.98,.28,.82 spacing .02,.1
 set grid
-set xrange [0:*<1]
-set yrange [0:1]
+set xrange [0:1]
+set xtics .2
+set yrange [-.03:1.03]
 set xlabel '|c|, Pearson (eq. 5)'
 set ylabel 'mean gate'
 set style fill transparent solid .3 noborder
@@ -275,7 +276,7 @@ void Report::draw_masks() const {
            definitions(titles) + block("masks", parts),
        R"(
 set multiplot layout 1,rows title title margins .06,.92,.14,.82 spacing .02,.1
-set palette rgbformulae 22,13,-31
+set palette defined (0 '#440154', 1 '#3b528b', 2 '#21918c', 3 '#5ec962', 4 '#fde725')
 set cbrange [0:1]
 set cblabel 'gate'
 unset colorbox

@@ -1,6 +1,7 @@
 #include "report.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <utility>
@@ -29,10 +30,12 @@ std::pair<Index, std::ptrdiff_t> place(const nlohmann::json& run) {
   return {run.at("seed").get<Index>(), row - kRows.begin()};
 }
 
-double mean_size(const std::vector<double>& correlations) {
+/// The mean over the neurons of the sizes of one of a run's entries.
+double mean_size(const nlohmann::json& run, const char* entry) {
   double sum = 0;
-  for (const double c : correlations) sum += std::abs(c);
-  return sum / static_cast<double>(correlations.size());
+  const std::vector<double> numbers = numbers_in(run.at(entry));
+  for (const double number : numbers) sum += std::abs(number);
+  return sum / static_cast<double>(numbers.size());
 }
 
 std::vector<double> of_all(const std::vector<RunMeasures>& runs, double RunMeasures::* measure) {
@@ -43,8 +46,29 @@ std::vector<double> of_all(const std::vector<RunMeasures>& runs, double RunMeasu
 
 /// A cell of the table: mean, and deviation over the seeds.
 std::string cell(const char* format, const Summary& summary) {
-  return " | " + text(format, summary.mean) + (summary.count > 1 ? " ± " + text("%.3f", summary.deviation) : "");
+  return " | " + text(format, summary.mean) + (summary.count > 1 ? " ± " + text(format, summary.deviation) : "");
 }
+
+/// A line of the table.
+struct Measure {
+  const char *title, *format;
+  double (*of)(const nlohmann::json& run);
+};
+constexpr std::array<Measure, 11> kMeasures{
+    {{"test accuracy, %", "%.1f", [](const auto& run) { return 100 * number_in(run.at("test")); }},
+     {"common neurons", "%.0f", [](const auto& run) { return measures_of(run).number_common; }},
+     {"mean gate of common neurons", "%.3f", [](const auto& run) { return measures_of(run).gate_of_common; }},
+     {"… of discriminative neurons", "%.3f", [](const auto& run) { return measures_of(run).gate_of_discriminative; }},
+     {"deviation of a gate over images", "%.3f", [](const auto& run) { return mean_size(run, "gate_deviation"); }},
+     {"correlation of absolute c with the mean gate (figure 2)", "%.3f",
+      [](const auto& run) { return measures_of(run).slope; }},
+     {"probability that a common neuron is suppressed before a discriminative one (figure 3); ½: no difference", "%.3f",
+      [](const auto& run) { return measures_of(run).preference; }},
+     {"… before training", "%.3f", [](const auto& run) { return measures_of(run.at("untrained")).preference; }},
+     {"thresholds at which more common than discriminative neurons are suppressed, % (below y = x)", "%.0f",
+      [](const auto& run) { return 100 * measures_of(run).below; }},
+     {"mean absolute c of z", "%.3f", [](const auto& run) { return mean_size(run, "correlation"); }},
+     {"… of z\\*, after the inhibition", "%.3f", [](const auto& run) { return mean_size(run, "correlation_after"); }}}};
 
 }  // namespace
 
@@ -128,45 +152,31 @@ std::vector<RunMeasures> Report::measured(const Row& row) const {
 }
 
 std::string Report::table() const {
+  std::string heads, rule, lines;
   std::vector<std::string> names;
-  for (const Row& row : kRows) names.emplace_back(row.name);
-  std::string lines =
-      "Which neurons of the router the inhibition suppresses: test images, means ± deviations over seeds.\n\n" +
-      results_.settings().at("key").get<std::string>() + ". Machine: " + results_.machines(names) + ".\n\n" +
-      "| Row | seeds | test, % | common neurons | their mean gate | discriminative neurons' | r of abs. c with the "
-      "gate "
-      "| common first | untrained | below y = x, % | mean abs. c of z | of z\\* |\n"
-      "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
-  for (const Row& row : kRows)
-    if (const auto runs = runs_of(row); !runs.empty()) lines += table_line(row, runs);
-  return lines +
-         "\nCommon neurons are those whose absolute c (eq. 5) is at most the mean over all neurons; the others are "
-         "discriminative.\nr is Pearson's correlation over the neurons (figure 2). \"Common first\" is the probability "
-         "that a common neuron's mean gate lies below\na discriminative one's: .5 where the inhibition does not tell "
-         "them apart (figure 3 with shares on its axes); \"untrained\" is the same\nbefore training. \"Below y = x\" "
-         "are "
-         "the thresholds at which more common than discriminative neurons are suppressed, as the paper\ncounts them: "
-         "where more neurons are common, most are below by chance.\n";
-}
-
-std::string Report::table_line(const Row& row, const std::vector<nlohmann::json>& runs) const {
-  std::vector<RunMeasures> before;
-  std::vector<double> test, z, inhibited;
-  for (const auto& run : runs) {
-    before.push_back(measures_of(run.at("untrained")));
-    test.push_back(100 * number_in(run.at("test")));
-    z.push_back(mean_size(numbers_in(run.at("correlation"))));
-    inhibited.push_back(mean_size(numbers_in(run.at("correlation_after"))));
+  std::vector<std::vector<nlohmann::json>> columns;
+  for (const Row& row : kRows) {
+    names.emplace_back(row.name);
+    auto runs = runs_of(row);
+    if (runs.empty()) continue;
+    heads += " | " + std::string(row.title) + ", " + std::to_string(runs.size()) + " seeds";
+    rule += "---:|";
+    columns.push_back(std::move(runs));
   }
-  const auto after = measured(row);
-  const auto over = [&](double RunMeasures::* measure) { return Summary(of_all(after, measure)); };
-  return "| " + std::string(row.title) + " | " + std::to_string(runs.size()) + " | " +
-         text("%.1f", Summary(test).mean) + " | " + text("%.0f", over(&RunMeasures::number_common).mean) +
-         cell("%.3f", over(&RunMeasures::gate_of_common)) + cell("%.3f", over(&RunMeasures::gate_of_discriminative)) +
-         cell("%+.3f", over(&RunMeasures::slope)) + cell("%.3f", over(&RunMeasures::preference)) +
-         cell("%.3f", Summary(of_all(before, &RunMeasures::preference))) + " | " +
-         text("%.0f", 100 * over(&RunMeasures::below).mean) + cell("%.3f", Summary(z)) +
-         cell("%.3f", Summary(inhibited)) + " |\n";
+  for (const Measure& measure : kMeasures) {
+    lines.append("| ").append(measure.title);
+    for (const auto& runs : columns) {
+      std::vector<double> values;
+      for (const auto& run : runs) values.push_back(measure.of(run));
+      lines += cell(measure.format, Summary(values));
+    }
+    lines += " |\n";
+  }
+  return "Which neurons of the router the inhibition suppresses, on test images: means ± deviations over seeds.\n\n" +
+         results_.settings().at("key").get<std::string>() + ". Machine: " + results_.machines(names) + ".\n\n" +
+         "| Measure" + heads + " |\n|---|" + rule + "\n" + lines +
+         "\nCommon neurons are those whose absolute c (eq. 5) is at most the mean over all neurons; the others are "
+         "discriminative.\n";
 }
 
 std::vector<Comparison> Report::comparisons() const {

@@ -26,7 +26,7 @@ struct RunMeasures {
   double below = 0;  ///< share of figure 3's points below y = x, without those of no and of all neurons
 };
 
-/// The measures from a run's entry in results.json, or from its part "untrained".
+/// The measures from a run's entry in results.json, or from its part "untrained", which has the same names.
 RunMeasures measures_of(const nlohmann::json& run);
 
 /// Thresholds of figure 3: 0 to 1, finely spaced.
@@ -53,7 +53,6 @@ class Report {
   [[nodiscard]] std::vector<nlohmann::json> runs_of(const Row& row) const;
   [[nodiscard]] std::vector<RunMeasures> measured(const Row& row) const;
   [[nodiscard]] std::string table() const;
-  [[nodiscard]] std::string table_line(const Row& row, const std::vector<nlohmann::json>& runs) const;
   /// What the paper reads from its figures, of each row. It gives no numbers, so that only the direction is judged.
   [[nodiscard]] std::vector<papers::Comparison> comparisons() const;
   [[nodiscard]] papers::Circumstances circumstances() const;
