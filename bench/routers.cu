@@ -1,5 +1,6 @@
 // Routers at growing lengths, forward, causal: the linear router, similarity-inform, and attention-inform, the last
-// with and without the attention whose entropies it needs. To be set against bench/peers/routers_torch.py.
+// with and without the attention whose entropies it needs; and that attention itself, forward with every row's entropy,
+// and backward. To be set against bench/peers/routers_torch.py.
 //   routers [--precision tf32|bf16|strict] [--routing strict|tf32]
 
 #include <cstdio>
@@ -32,6 +33,56 @@ struct Numbers {
     fill_randomly(cuda, tensor, stream, deviation);
   }
 };
+
+/// Gives x a gradient of ones; y is a number.
+struct Seed {
+  static constexpr const char* name = "seed";
+  Tensor<float> x, y;
+};
+void forward(Cuda<float>& cuda, const Seed& op) {
+  cuda.fill(op.y.data, 1, 0);
+}
+void backward(Cuda<float>& cuda, const Seed& op) {
+  cuda.fill(op.x.claim_gradient().data, op.x.size(), 1);
+}
+
+void print(const char* name, const Extents& e, double time, std::size_t bytes) {
+  std::printf("router %-22s B=%td N=%td D=%td H=%td K=%td %9.4f ms, step memory at most %zu MiB\n", name, e.sequences,
+              e.length, e.width, e.heads, e.experts, time, bytes >> 20);
+  std::fflush(stdout);
+}
+
+/// The backward pass: what a step of both takes beyond a step of the forward pass.
+void measure_attention(const Extents& e, const CudaOptions& options) {
+  Cuda<float> cuda(options);
+  const Index rows = e.sequences * e.length;
+  Numbers qkv(cuda, {rows, 3 * e.width}, 3, 1);
+  Storage<float> gradient(kSpaceOf<CudaMemory>);
+  gradient.resize(qkv.tensor.size());
+  bool written = false;
+  const auto attended = [&](auto& ex) {
+    const Columns<float> q(qkv.tensor, 0, e.width), k(qkv.tensor, e.width, e.width),
+        v(qkv.tensor, 2 * e.width, e.width);
+    return attention(ex, q, k, v, Sequences{.length = e.length}, e.heads).y;
+  };
+  const double alone = median(cuda, [&] {
+    cuda.begin_step();
+    (void)attended(cuda);
+  });
+  print("itself", e, alone, cuda.peak_bytes());
+  qkv.tensor.gradient = gradient.data();
+  qkv.tensor.gradient_written = &written;
+  const auto step = [&](bool with_backward) {
+    written = false;
+    Recording ex(cuda);
+    const auto y = attended(ex);
+    const auto loss = ex.tensor(Shape::scalar(), true);
+    ex.run(Seed{y, loss});
+    if (with_backward) ex.backward(loss);
+  };
+  const double forward_only = median(cuda, [&] { step(false); });
+  print("backward", e, median(cuda, [&] { step(true); }) - forward_only, cuda.peak_bytes());
+}
 
 void measure(const Extents& e, const CudaOptions& options) {
   const Index rows = e.sequences * e.length;
@@ -72,9 +123,7 @@ void measure(const Extents& e, const CudaOptions& options) {
       (void)top_m(cuda, route(cuda, u.tensor, experts, trace, entropies), 2);
       bytes = cuda.peak_bytes();
     });
-    std::printf("router %-22s B=%td N=%td D=%td H=%td K=%td %9.4f ms, step memory at most %zu MiB\n", name, e.sequences,
-                e.length, e.width, e.heads, e.experts, time, bytes >> 20);
-    std::fflush(stdout);
+    print(name, e, time, bytes);
   };
   report("baseline", [](auto&, const auto&, const auto& experts, const auto&, const auto&) { return experts(); });
   report("similarity", [=](auto& cuda, const auto& u, const auto& experts, const auto&, const auto&) {
@@ -104,4 +153,5 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>(options).describe().c_str());
   for (const Extents& e : kExtents) measure(e, options);
+  measure_attention(kExtents[2], options);
 }

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""PyTorch's side of bench/moe_inference: a SwiGLU MoE layer at few tokens on the CPU, weights in bf16, written three
-ways: expert by expert, through torch._grouped_mm, and with the chosen experts' weights gathered for one batched product.
+"""PyTorch's side of bench/moe_inference: a SwiGLU MoE layer at few tokens on the CPU, weights in bf16, written in three
+forms: expert by expert, through torch._grouped_mm, and with the chosen experts' weights gathered for one batched product.
 
-  moe_inference_torch.py [--shapes a,b] [--batches 1,2] [--experts N] [--threads N] [--repeats N]
-  moe_inference_torch.py --check      each way against the definition in double on small shapes
+  moe_inference_torch.py [--shapes a,b] [--batches 1,2] [--experts N] [--threads N] [--repeats N] [--check]
 """
-import argparse
 import time
 
 import torch
 import torch.nn.functional as F
+
+from ways import arguments, require_close
 
 SHAPES = {"mixtral": (4096, 14336, 8, 2), "qwen3-a3b": (2048, 768, 128, 8), "olmoe": (2048, 1024, 64, 8),
           "mi-medium": (352, 1408, 16, 2)}
@@ -65,7 +65,7 @@ class Layer:
         return torch.einsum("tkoi,tki,tk->to", self.down[index], F.silu(gate) * up, gates)
 
 
-WAYS = {"by_expert": Layer.by_expert, "grouped_mm": Layer.grouped, "gathered": Layer.gathered}
+FORMS = {"by_expert": Layer.by_expert, "grouped_mm": Layer.grouped, "gathered": Layer.gathered}
 
 
 def median_ms(call, width, batch, dtype, repeats):
@@ -81,56 +81,40 @@ def median_ms(call, width, batch, dtype, repeats):
 def measure(name, args):
     width, hidden, experts, chosen = SHAPES[name]
     layer = Layer(width, hidden, args.experts or experts, chosen)
-    for batch in args.batches:
+    for batch in map(int, args.batches.split(",")):
         times = {}
-        for way, function in WAYS.items():
-            if way == "gathered" and batch > 4:  # copies the weights of every slot
+        for form, function in FORMS.items():
+            if form == "gathered" and batch > 4:  # copies the weights of every slot
                 continue
             try:
-                times[way] = median_ms(lambda x: function(layer, x), width, batch, torch.bfloat16, args.repeats)
-            except RuntimeError as error:  # a way that this PyTorch lacks is told, and the others go on
-                print(f"# {way} left out: {str(error)[:100]}")
+                times[form] = median_ms(lambda x: function(layer, x), width, batch, torch.bfloat16, args.repeats)
+            except RuntimeError as error:  # a form that this PyTorch lacks is told, and the others go on
+                print(f"# {form} left out: {str(error)[:100]}")
         best = min(times, key=times.get)
-        print(f"inference {name:10s} experts {layer.experts} of {experts} batch {batch} bf16 {times[best]:.3f} ms {best}", flush=True)
+        print(f"inference {name:10s} experts {layer.experts} of {experts} batch {batch} bf16 {times[best]:.3f} ms {best}",
+              flush=True)
 
 
 def check():
-    torch.manual_seed(0)
     for width, hidden, experts, chosen, batch in ((16, 24, 5, 2, 7), (64, 32, 8, 8, 1)):
+        torch.manual_seed(0)
         layer = Layer(width, hidden, experts, chosen)
         exact = Layer.__new__(Layer)
         exact.__dict__ = {k: v.double() if torch.is_tensor(v) else v for k, v in layer.__dict__.items()}
         x = torch.randn(batch, width, dtype=torch.bfloat16)
-        gates, index = layer.route(x)
-        expected = torch.stack([sum(g * exact.expert(e, t) for g, e in zip(gs.double(), es)) for t, gs, es in
-                                zip(x.double(), gates, index)])
-        for way, function in WAYS.items():
-            try:
-                y = function(layer, x)
-            except RuntimeError as error:
-                print(f"check {way}: left out, {str(error)[:100]}")
-                continue
-            off = (y.double() - expected).norm() / expected.norm()
-            assert off < 2e-2, (way, off)
-            print(f"check {way:10s} width {width} experts {experts} batch {batch}: off by {off:.1e}")
+        expected = torch.stack([sum(g * exact.expert(e, token) for g, e in zip(gates.double(), chosen))
+                                for token, gates, chosen in zip(x.double(), *layer.route(x))])
+        for form, function in FORMS.items():
+            require_close(f"{form}, width {width}, {experts} experts, batch {batch}", function(layer, x), expected, 2e-2)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shapes", default=",".join(SHAPES))
-    parser.add_argument("--batches", default="1,2,4,8,16,32,64")
-    parser.add_argument("--experts", type=int, default=0, help="of a layer (default: the shape's)")
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--check", action="store_true")
-    args = parser.parse_args()
-    args.batches = [int(batch) for batch in args.batches.split(",")]
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    args = arguments(__doc__, "cpu", shapes=dict(default=",".join(SHAPES)), batches=dict(default="1,2,4,8,16,32,64"),
+                     experts=dict(type=int, default=0, help="of a layer; 0: the shape's"),
+                     repeats=dict(type=int, default=15))
     with torch.no_grad():
         if args.check:
             check()
         else:
-            print(f"# PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
             for shape in args.shapes.split(","):
                 measure(shape, args)

@@ -1,17 +1,16 @@
 #!/usr/bin/env python3
-"""PyTorch's side of Table 1 (Neural Inhibition, section 4.1): the eight networks, and their step time.
+"""PyTorch's side of Table 1 (Neural Inhibition, section 4.1): the eight networks, and their step time in PyTorch's
+best way: eager, compiled, as a CUDA graph, channels first or last.
 
-  table1_torch.py [--rows a,b] [--recipe paper|clean] [--threads N] [--repeats N]
+  table1_torch.py [--device cpu] [--rows a,b] [--recipe paper|clean] [--ways a,b] [--layouts a,b] [--threads N] [--check]
 
 Images are [batch, 1, height, width]. Every module is named as in examples/papers/neural_inhibition/mixed_numbers.
 """
-import argparse
-import resource
-import time
-
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+from ways import arguments, fastest, in_each_way, require_close
 
 ROWS = ["baseline", "moe", "random25", "random50", "random75", "glu", "pretext", "global"]
 CLASSES, EXPERTS, CHOSEN = 10, 5, 3
@@ -64,6 +63,16 @@ class Table1(nn.Module):
         mask = torch.sigmoid(total)
         return z * mask, mask
 
+    def mixed(self, features, hidden):
+        """Small experts: all of them on all images is PyTorch's fastest form here."""
+        act = torch.tanh if self.paper else F.relu
+        scores = self.router_score(hidden)
+        value, chosen = (scores.softmax(-1) if self.paper else scores).topk(CHOSEN, -1)
+        gates = torch.zeros_like(scores).scatter(1, chosen, value.softmax(-1))
+        w1, b1, w2, b2 = self.experts
+        y = torch.baddbmm(b2, act(torch.baddbmm(b1, features.expand(EXPERTS, -1, -1), w1)), w2)
+        return torch.einsum("be,ebo->bo", gates, torch.tanh(y) if self.paper else y)
+
     def logits(self, images):
         act = torch.tanh if self.paper else F.relu
         pooled = F.max_pool2d(F.relu(self.conv1(images)), 3, 1)
@@ -73,12 +82,7 @@ class Table1(nn.Module):
         features = F.layer_norm(features, features.shape[1:])
         z, mask = self.inhibit(self.router_hidden(features), features, pooled)
         hidden = act(z)
-        scores = self.router_score(hidden)
-        value, chosen = (scores.softmax(-1) if self.paper else scores).topk(CHOSEN, -1)
-        gates = torch.zeros_like(scores).scatter(1, chosen, value.softmax(-1))
-        w1, b1, w2, b2 = self.experts
-        y = torch.baddbmm(b2, act(torch.baddbmm(b1, features.expand(EXPERTS, -1, -1), w1)), w2)
-        mixed = torch.einsum("be,ebo->bo", gates, torch.tanh(y) if self.paper else y)
+        mixed = self.mixed(features, hidden)
         logits = self.output(mixed)
         if self.row == "global" and self.training:
             for name, value in zip(SOURCES, (mask, hidden, mixed, logits)):
@@ -89,72 +93,101 @@ class Table1(nn.Module):
         return F.cross_entropy(logits.softmax(-1) if self.paper else logits, labels)
 
 
-def time_steps(row, recipe, repeats, device="cpu", mode="eager", batch=128):
-    torch.manual_seed(0)
-    cuda = device != "cpu"
-    model = Table1(row, recipe, batch=batch).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-5, **(dict(fused=True, capturable=True) if cuda else {}))
-    images = torch.rand(batch, 1, 28, 28, device=device)
-    labels = torch.randint(0, CLASSES, (batch,), device=device)
+class Step:
+    """A training step of batch 128, Adam included; images in the layout channels_last, or as they come."""
 
-    def eager():
-        optimizer.zero_grad(set_to_none=True)
-        model.loss(model.logits(images), labels).backward()
-        optimizer.step()
+    def __init__(self, row, recipe, device, layout, batch=128, dtype=torch.float32):
+        torch.manual_seed(0)
+        form = dict(memory_format=torch.channels_last if layout == "channels_last" else torch.contiguous_format)
+        self.model = Table1(row, recipe, batch=batch).to(device, dtype).to(**form)
+        fused = dict(fused=True, capturable=True) if device == "cuda" else dict(fused=True)
+        self.adam = torch.optim.Adam(self.model.parameters(), lr=5e-5, **fused)
+        self.images = torch.rand(batch, 1, 28, 28, device=device, dtype=dtype).contiguous(**form)
+        self.labels = torch.randint(0, CLASSES, (batch,), device=device)
 
-    step, steps_a_time = eager, 1
-    if cuda:
-        steps_a_time = 50  # between two looks at the clock
-        if mode == "graph":
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                for _ in range(3):
-                    eager()
-            torch.cuda.current_stream().wait_stream(stream)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                eager()
-            step = graph.replay
-    synchronize = torch.cuda.synchronize if cuda else lambda: None
-    for _ in range(10 if cuda else 3):
-        step()
-    times = []
-    for _ in range(repeats):
-        synchronize()
-        start = time.perf_counter()
-        for _ in range(steps_a_time):
-            step()
-        synchronize()
-        times.append(1e3 * (time.perf_counter() - start) / steps_a_time)
-    times.sort()
-    return times[len(times) // 2], times[0], times[-1]
+    def loss(self):
+        return self.model.loss(self.model.logits(self.images), self.labels)
+
+    def in_way(self, compiled):
+        loss = compiled(self.loss)
+
+        def step():
+            self.adam.zero_grad(set_to_none=True)
+            loss().backward()
+            self.adam.step()
+
+        return step
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=",".join(ROWS))
-    parser.add_argument("--recipe", default="paper", choices=["paper", "clean"])
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--mode", default="eager", choices=["eager", "graph"], help="of a GPU's steps")
-    args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    if args.device != "cpu":
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True
-    print(f"# PyTorch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads, {args.mode}")
+LAYOUTS = ["contiguous", "channels_last"]
+
+
+def measure(row, args):
+    """The fastest way of the fastest layout."""
+    found = []
+    for layout in args.layouts.split(","):
+        step = Step(row, args.recipe, args.device, layout)
+        result = fastest(args.ways, step.in_way, args.device, args.repeats, 50 if args.device == "cuda" else 1)
+        if result is not None:
+            found.append((*result, layout))
+    if not found:
+        return print(f"steps {args.recipe} {row:9s} nothing ran", flush=True)
+    milliseconds, way, mebibytes, layout = min(found)
+    print(f"steps {args.recipe} {row:9s} ms/step median {milliseconds:.4f} peak {mebibytes} MiB, {way}, {layout}", flush=True)
+
+
+def mixed_by_definition(model, features, hidden):
+    """The chosen experts' weighted sum, image by image."""
+    act = torch.tanh if model.paper else F.relu
+    w1, b1, w2, b2 = model.experts
+    rows = []
+    for scores, x in zip(model.router_score(hidden), features):
+        value, chosen = (scores.softmax(-1) if model.paper else scores).topk(CHOSEN)
+        outputs = [act(x @ w1[e] + b1[e, 0]) @ w2[e] + b2[e, 0] for e in chosen]
+        rows.append(sum(g * (y.tanh() if model.paper else y) for g, y in zip(value.softmax(-1), outputs)))
+    return torch.stack(rows)
+
+
+def check(args):
+    """The mixture against its definition in double, and each way's and layout's gradients against the eager one's."""
+    for recipe in ("paper", "clean"):
+        model = Table1("moe", recipe).double()
+        features, hidden = torch.randn(9, 3200, dtype=torch.double), torch.randn(9, 128, dtype=torch.double)
+        require_close(f"mixture, {recipe}", model.mixed(features, hidden), mixed_by_definition(model, features, hidden), 1e-12)
+    gradients = lambda step: torch.cat([p.grad.flatten().double() for p in step.model.parameters()])
     for row in args.rows.split(","):
-        median, least, most = time_steps(row, args.recipe, args.repeats, args.device, args.mode)
-        if args.device == "cpu":
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        else:
-            peak = torch.cuda.max_memory_allocated() / 2**20
-            torch.cuda.reset_peak_memory_stats()
-        print(f"steps {args.recipe} {row:9s} ms/step median {median:.4f} min {least:.4f} max {most:.4f} peak {peak:.0f} MiB", flush=True)
+        if row.startswith("random"):
+            continue  # masks of its own in each way
+        exact = Step(row, args.recipe, args.device, "contiguous", 8, torch.float64)
+        exact.loss().backward()
+        for layout in args.layouts.split(","):
+            step = Step(row, args.recipe, args.device, layout, 8)
+            start = {name: value.clone() for name, value in exact.model.state_dict().items() if "memory" not in name}
+            step.model.load_state_dict(start, strict=False)
+            step.images.copy_(exact.images)
+            step.labels = exact.labels
+
+            def make(compiled):
+                loss = compiled(step.loss)
+
+                def call():
+                    for name, memory in step.model.named_buffers():
+                        memory.zero_()  # post-text's, as at the start
+                    step.adam.zero_grad(set_to_none=True)
+                    loss().backward()
+                    return gradients(step)
+
+                return call
+
+            for way, actual in in_each_way(args.ways, make, lambda call: call()).items():
+                require_close(f"gradients of {row} {layout} {way}", actual, gradients(exact), 1e-3)
 
 
 if __name__ == "__main__":
-    main()
+    args = arguments(__doc__, rows=dict(default=",".join(ROWS)), recipe=dict(default="paper", choices=["paper", "clean"]),
+                     layouts=dict(default=",".join(LAYOUTS)), repeats=dict(type=int, default=9))
+    if args.check:
+        check(args)
+    else:
+        for row in args.rows.split(","):
+            measure(row, args)
