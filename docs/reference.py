@@ -202,6 +202,8 @@ def read(folder):
         compound = ElementTree.parse(path).getroot().find("compounddef")
         if compound is not None and compound.get("kind") in (*CLASSES, "concept", "namespace", "file"):
             compounds[plain(compound.find("compoundname"))] = compound
+    if not compounds:
+        sys.exit(f"error: expected doxygen's XML in {folder}, got none; run scripts/docs, which makes it first")
     names, classes, seen = [], {}, set()
     for full, compound in compounds.items():
         if compound.get("kind") in CLASSES:
