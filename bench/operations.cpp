@@ -117,7 +117,7 @@ void run(int threads) {
   table.add("normalise", Normalise<float>{x, y}, 2, 4);
   auto ids = cpu.integers({kRows});
   for (Index i = 0; i < kRows; ++i) ids[i] = static_cast<int>(i * 37 % kColumns);
-  table.add("cross-entropy", CrossEntropy<float>{x, kept, number, ids}, 2, 2);
+  table.add("cross-entropy", CrossEntropy<float>{x, kept, number, ids, x.rows()}, 2, 2);
   const auto words = tensors.make({kColumns, kColumns});
   table.add("embedding", Embedding<float>{words, {}, y, ids, kRows, 0, 1.0f}, 2, 3);
   // Of routing: one expert a token, tokens in order.

@@ -10,6 +10,7 @@
 #include <neuroinhib/core/tensor.hpp>
 #include <neuroinhib/experts/gated_mlp.hpp>
 #include <neuroinhib/experts/mlp.hpp>
+#include <neuroinhib/experts/spread.hpp>
 #include <neuroinhib/inhibition/all_to_all.hpp>
 #include <neuroinhib/inhibition/glu.hpp>
 #include <neuroinhib/inhibition/none.hpp>

@@ -56,6 +56,7 @@
   NEUROINHIB_KERNEL(prefix, B, T, SortSlots)    \
   NEUROINHIB_KERNEL(prefix, B, T, StridedRows)  \
   NEUROINHIB_KERNEL(prefix, B, T, Sum)          \
+  NEUROINHIB_KERNEL(prefix, B, T, TakeSlots)    \
   NEUROINHIB_KERNEL(prefix, B, T, TopM)         \
   NEUROINHIB_KERNEL(prefix, B, T, ZLoss)        \
   NEUROINHIB_FORWARD(prefix, B, T, AdamUpdate)  \

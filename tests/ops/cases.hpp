@@ -233,10 +233,18 @@ void for_each_operation(const Visit& visit) {
           return combine(ex, grouped_linear(ex, hidden, in[4], {}, plan, ExpertRows::slots), top.value, plan);
         });
 
+  visit("tokens of the slots that have an expert", inputs({{{7, 3}}}), [](auto& ex, const auto& in) {
+    const View<int> expert = whole_numbers(ex, {2, 0, 1, 3, 0, 2, 3, 3, 1, 0, 2, 1, 0, 1});
+    return take_slots(ex, in[0], routing_plan(ex, {expert.data, {7, 2}}, 3, true), 11);
+  });
+
   for (const Pooling pooling : {Pooling::max, Pooling::mean, Pooling::row})
     for (const Index tokens : {3, 6})
       visit("batch pool " + std::to_string(static_cast<int>(pooling)), inputs({{{4, 6}}}),
             [=](auto& ex, const auto& in) { return batch_pool(ex, in[0], pooling, tokens); });
+
+  visit("zero for the maximum of no rows", inputs({{{4, 6}}}),
+        [](auto& ex, const auto& in) { return map(ex, ops::ZeroForNothing{}, in[0]); });
 
   visit("cross-entropy", inputs({{{5, 4}}}),
         [](auto& ex, const auto& in) { return cross_entropy(ex, in[0], whole_numbers(ex, {0, 3, 1, 2, 3})); });

@@ -26,7 +26,8 @@ function(names_of result text before after)
 endfunction()
 
 text_of(page ${ROOT}/docs/operations.md)
-text_of(cases ${ROOT}/tests/ops/*.[ch]pp ${ROOT}/tests/policies/*.[ch]pp ${ROOT}/tests/attention/*.[ch]pp)
+text_of(cases ${ROOT}/tests/ops/*.[ch]pp ${ROOT}/tests/policies/*.[ch]pp ${ROOT}/tests/attention/*.[ch]pp
+        ${ROOT}/tests/parallel/*.[ch]pp)
 text_of(cuda_cases ${ROOT}/tests/cuda/*.cu)
 
 set(wrong "")

@@ -22,12 +22,14 @@ class NotingCpu : public Cpu<float> {
   [[nodiscard]] auto enter(const char* name) { return names.insert(name); }
 };
 
-/// The names that the contracts, ops/*/op.hpp, give; not of operations that only a GPU has, whose cases are in cuda/.
+/// The names that the contracts, ops/*/op.hpp, give; not of operations that only a GPU or several ranks have, whose
+/// cases are in cuda/ and parallel/.
 std::set<std::string> names_of_all() {
   std::set<std::string> names;
   const std::regex name("static constexpr const char\\* name = \"([^\"]+)\"");
   for (const auto& folder : std::filesystem::directory_iterator(std::filesystem::path(NEUROINHIB_INCLUDE) / "ops")) {
     if (exists(folder.path() / "cuda.cuh") && !exists(folder.path() / "cpu.hpp")) continue;
+    if (folder.path().filename() == "collectives") continue;
     std::ifstream file(folder.path() / "op.hpp");
     for (std::string line; std::getline(file, line);)
       if (std::smatch found; std::regex_search(line, found, name)) names.insert(found[1]);

@@ -160,7 +160,7 @@ TEST_CASE("marks of another batch are refused") {
   Values<double> x({3, 4}, 1);
   const std::vector<int> documents{0, -1};
   const auto counted = count_tokens(cpu, 2, {documents.data(), {2}});
-  CHECK(counted.marks[2] == 1);
+  CHECK(counted.number(2) == 1);
   check_error<ShapeError>([&] { (void)z_loss(cpu, x.constant(), counted); }, {"z-loss", "marks of 3", "got 2"});
   check_error<ShapeError>([&] { (void)count_tokens(cpu, 3, {documents.data(), {2}}); }, {"each of 3 tokens", "got 2"});
 }

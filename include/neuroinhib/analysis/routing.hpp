@@ -12,7 +12,7 @@
 
 /// Who works, and how sure the router is: expert loads, routing entropy and dead experts, while training.
 namespace neuroinhib {
-/// Sums over the tokens of a batch, padding left out, on the backend until the next step begins.
+/// Sums over the tokens of a batch, of all ranks, padding left out, on the backend until the next step begins.
 template <class T>
 struct RoutingCounts {
   Tensor<T> slots;    ///< [experts] slots that each expert serves
@@ -35,11 +35,11 @@ template <Executor Ex>
     Tensor<T> marks;
     marks.data = counted.marks.data;
     marks.shape = {tokens, 1};
-    return {load, total(ex, multiply(ex, entropy, marks)), total(ex, marks)};
+    return {load, all_reduce(ex, total(ex, multiply(ex, entropy, marks))), all_reduce(ex, total(ex, marks))};
   }
   const auto number = ex.tensor(Shape::scalar(), false);
   ex.backend().fill(number.data, 1, static_cast<T>(tokens));
-  return {load, total(ex, entropy), number};
+  return {load, all_reduce(ex, total(ex, entropy)), all_reduce(ex, number)};
 }
 
 /// The counts of one or more batches, on the host.

@@ -61,7 +61,7 @@ class Recording {
   void run(const Op& op) {
     static_assert(std::is_trivially_copyable_v<Op>, "an operation is a plain struct of tensors and numbers");
     static_assert(requires { op.y.has_gradient(); }, "an operation names its differentiable output y");
-    detail::run_forward(backend_, op);
+    detail::run_forward(detail::computing(backend_), op);
     name_outputs(Op::name);
     if (!op.y.wants_gradient()) return;
     const auto* kept = ::new (backend_.arena().template allocate<Op>(1)) Op(op);
@@ -115,7 +115,7 @@ class Recording {
   template <class Op>
   static void replay(B& backend, const void* kept) {
     const Op& op = *static_cast<const Op*>(kept);
-    if (reached(op)) detail::run_backward(backend, op);
+    if (reached(op)) detail::run_backward(detail::computing(backend), op);
   }
   /// An operation with several differentiable outputs says itself whether a gradient came back through any.
   template <class Op>

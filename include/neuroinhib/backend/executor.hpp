@@ -81,6 +81,15 @@ template <class B>
     return 0;
 }
 
+/// The backend whose kernels compute: a backend itself, or the one inside that Ranks was made of.
+template <class B>
+[[nodiscard]] auto& computing(B& backend) {
+  if constexpr (requires { typename B::Computing; })
+    return static_cast<typename B::Computing&>(backend);
+  else
+    return backend;
+}
+
 /// An operation's kernels are the free functions forward(backend, op) and backward(backend, op), found in the
 /// operation's own namespace. Never inlined: an operation's kernels are compiled once, however many policies use it.
 template <class B, class Op>

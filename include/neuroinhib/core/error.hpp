@@ -43,6 +43,11 @@ class NumericError : public Error {
   using Error::Error;
 };
 
+/// Another process of the job does not answer, or answers what was not asked.
+class CommunicationError : public Error {
+  using Error::Error;
+};
+
 /// One sentence shape for every error: "where: expected …, got …; remedy".
 [[nodiscard]] inline std::string explain(std::string_view where, std::string_view expected, std::string_view actual,
                                          std::string_view remedy) {

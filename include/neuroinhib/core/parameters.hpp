@@ -15,6 +15,15 @@
 
 namespace neuroinhib {
 
+/// Which part of a larger parameter a module has, where the others are on other ranks: along the first extent.
+struct Slice {
+  Index first = 0;  ///< where it begins
+  Index whole = 0;  ///< first extent of the larger one; 0: the parameter is whole
+
+  /// Whether it is a part.
+  explicit operator bool() const { return whole > 0; }
+};
+
 /// A trained tensor of a module: a shape and an initialiser, until Parameters gives it memory. A module may move and
 /// stays bound. It cannot be copied: both copies would train the same memory. `tensor` has the shape, then the values
 /// and the gradient; `initializer` says how it starts.
@@ -22,6 +31,7 @@ template <class T>
 struct Parameter {
   Tensor<T> tensor;
   Initializer initializer;
+  Slice slice{};  ///< of a larger one: its values are those that the larger one has there
 
   Parameter() = default;
   /// Of that shape, without memory until Parameters gives it some.
@@ -228,6 +238,13 @@ class Parameters {
   /// The next backward pass starts from zero; until then, passes add up.
   void zero_gradients() {
     for (Entry& entry : entries_) detail::set_flag(*entry.tensor.gradient_written, false);
+    detail::set_flag(summed_.flag, false);
+  }
+  /// Whether the gradients of all ranks are still to be added up; true once until zero_gradients().
+  [[nodiscard]] bool claim_sum() {
+    const bool first = !summed_.flag;
+    detail::set_flag(summed_.flag, true);
+    return first;
   }
 
   /// Where values and gradients live.
@@ -244,6 +261,10 @@ class Parameters {
     space().copy(entry.tensor.data, values.data(), bytes(entry.tensor.size()));
   }
 
+  /// Which part of a larger parameter an entry is.
+  [[nodiscard]] const Slice& slice_of(const Entry& entry) const {
+    return slices_[static_cast<std::size_t>(&entry - entries_.data())];
+  }
   /// Parameters in the order of the module's visit(). Before you write to an entry's tensor, call values() each time.
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   /// The entries: `for (const auto& [name, tensor, offset] : parameters)`.
@@ -274,6 +295,7 @@ class Parameters {
     require_distinct(leaves.states);
     for (const auto& [name, leaf] : leaves.parameters) {
       entries_.push_back({name, {}, size_});
+      slices_.push_back(leaf->slice);
       size_ += padded(leaf->tensor.size());
     }
     states_.reserve(leaves.states.size());
@@ -304,7 +326,8 @@ class Parameters {
     parameter.tensor.gradient_written = &written;
     parameter.tensor.space = &space();
     entry.tensor = parameter.tensor;
-    set_values(entry, initial(parameter.initializer, entry.tensor.shape, entry.name, seed));
+    const Index first = parameter.slice.first * entry.tensor.cols();
+    set_values(entry, initial(parameter.initializer, entry.tensor.shape, entry.name, seed, first));
   }
   static void bind(Buffer<T>& buffer, ModuleState<T>& state, std::uint64_t seed) {
     buffer.bound = &state;
@@ -334,17 +357,19 @@ class Parameters {
     for (const ModuleState<T>& state : states_) check(state.name);
   }
   static std::vector<T> initial(const Initializer& initializer, const Shape& shape, std::string_view name,
-                                std::uint64_t seed) {
+                                std::uint64_t seed, Index first = 0) {
     std::vector<T> start(static_cast<std::size_t>(shape.size()));
-    initializer.fill(View<T>{start.data(), shape}, RandomStream{seed, 0, hash_name(name)});
+    initializer.fill(View<T>{start.data(), shape}, RandomStream{seed, 0, hash_name(name), first});
     return start;
   }
 
   std::vector<Entry> entries_;
+  std::vector<Slice> slices_;           // of the entries
   std::vector<ModuleState<T>> states_;  // reserved at once: modules point to the elements
   Index size_ = 0;
   Storage<T> values_, gradients_;
   std::vector<Written> written_;  // tensors point to the flags
+  Written summed_;
 };
 
 }  // namespace neuroinhib

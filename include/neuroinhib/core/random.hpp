@@ -55,12 +55,13 @@ NEUROINHIB_DEVICE T unit_uniform(std::uint32_t word) {
   return static_cast<T>(word >> 8) * static_cast<T>(1.0 / 16777216.0);
 }
 
-/// One stream of random numbers: element i is a function of (seed, step, stream, i) alone. A step is one training step;
-/// `stream` numbers the streams of a step.
+/// One stream of random numbers: element i is a function of (seed, step, stream, first + i) alone. A step is one
+/// training step; `stream` numbers the streams of a step.
 struct RandomStream {
   std::uint64_t seed = 0;
   std::uint64_t step = 0;
   std::uint32_t stream = 0;
+  Index first = 0;  ///< number that element 0 of a part of a larger tensor has in the whole
 
   /// Block i < 2^48 of a step < 2^48: the last word of the counter holds the upper 16 bits of both.
   NEUROINHIB_DEVICE [[nodiscard]] RandomWords counter(Index i) const {
@@ -70,7 +71,7 @@ struct RandomStream {
   /// Four words at once: words 4i … 4i + 3.
   NEUROINHIB_DEVICE [[nodiscard]] RandomWords block(Index i) const { return philox(counter(i), seed); }
   /// Word i, uniform in 32 bits.
-  NEUROINHIB_DEVICE [[nodiscard]] std::uint32_t word(Index i) const { return block(i / 4)[i % 4]; }
+  NEUROINHIB_DEVICE [[nodiscard]] std::uint32_t word(Index i) const { return block((first + i) / 4)[(first + i) % 4]; }
   /// Element i, uniform in [0, 1).
   template <class T>
   NEUROINHIB_DEVICE [[nodiscard]] T uniform(Index i) const {
@@ -79,6 +80,7 @@ struct RandomStream {
   /// Standard normal by Box and Muller: elements 2j and 2j + 1 share two words of one block.
   template <class T>
   NEUROINHIB_DEVICE [[nodiscard]] T normal(Index i) const {
+    i += first;
     const auto words = block(i / 2);
     const double radius = std::sqrt(-2.0 * std::log(1.0 - unit_uniform<double>(words[0])));
     const double angle = 6.283185307179586 * unit_uniform<double>(words[1]);

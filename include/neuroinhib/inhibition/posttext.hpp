@@ -158,11 +158,19 @@ struct Posttext {
         const Tensor<T> before = recall(ex, source.*memory);
         if (!before.defined()) continue;
         const bool of_tokens = counted.marks.size() == before.rows() + 1;  // a loss has one row
-        const Tensor<T> one =
-            batch_pool(ex, source.layer(ex, before), config_.pooling, tokens, of_tokens ? counted : CountedTokens<T>{});
+        const Tensor<T> one = batch_pool(ex, source.layer(ex, before), config_.pooling, tokens,
+                                         of_tokens ? counted : every_rank_has(ex, before.rows()));
         total = total.defined() ? sum<Ex>(ex, {total, one}) : one;
       }
       return total;
+    }
+    /// Marks of rows, such as a loss, that are no tokens.
+    template <Executor Ex>
+    static CountedTokens<T> every_rank_has(Ex& ex, Index rows) {
+      if constexpr (kAlone<Ex>)
+        return {};
+      else
+        return detail::all_counted(ex, rows, rows * ex.backend().size());
     }
     /// What evaluation keeps of training.
     template <Executor Ex>
@@ -173,13 +181,10 @@ struct Posttext {
     /// Which rows of this batch the next iteration pools.
     template <Executor Ex>
     static void remember_counted(Ex& ex, const InhibitionInputs<T>& inputs, const Buffer<T>& marks) {
-      if (inputs.counted.defined()) return remember(ex, inputs.counted.marks, marks);
-      if (marks.shape().size() == 0) return;
       const Index tokens = inputs.gated.rows();
-      const Tensor<T> all = ex.tensor({tokens + 1}, false);
-      ex.backend().fill(all.data, tokens, T{1});
-      ex.backend().fill(all.data + tokens, 1, static_cast<T>(tokens));
-      remember(ex, all, marks);
+      const auto counted = detail::counted_of(ex, "post-text inhibition", inputs.counted, tokens);
+      if (counted.defined()) return remember(ex, counted.marks, marks);
+      if (marks.shape().size() > 0) remember(ex, detail::all_counted(ex, tokens, tokens).marks, marks);
     }
 
     Config config_;

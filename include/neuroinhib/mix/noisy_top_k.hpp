@@ -48,8 +48,9 @@ struct NoisyTopK {
         const Tensor<T> deviation = activate(ex, noise(ex, router.hidden), Activation::softplus);
         scores = add_noise(ex, router.scores, deviation);
         if (load_weight > 0)
-          load_loss = scale(ex, cv_squared(ex, smooth_load(ex, router.scores, scores, deviation, M, context.counted)),
-                            load_weight);
+          load_loss =
+              scale(ex, once(ex, cv_squared(ex, smooth_load(ex, router.scores, scores, deviation, M, context.counted))),
+                    load_weight);
       }
       const auto top = top_m(ex, scores, M);
       return {routing_plan(ex, top.expert, scores.cols()), softmax(ex, top.value), {}, load_loss};

@@ -245,7 +245,9 @@ class MoeLayer {
     return sum<Ex>(
         ex, {out.routing.auxiliary,
              weighted(weights.importance,
-                      [&] { return cv_squared(ex, importance(ex, out.routing.gates, out.routing.plan, counted)); }),
+                      [&] {
+                        return once(ex, cv_squared(ex, importance(ex, out.routing.gates, out.routing.plan, counted)));
+                      }),
              weighted(weights.balance,
                       [&] { return balance_loss(ex, out.routing.probabilities, out.routing.plan, counted); }),
              weighted(weights.z, [&] { return z_loss(ex, out.router.scores, counted); })});

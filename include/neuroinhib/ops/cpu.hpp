@@ -8,6 +8,7 @@
 #include <neuroinhib/ops/balance_bias/cpu.hpp>
 #include <neuroinhib/ops/batch_pool/cpu.hpp>
 #include <neuroinhib/ops/clip_norm/cpu.hpp>
+#include <neuroinhib/ops/collectives/cpu.hpp>
 #include <neuroinhib/ops/combine/cpu.hpp>
 #include <neuroinhib/ops/conv2d/cpu.hpp>
 #include <neuroinhib/ops/count_tokens/cpu.hpp>
@@ -35,4 +36,5 @@
 #include <neuroinhib/ops/router_losses/cpu.hpp>
 #include <neuroinhib/ops/routing_plan/cpu.hpp>
 #include <neuroinhib/ops/softmax/cpu.hpp>
+#include <neuroinhib/ops/take_slots/cpu.hpp>
 #include <neuroinhib/ops/strided_rows/cpu.hpp>

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <neuroinhib/optim/all_ranks.hpp>
 #include <neuroinhib/optim/own_parameters.hpp>
 #include <neuroinhib/optim/update_count.hpp>
 
@@ -30,8 +31,9 @@ class Adam {
     UpdateCount steps;         ///< updates so far
   };
 
-  /// Throws ConfigError for options outside their range.
-  Adam(const Parameters<T>& parameters, const AdamOptions& options) : options_(options), own_(parameters) {
+  /// `share`: of a sharded optimizer, made by shard_of(). Throws ConfigError for options outside their range.
+  Adam(const Parameters<T>& parameters, const AdamOptions& options, const Share& share = {})
+      : options_(options), own_("Adam", parameters, share) {
     const AdamOptions& o = options;
     const auto require = [](const char* name, double value, bool in_range, const char* range, const char* remedy) {
       require_option("Adam", name, value, in_range, range, remedy);
@@ -42,34 +44,39 @@ class Adam {
     require("epsilon", o.epsilon, detail::is_rate(o.epsilon) && o.epsilon > 0, "> 0", "the paper's is 1e-8");
     require("weight_decay", o.weight_decay, detail::is_rate(o.weight_decay), "≥ 0", "0 is without decay");
     state_.first = Storage<T>(parameters.space());
-    state_.first.assign_zeros(parameters.size());
+    state_.first.assign_zeros(own_.share().count());
     state_.second = state_.first;
     state_.steps = UpdateCount(parameters.space());
   }
 
-  /// One update from the gradients, at `factor` times the learning rate; then the gradients start from zero again.
-  /// Throws ConfigError for other parameters than the constructor's, and for a backend that cannot read them.
+  /// One update from the gradients (on several ranks, their sum), at `factor` times the learning rate; then the
+  /// gradients start from zero again. Throws ConfigError for other parameters than the constructor's, and for a backend
+  /// that cannot read them.
   template <class B>
   void step(B& backend, Parameters<T>& parameters, double factor = 1) {
     own_.require("Adam", backend, parameters);
     const AdamOptions& o = options_;
-    const View<T> gradient = detail::flat_gradient(backend, parameters);
-    detail::run_forward(backend,
-                        ops::AdamUpdate<T>{{parameters.values().data, state_.first.data(), state_.second.data()},
-                                           gradient.data,
-                                           parameters.size(),
-                                           o.learning_rate,
-                                           o.beta1,
-                                           o.beta2,
-                                           o.epsilon,
-                                           o.weight_decay,
-                                           o.decoupled,
-                                           {factor, state_.steps.data()}});
+    const Share& own = own_.share();
+    T* const gradient = detail::gradient_of_shard(backend, parameters, own).data + own.begin;
+    detail::run_forward(detail::computing(backend), ops::AdamUpdate<T>{{parameters.values().data + own.begin,
+                                                                        state_.first.data(), state_.second.data()},
+                                                                       gradient,
+                                                                       own.count(),
+                                                                       o.learning_rate,
+                                                                       o.beta1,
+                                                                       o.beta2,
+                                                                       o.epsilon,
+                                                                       o.weight_decay,
+                                                                       o.decoupled,
+                                                                       {factor, state_.steps.data()}});
+    detail::gather_values(backend, parameters, own);
     parameters.zero_gradients();
   }
 
   /// Moments and updates, to be saved or restored.
   [[nodiscard]] State& state() { return state_; }
+  /// The elements of the parameters whose moments are here: all, unless it is sharded.
+  [[nodiscard]] const Share& share() const { return own_.share(); }
   /// As the constructor got them.
   [[nodiscard]] const AdamOptions& options() const { return options_; }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <neuroinhib/core/parameters.hpp>
+#include <neuroinhib/parallel/communicator.hpp>
 
 namespace neuroinhib::detail {
 
@@ -20,11 +21,19 @@ void require_space(std::string_view where, const B& backend, const Parameters<T>
                       "make Parameters(module, seed, backend.space())");
 }
 
-/// The parameters that an optimizer was made for, whose moments it keeps.
+/// The parameters that an optimizer was made for, and which of their elements it updates: those whose moments it keeps.
 template <class T>
 class OwnParameters {
  public:
-  explicit OwnParameters(const Parameters<T>& parameters) : values_(parameters.data()), size_(parameters.size()) {}
+  /// Throws ConfigError for a share of other parameters.
+  OwnParameters(std::string_view where, const Parameters<T>& parameters, const Share& share)
+      : values_(parameters.data()), size_(parameters.size()), share_(share) {
+    if (share.total == 0) share_ = {0, size_, size_};
+    if (share_.total != size_)
+      fail<ConfigError>(where, "a share of " + std::to_string(size_) + " numbers",
+                        "one of " + std::to_string(share_.total), "make it with shard_of(backend, parameters)");
+  }
+  [[nodiscard]] const Share& share() const { return share_; }
 
   /// Throws ConfigError for others, and where they live out of the backend's reach.
   template <class B>
@@ -39,6 +48,7 @@ class OwnParameters {
  private:
   const T* values_;
   Index size_;
+  Share share_;
 };
 
 }  // namespace neuroinhib::detail

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include <neuroinhib/optim/all_ranks.hpp>
 #include <neuroinhib/optim/own_parameters.hpp>
 #include <neuroinhib/optim/update_count.hpp>
 
@@ -25,37 +26,44 @@ class Sgd {
     UpdateCount steps;    ///< updates so far
   };
 
-  /// Throws ConfigError for options outside their range.
-  Sgd(const Parameters<T>& parameters, const SgdOptions& options) : options_(options), own_(parameters) {
+  /// `share`: of a sharded optimizer, made by shard_of(). Throws ConfigError for options outside their range.
+  Sgd(const Parameters<T>& parameters, const SgdOptions& options, const Share& share = {})
+      : options_(options), own_("Sgd", parameters, share) {
     const SgdOptions& o = options;
     require_option("Sgd", "learning_rate", o.learning_rate, detail::is_rate(o.learning_rate), "≥ 0", "begin with 0.01");
     require_option("Sgd", "momentum", o.momentum, o.momentum >= 0 && o.momentum < 1, "in [0, 1)", "0.9 is usual");
     require_option("Sgd", "weight_decay", o.weight_decay, detail::is_rate(o.weight_decay), "≥ 0", "0 is without decay");
     state_.velocity = Storage<T>(parameters.space());
-    state_.velocity.assign_zeros(parameters.size());
+    state_.velocity.assign_zeros(own_.share().count());
     state_.steps = UpdateCount(parameters.space());
   }
 
-  /// One update from the gradients, at `factor` times the learning rate; then the gradients start from zero again.
-  /// Throws ConfigError for other parameters than the constructor's, and for a backend that cannot read them.
+  /// One update from the gradients (on several ranks, their sum), at `factor` times the learning rate; then the
+  /// gradients start from zero again. Throws ConfigError for other parameters than the constructor's, and for a backend
+  /// that cannot read them.
   template <class B>
   void step(B& backend, Parameters<T>& parameters, double factor = 1) {
     own_.require("Sgd", backend, parameters);
     const SgdOptions& o = options_;
-    const View<T> gradient = detail::flat_gradient(backend, parameters);
-    detail::run_forward(backend, ops::SgdUpdate<T>{{parameters.values().data, state_.velocity.data()},
-                                                   gradient.data,
-                                                   parameters.size(),
-                                                   o.learning_rate,
-                                                   o.momentum,
-                                                   o.weight_decay,
-                                                   o.nesterov,
-                                                   {factor, state_.steps.data()}});
+    const Share& own = own_.share();
+    T* const gradient = detail::gradient_of_shard(backend, parameters, own).data + own.begin;
+    detail::run_forward(detail::computing(backend),
+                        ops::SgdUpdate<T>{{parameters.values().data + own.begin, state_.velocity.data()},
+                                          gradient,
+                                          own.count(),
+                                          o.learning_rate,
+                                          o.momentum,
+                                          o.weight_decay,
+                                          o.nesterov,
+                                          {factor, state_.steps.data()}});
+    detail::gather_values(backend, parameters, own);
     parameters.zero_gradients();
   }
 
   /// Velocity and updates, to be saved or restored.
   [[nodiscard]] State& state() { return state_; }
+  /// The elements of the parameters whose moments are here: all, unless it is sharded.
+  [[nodiscard]] const Share& share() const { return own_.share(); }
   /// As the constructor got them.
   [[nodiscard]] const SgdOptions& options() const { return options_; }
 

@@ -27,13 +27,4 @@ class UpdateCount {
   Storage<ops::UpdateCounter> counter_;
 };
 
-namespace detail {
-
-/// The flat gradient, of which what no backward pass has reached is cleared by the backend, in its order.
-template <class B, class T>
-[[nodiscard]] View<T> flat_gradient(B& backend, Parameters<T>& parameters) {
-  return parameters.gradients([&](T* target, Index count) { backend.fill(target, count, T{0}); });
-}
-
-}  // namespace detail
 }  // namespace neuroinhib

@@ -33,7 +33,7 @@ void pool_largest(Cpu<T>& cpu, const BatchPool<T>& op) {
                   [&](Index c, T largest) { op.y[c] = largest; });
   fold_columns<int>(cpu, rows, width, 1, Minimum{}, candidates, [&](Index c, int row) {
     op.winner[c] = row < none ? row : -1;
-    if (row == none) op.y[c] = 0;
+    if (row == none) op.y[c] = op.nothing;
   });
 }
 

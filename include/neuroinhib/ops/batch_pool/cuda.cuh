@@ -19,7 +19,7 @@ void pool_largest(Cuda<T>& cuda, const BatchPool<T>& op) {
     for (int step = team.size / 2; step > 0; step /= 2)
       consider({__shfl_xor_sync(0xffffffffu, best.score, step), __shfl_xor_sync(0xffffffffu, best.number, step)});
     if (team.lane != 0) return;
-    op.y[c] = best.score;
+    op.y[c] = best.number < 0 ? op.nothing : best.score;
     op.winner[c] = best.number;
   });
 }

@@ -1,7 +1,10 @@
 #pragma once
 
-#include <neuroinhib/backend/executor.hpp>
+#include <limits>
+#include <string>
+
 #include <neuroinhib/ops/count_tokens/op.hpp>
+#include <neuroinhib/ops/map/op.hpp>
 #include <neuroinhib/ops/ranked.hpp>
 
 namespace neuroinhib {
@@ -17,7 +20,8 @@ namespace ops {
 
 /// y from x [rows, width]: max or mean over rows, y [1, width]; or y[b] = x[b mod rows], y [tokens, width].
 /// winner [width]: the row that won each column, the first of equals; NaN wins. Rows that
-/// do not count give nothing: not to a maximum or mean, and zero row by row; without any that counts y is zero.
+/// do not count give nothing: not to a maximum or mean, and zero row by row; without any that counts a maximum is
+/// `nothing`. A mean is divided by the rows of all ranks.
 template <class T>
 struct BatchPool {
   static constexpr const char* name = "batch_pool";
@@ -25,6 +29,7 @@ struct BatchPool {
   View<int> winner;
   Pooling pooling;           ///< how
   CountedTokens<T> counted;  ///< rows that count
+  T nothing = 0;             ///< a maximum of no rows
 
   /// dx(row, c).
   NEUROINHIB_DEVICE [[nodiscard]] T slope(Index row, Index c) const {
@@ -39,17 +44,39 @@ struct BatchPool {
   }
 };
 
+/// 0 in the place of −∞, the maximum of no rows.
+struct ZeroForNothing {
+  static constexpr const char* name = "zero_for_nothing";
+  template <class T>
+  NEUROINHIB_DEVICE T operator()(T x) const {
+    return x == -std::numeric_limits<T>::infinity() ? T{0} : x;
+  }
+  template <class T>
+  NEUROINHIB_DEVICE T derivative(T) const {
+    return 1;
+  }
+};
+
 }  // namespace ops
 
-/// Pools the rows of x, for a batch of `tokens` rows. Result [1, width], or [tokens, width] row by row.
+/// Pools the rows of x, for a batch of `tokens` rows. Result [1, width], of all ranks' rows, or [tokens, width] row by
+/// row, of this rank's.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> batch_pool(Ex& ex, const TensorOf<Ex>& x, Pooling pooling, Index tokens = 1,
                                       const CountedTokens<ScalarOf<Ex>>& counted = {}) {
   require_rows("batch pool", x.shape);
-  require_counted("batch pool", counted, x.rows());
+  if (!kAlone<Ex> && pooling == Pooling::row && x.rows() != tokens)
+    fail<ShapeError>("row-by-row pool on several ranks", std::to_string(tokens) + " rows", x.shape.text(),
+                     "give every rank batches of one size, or pool by maximum or mean");
   auto y = ex.tensor({pooling == Pooling::row ? tokens : 1, x.cols()}, x.wants_gradient());
   const View<int> winner = pooling == Pooling::max ? ex.integers({x.cols()}) : View<int>{};
-  ex.run(ops::BatchPool<ScalarOf<Ex>>{x, y, winner, pooling, counted});
+  using T = ScalarOf<Ex>;
+  const T nothing = kAlone<Ex> ? T{0} : -std::numeric_limits<T>::infinity();
+  ex.run(ops::BatchPool<T>{x, y, winner, pooling, detail::counted_of(ex, "batch pool", counted, x.rows()), nothing});
+  if constexpr (!kAlone<Ex>) {
+    if (pooling == Pooling::mean) return all_reduce(ex, y);
+    if (pooling == Pooling::max) return map(ex, ops::ZeroForNothing{}, all_reduce(ex, y, Reduction::max));
+  }
   return y;
 }
 

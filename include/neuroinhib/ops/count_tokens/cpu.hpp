@@ -1,7 +1,5 @@
 #pragma once
 
-#include <algorithm>
-
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/count_tokens/op.hpp>
 
@@ -12,7 +10,7 @@ void forward(Cpu<T>&, const CountTokens<T>& op) {
   const Index tokens = op.marks.size() - 1;
   Index counted = 0;
   for (Index token = 0; token < tokens; ++token) counted += (op.marks[token] = op.mark(token)) > 0;
-  op.marks[tokens] = static_cast<T>(std::max<Index>(counted, 1));
+  op.marks[tokens] = static_cast<T>(counted);
 }
 
 template <class T>

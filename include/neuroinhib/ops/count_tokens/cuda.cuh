@@ -11,7 +11,7 @@ void forward(Cuda<T>& cuda, const CountTokens<T>& op) {
   cuda.parallel_for(tokens, [=] __device__(Index token) { op.marks[token] = op.mark(token); });
   cuda.sum_columns(
       tokens, 1, [=] __device__(Index token, Index) { return op.mark(token); },
-      [=] __device__(Index, T sum) { op.marks[tokens] = max(sum, T{1}); });
+      [=] __device__(Index, T sum) { op.marks[tokens] = sum; });
 }
 
 template <class T>

@@ -3,14 +3,14 @@
 #include <string>
 #include <string_view>
 
-#include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/ops/collectives/op.hpp>
 
 namespace neuroinhib {
 
 /// Which tokens losses, loads and pools count: all, or all but padding.
 template <class T>
 struct CountedTokens {
-  Tensor<T> marks{};  ///< [tokens + 1] 1 or 0 for each token, then their number, at least 1; none: all count
+  Tensor<T> marks{};  ///< [tokens + 1] 1 or 0 for each token, then the number of ones, of all ranks; none: all count
 
   /// Whether there are marks; without them all tokens count.
   [[nodiscard]] bool defined() const { return marks.defined(); }
@@ -18,15 +18,16 @@ struct CountedTokens {
   NEUROINHIB_DEVICE [[nodiscard]] bool operator()(Index token) const {
     return marks.data == nullptr || marks[token] > 0;
   }
-  /// How many of `tokens` count.
+  /// How many of `tokens`, or of all ranks' tokens, count; at least 1.
   NEUROINHIB_DEVICE [[nodiscard]] T number(Index tokens) const {
-    return marks.data == nullptr ? static_cast<T>(tokens) : marks[tokens];
+    if (marks.data == nullptr) return static_cast<T>(tokens);
+    return marks[tokens] > 1 ? marks[tokens] : T{1};
   }
 };
 
 namespace ops {
 
-/// marks[i] = 1, or 0 where the token's document or label is below zero; marks[tokens] = max(Σ, 1). document, label
+/// marks[i] = 1, or 0 where the token's document or label is below zero; marks[tokens] = Σ. document, label
 /// [tokens] or none. y is undefined.
 template <class T>
 struct CountTokens {
@@ -44,13 +45,18 @@ struct CountTokens {
 
 }  // namespace ops
 
-/// Throws ShapeError unless the marks are those of so many tokens.
-template <class T>
-void require_counted(std::string_view where, const CountedTokens<T>& counted, Index tokens) {
-  if (counted.defined() && counted.marks.size() != tokens + 1)
-    fail<ShapeError>(where, "marks of " + std::to_string(tokens) + " counted tokens",
-                     std::to_string(counted.marks.size() - 1), "make them for this batch, with count_tokens()");
+namespace detail {
+
+/// Marks of `tokens` that all count, `all` of all ranks.
+template <class Ex>
+[[nodiscard]] CountedTokens<ScalarOf<Ex>> all_counted(Ex& ex, Index tokens, Index all) {
+  const auto marks = ex.tensor({tokens + 1}, false);
+  ex.backend().fill(marks.data, tokens, 1);
+  ex.backend().fill(marks.data + tokens, 1, static_cast<ScalarOf<Ex>>(all));
+  return {marks};
 }
+
+}  // namespace detail
 
 /// All tokens but padding: those whose document, or whose label, is below zero. Throws ShapeError.
 template <Executor Ex>
@@ -60,10 +66,30 @@ template <Executor Ex>
     if (numbers->data != nullptr && numbers->size() != tokens)
       fail<ShapeError>("counted tokens", "a document and a label for each of " + std::to_string(tokens) + " tokens",
                        std::to_string(numbers->size()), "give one number a row, or none at all");
-  if (document.data == nullptr && label.data == nullptr) return {};
+  if (document.data == nullptr && label.data == nullptr)
+    return kAlone<Ex> ? CountedTokens<ScalarOf<Ex>>{} : detail::all_counted(ex, tokens, share_of(ex, tokens).total);
   const auto marks = ex.tensor({tokens + 1}, false);
   ex.run(ops::CountTokens<ScalarOf<Ex>>{document, label, marks, {}});
+  auto number = marks;
+  number.data += tokens;
+  number.shape = {1};
+  detail::all_reduce_in_place(ex, number);
   return {marks};
 }
 
+namespace detail {
+
+/// What `counted` says of so many tokens; on one of several ranks, where it says nothing, that all of them count.
+/// Throws ShapeError for the marks of another batch.
+template <class Ex>
+[[nodiscard]] CountedTokens<ScalarOf<Ex>> counted_of(Ex& ex, std::string_view where,
+                                                     const CountedTokens<ScalarOf<Ex>>& counted, Index tokens) {
+  if (!counted.defined()) return count_tokens(ex, tokens, {});
+  if (counted.marks.size() != tokens + 1)
+    fail<ShapeError>(where, "marks of " + std::to_string(tokens) + " counted tokens",
+                     std::to_string(counted.marks.size() - 1), "make them for this batch, with count_tokens()");
+  return counted;
+}
+
+}  // namespace detail
 }  // namespace neuroinhib

@@ -20,14 +20,14 @@ void forward(Cpu<T>& cpu, const CrossEntropy<T>& op) {
     const T* logits = op.logits.data + row * classes;
     return softmax_row(logits, op.probabilities.data + row * classes, classes) - logits[label];
   });
-  op.y[0] = total / static_cast<T>(rows);
+  op.y[0] = total / static_cast<T>(op.all);
 }
 
 template <class T>
 void backward(Cpu<T>& cpu, const CrossEntropy<T>& op) {
   const auto dlogits = op.logits.claim_gradient();
   const Index rows = op.logits.rows(), classes = op.logits.cols();
-  const T factor = op.y.gradient[0] / static_cast<T>(rows);
+  const T factor = op.y.gradient[0] / static_cast<T>(op.all);
   cpu.parallel_for(rows, 2 * classes, [&](Index row) {
     const T* p = op.probabilities.data + row * classes;
     const Index label = op.labels[row];

@@ -24,7 +24,7 @@ void forward(Cuda<T>& cuda, const CrossEntropy<T>& op) {
   });
   cuda.sum_columns(
       rows, 1, [=] __device__(Index row, Index) { return losses[row]; },
-      [=] __device__(Index, T sum) { op.y[0] = sum / static_cast<T>(rows); });
+      [=] __device__(Index, T sum) { op.y[0] = sum / static_cast<T>(op.all); });
 }
 
 template <class T>
@@ -32,7 +32,7 @@ void backward(Cuda<T>& cuda, const CrossEntropy<T>& op) {
   const auto dlogits = op.logits.claim_gradient();
   const Index rows = op.logits.rows(), classes = op.logits.cols();
   cuda.parallel_grid(rows, classes, [=] __device__(Index row, Index c) {
-    const T factor = op.y.gradient[0] / static_cast<T>(rows);
+    const T factor = op.y.gradient[0] / static_cast<T>(op.all);
     const Index i = row * classes + c;
     dlogits.put(i, factor * (op.probabilities[i] - (op.labels[row] == c ? T{1} : T{0})));
   });

@@ -1,23 +1,26 @@
 #pragma once
 
-#include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/ops/softmax/op.hpp>
+#include <neuroinhib/parallel/communicator.hpp>
 
 namespace neuroinhib {
 namespace ops {
 
-/// y = mean over rows of log Σ_c exp(logits[i, c]) − logits[i, label_i].   logits [rows, classes], labels [rows],
-/// probabilities [rows, classes] kept for the backward pass.  dlogits = dy · (softmax − one-hot) / rows.
+/// y = 1 / all · Σ_i log Σ_c exp(logits[i, c]) − logits[i, label_i].   logits [rows, classes], labels [rows],
+/// probabilities [rows, classes] kept for the backward pass, all: the rows of all ranks.
+/// dlogits = dy · (softmax − one-hot) / all.
 template <class T>
 struct CrossEntropy {
   static constexpr const char* name = "cross_entropy";
   Tensor<T> logits, probabilities, y;
   View<const int> labels;
+  Index all;
 };
 
 }  // namespace ops
 
-/// Mean cross-entropy from logits, in nats: a scalar. Throws ShapeError, and ConfigError for a label out of range.
+/// Mean cross-entropy from logits, in nats: a scalar, or this rank's part of it. Throws ShapeError, and ConfigError for
+/// a label out of range.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> cross_entropy(Ex& ex, const TensorOf<Ex>& logits, const View<const int>& labels) {
   require_rows("cross-entropy", logits.shape);
@@ -26,7 +29,7 @@ template <Executor Ex>
                      "pass one label a row of logits");
   auto probabilities = ex.tensor(logits.shape, false);
   auto y = ex.tensor(Shape::scalar(), logits.wants_gradient());
-  ex.run(ops::CrossEntropy<ScalarOf<Ex>>{logits, probabilities, y, labels});
+  ex.run(ops::CrossEntropy<ScalarOf<Ex>>{logits, probabilities, y, labels, share_of(ex, logits.rows()).total});
   return y;
 }
 

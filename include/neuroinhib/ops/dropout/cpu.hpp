@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/ops/dropout/op.hpp>
 
@@ -21,16 +23,17 @@ void draw_blocks(const RandomStream& random, Index first, std::uint32_t (&words)
 template <class T, class Visit>
 void for_each_kept(const Cpu<T>& cpu, const Dropout<T>& op, const Visit& visit) {
   constexpr int kBlocks = 64;
-  cpu.parallel_blocks(op.x.size(), cost::random / 4, 4 * kBlocks, [&](Index begin, Index end) {
+  const Index before = op.random.first % 4;  // elements of the first block that are not ours
+  cpu.parallel_blocks(op.x.size() + before, cost::random / 4, 4 * kBlocks, [&](Index begin, Index end) {
     const T p = op.p, kept = 1 / (1 - p);
     std::uint32_t words[4][kBlocks];
     T drawn[4][kBlocks], factors[4 * kBlocks];
-    draw_blocks(op.random, begin / 4, words);
+    draw_blocks(op.random, (op.random.first + begin) / 4, words);
     for (int w = 0; w < 4; ++w)
       for (int i = 0; i < kBlocks; ++i) drawn[w][i] = unit_uniform<T>(words[w][i]) < p ? T{0} : kept;
     for (int i = 0; i < kBlocks; ++i)
       for (int w = 0; w < 4; ++w) factors[4 * i + w] = drawn[w][i];
-    for (Index i = begin; i < end; ++i) visit(i, factors[i - begin]);
+    for (Index i = std::max(begin, before); i < end; ++i) visit(i - before, factors[i - begin]);
   });
 }
 

@@ -10,19 +10,20 @@ struct DeviceStream {
   RandomStream random;
   const CudaControl* control;
 
-  __device__ RandomStream now() const { return {random.seed, control->step, random.stream}; }
+  __device__ RandomStream now() const { return {random.seed, control->step, random.stream, random.first}; }
 };
 
 /// visit(i, factor) for every element, factor 0 or 1 / (1 − p); one random block serves four elements.
 template <class T, class Visit>
 void for_each_kept(Cuda<T>& cuda, const Dropout<T>& op, const Visit& visit) {
   const T kept = 1 / (1 - op.p);
-  const Index count = op.x.size();
+  const Index first = op.random.first, count = op.x.size();
   const DeviceStream stream{op.random, cuda.control()};
-  cuda.parallel_for((count + 3) / 4, [=] __device__(Index block) {
+  cuda.parallel_for((first % 4 + count + 3) / 4, [=] __device__(Index number) {
+    const Index block = first / 4 + number, begin = 4 * block - first;
     const RandomWords words = stream.now().block(block);
-    for (Index i = 4 * block; i < count && i < 4 * block + 4; ++i)
-      visit(i, unit_uniform<T>(words[i - 4 * block]) < op.p ? T{0} : kept);
+    for (int w = 0; w < 4; ++w)
+      if (begin + w >= 0 && begin + w < count) visit(begin + w, unit_uniform<T>(words[w]) < op.p ? T{0} : kept);
   });
 }
 

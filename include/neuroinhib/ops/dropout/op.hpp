@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/parallel/communicator.hpp>
 
 namespace neuroinhib {
 namespace ops {
@@ -39,7 +39,7 @@ template <Executor Ex>
   require_dropout("dropout", p);
   if (!ex.training() || p == 0) return x;
   auto y = ex.tensor(x.shape, x.wants_gradient());
-  ex.run(ops::Dropout<ScalarOf<Ex>>{x, y, static_cast<ScalarOf<Ex>>(p), ex.random_stream()});
+  ex.run(ops::Dropout<ScalarOf<Ex>>{x, y, static_cast<ScalarOf<Ex>>(p), random_stream(ex, x.size())});
   return y;
 }
 
@@ -49,7 +49,7 @@ template <Executor Ex>
   require_shape("noise scale", x.shape, scale.shape, "pass one deviation an element");
   if (!ex.training()) return x;
   auto y = ex.tensor(x.shape, any_wants_gradient(x, scale));
-  ex.run(ops::AddNoise<ScalarOf<Ex>>{x, scale, y, ex.random_stream()});
+  ex.run(ops::AddNoise<ScalarOf<Ex>>{x, scale, y, random_stream(ex, x.size())});
   return y;
 }
 

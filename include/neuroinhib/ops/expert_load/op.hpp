@@ -17,14 +17,13 @@ struct ExpertLoad {
 
 }  // namespace ops
 
-/// How many of a plan's slots each expert got, padding left out: [experts], without gradient.
+/// How many of a plan's slots each expert got, of all ranks' plans, padding left out: [experts], without gradient.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> expert_load(Ex& ex, const RoutingPlan& plan,
                                        const CountedTokens<ScalarOf<Ex>>& counted = {}) {
-  require_counted("expert load", counted, plan.tokens());
   const auto load = ex.tensor({plan.experts}, false);
-  ex.run(ops::ExpertLoad<ScalarOf<Ex>>{plan, counted, load, {}});
-  return load;
+  ex.run(ops::ExpertLoad<ScalarOf<Ex>>{plan, detail::counted_of(ex, "expert load", counted, plan.tokens()), load, {}});
+  return all_reduce(ex, load);
 }
 
 }  // namespace neuroinhib

@@ -36,14 +36,14 @@ struct LowestHead {
 
 }  // namespace ops
 
-/// Mean entropy of each head [1, heads], without gradient.
+/// Mean entropy of each head over all ranks [1, heads], without gradient.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> mean_entropy(Ex& ex, const TensorOf<Ex>& entropy,
                                         const CountedTokens<ScalarOf<Ex>>& counted = {}) {
-  require_counted("mean entropy", counted, entropy.rows());
   auto mean = ex.tensor({1, entropy.cols()}, false);
-  ex.run(ops::MeanEntropy<ScalarOf<Ex>>{entropy, mean, counted, {}});
-  return mean;
+  ex.run(ops::MeanEntropy<ScalarOf<Ex>>{
+      entropy, mean, detail::counted_of(ex, "mean entropy", counted, entropy.rows()), {}});
+  return all_reduce(ex, mean);
 }
 
 /// The number of the least of `mean`, on the backend.

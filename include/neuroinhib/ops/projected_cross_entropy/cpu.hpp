@@ -19,10 +19,11 @@ void forward(Cpu<T>& cpu, const ProjectedCrossEntropy<T>& op) {
                         "mend the label, or give the model more classes");
     counted += op.labels[row] >= 0;
   }
+  const T number = op.counted.defined() ? op.counted.number(op.x.rows()) : static_cast<T>(std::max<Index>(counted, 1));
   flash::run_forward(cpu, op.flash());
   cpu.parallel_for(op.x.rows(), width, [&](Index row) {
     const Index label = op.labels[row];
-    op.delta[row] = label < 0 ? T{0} : T{-1} / static_cast<T>(counted);
+    op.delta[row] = label < 0 ? T{0} : T{-1} / number;
     op.losses[row] = 0;
     if (label < 0) return;
     T logit = op.bias.defined() ? op.bias[label] : T{0};
@@ -31,7 +32,7 @@ void forward(Cpu<T>& cpu, const ProjectedCrossEntropy<T>& op) {
   });
   T total = 0;
   for (const T loss : op.losses) total += loss;
-  op.y[0] = total / static_cast<T>(std::max<Index>(counted, 1));
+  op.y[0] = total / number;
 }
 
 template <class T>

@@ -28,7 +28,9 @@ void forward(Cuda<T>& cuda, const ProjectedCrossEntropy<T>& op) {
   });
   cuda.sum_columns(
       rows, 1, [=] __device__(Index row, Index) { return op.labels[row] >= 0 ? T{1} : T{0}; },
-      [=] __device__(Index, T sum) { *counted = sum > 0 ? sum : T{1}; });
+      [=] __device__(Index, T sum) {
+        *counted = op.counted.marks.data != nullptr ? op.counted.number(rows) : sum > 0 ? sum : T{1};
+      });
   cuda.sum_columns(
       rows, 1, [=] __device__(Index row, Index) { return op.losses[row]; },
       [=] __device__(Index, T sum) { op.y[0] = sum / *counted; });

@@ -2,6 +2,7 @@
 
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/ops/attention/flash.hpp>
+#include <neuroinhib/ops/count_tokens/op.hpp>
 
 namespace neuroinhib {
 namespace ops {
@@ -15,6 +16,7 @@ struct ProjectedCrossEntropy {
   static constexpr const char* name = "projected_cross_entropy";
   Tensor<T> x, weight, bias, log_sum, losses, delta, y;
   View<const int> labels;
+  CountedTokens<T> counted;  ///< of all ranks; none: those of `labels` count
 
   [[nodiscard]] FlashAttention<T> flash() const {
     const Index width = x.cols();
@@ -43,7 +45,7 @@ struct ProjectedCrossEntropy {
 /// What projected_cross_entropy() gives.
 template <class T>
 struct ProjectedLoss {
-  Tensor<T> mean;    ///< a scalar, in nats
+  Tensor<T> mean;    ///< a scalar, in nats; of several ranks, this one's part of it
   Tensor<T> losses;  ///< [rows] each row's, 0 where it does not count; no gradient
 };
 
@@ -65,7 +67,8 @@ template <Executor Ex>
   const Shape rows{x.rows()};
   const ProjectedLoss<T> loss{ex.tensor(Shape::scalar(), any_wants_gradient(x, weight, bias)), ex.tensor(rows, false)};
   ex.run(ops::ProjectedCrossEntropy<T>{x, weight, bias, ex.tensor(rows, false), loss.losses, ex.tensor(rows, false),
-                                       loss.mean, labels});
+                                       loss.mean, labels,
+                                       kAlone<Ex> ? CountedTokens<T>{} : count_tokens(ex, x.rows(), {}, labels)});
   return loss;
 }
 

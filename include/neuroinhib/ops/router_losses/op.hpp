@@ -3,7 +3,9 @@
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/ops/expert_load/op.hpp>
 
-/// The terms that auxiliary losses are made of. Tokens that do not count add nothing to them and get no gradient.
+/// The terms that auxiliary losses are made of. Tokens that do not count add nothing to them and get no gradient. Of
+/// several ranks, each has its part of the z-loss and the balance loss, and all have the importance and the load of the
+/// whole batch, so that a loss of these counts once().
 namespace neuroinhib {
 namespace ops {
 
@@ -79,10 +81,9 @@ struct BalanceLoss {
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> importance(Ex& ex, const TensorOf<Ex>& gates, const RoutingPlan& plan,
                                       const CountedTokens<ScalarOf<Ex>>& counted = {}) {
-  require_counted("importance", counted, plan.tokens());
   auto y = ex.tensor({plan.experts}, gates.wants_gradient());
-  ex.run(ops::Importance<ScalarOf<Ex>>{gates, y, plan, counted});
-  return y;
+  ex.run(ops::Importance<ScalarOf<Ex>>{gates, y, plan, detail::counted_of(ex, "importance", counted, plan.tokens())});
+  return all_reduce(ex, y);
 }
 
 /// Throws ConfigError unless chosen < experts: with all experts chosen there is no threshold.
@@ -93,10 +94,10 @@ template <Executor Ex>
   if (chosen >= clean.cols())
     fail<ConfigError>("load loss", "M < K = " + std::to_string(clean.cols()), "M = " + std::to_string(chosen),
                       "turn the load loss off where every expert is chosen");
-  require_counted("load loss", counted, clean.rows());
   auto y = ex.tensor({clean.cols()}, any_wants_gradient(clean, noisy, scale));
-  ex.run(ops::SmoothLoad<ScalarOf<Ex>>{clean, noisy, scale, y, chosen, counted});
-  return y;
+  ex.run(ops::SmoothLoad<ScalarOf<Ex>>{clean, noisy, scale, y, chosen,
+                                       detail::counted_of(ex, "load loss", counted, clean.rows())});
+  return all_reduce(ex, y);
 }
 
 /// The squared coefficient of variation of x [n], a scalar: the importance loss of importance(), the load loss of
@@ -111,11 +112,11 @@ template <Executor Ex>
 /// The mean of (log Σ exp)² over logits [tokens, experts] of the tokens that count, a scalar (Zoph et al. 2022, eq. 5).
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> z_loss(Ex& ex, const TensorOf<Ex>& logits, const CountedTokens<ScalarOf<Ex>>& counted = {}) {
-  require_counted("z-loss", counted, logits.rows());
   auto probabilities = ex.tensor(logits.shape, false);
   auto log_sums = ex.tensor({logits.rows()}, false);
   auto y = ex.tensor(Shape::scalar(), logits.wants_gradient());
-  ex.run(ops::ZLoss<ScalarOf<Ex>>{logits, probabilities, log_sums, y, counted});
+  ex.run(ops::ZLoss<ScalarOf<Ex>>{logits, probabilities, log_sums, y,
+                                  detail::counted_of(ex, "z-loss", counted, logits.rows())});
   return y;
 }
 
@@ -124,7 +125,8 @@ template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> balance_loss(Ex& ex, const TensorOf<Ex>& probabilities, const RoutingPlan& plan,
                                         const CountedTokens<ScalarOf<Ex>>& counted = {}) {
   auto y = ex.tensor(Shape::scalar(), probabilities.wants_gradient());
-  ex.run(ops::BalanceLoss<ScalarOf<Ex>>{probabilities, expert_load(ex, plan, counted), y, counted});
+  ex.run(ops::BalanceLoss<ScalarOf<Ex>>{probabilities, expert_load(ex, plan, counted), y,
+                                        detail::counted_of(ex, "balance loss", counted, probabilities.rows())});
   return y;
 }
 

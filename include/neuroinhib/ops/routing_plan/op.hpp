@@ -146,10 +146,10 @@ template <Executor Ex>
   if (length < 1 || scores.rows() % length != 0)
     fail<ShapeError>("expert choice", "whole windows of " + std::to_string(length) + " tokens",
                      std::to_string(scores.rows()) + " tokens", "fill the last sequence up, with documents below zero");
-  require_counted("expert choice", counted, scores.rows());
   const auto expert = ex.integers({scores.rows(), chosen});
   auto value = ex.tensor({scores.rows(), chosen}, scores.wants_gradient());
-  ex.run(ops::ExpertChoice<ScalarOf<Ex>>{scores, expert, value, length, capacity, counted});
+  ex.run(ops::ExpertChoice<ScalarOf<Ex>>{scores, expert, value, length, capacity,
+                                         detail::counted_of(ex, "expert choice", counted, scores.rows())});
   return {expert, value};
 }
 

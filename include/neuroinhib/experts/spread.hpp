@@ -1,0 +1,115 @@
+#pragma once
+
+#include <concepts>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <neuroinhib/experts/expert.hpp>
+#include <neuroinhib/ops/collectives/op.hpp>
+#include <neuroinhib/ops/combine/op.hpp>
+#include <neuroinhib/ops/take_slots/op.hpp>
+
+namespace neuroinhib {
+
+/// Experts spread over ranks: rank r of P has experts [r K/P, (r + 1) K/P), and each token's row travels to the ranks
+/// of its experts and back. As many rows travel as were routed: none is dropped. Layer and gradients are those of one
+/// process, to the bit where products do not depend on the number of their rows.
+template <class Experts>
+struct Spread {
+  struct Config {
+    Index rank = 0, ranks = 1;          ///< of the communicator that the layer runs with
+    typename Experts::Config expert{};  ///< the experts' own
+  };
+
+  template <class T>
+  class Module {
+   public:
+    /// Throws ConfigError unless the ranks divide the experts, and each parameter has the experts as its first extent.
+    Module(const Config& config, const ExpertSizes& sizes)
+        : config_(checked(config, sizes)), output_(sizes.output), experts_(config.expert, part_of(config, sizes)) {
+      const Index own = sizes.experts / config.ranks;
+      if (config.ranks == 1) return;
+      for (const auto& [name, leaf] : neuroinhib::detail::leaves_of<T>(experts_).parameters) {
+        if (leaf->tensor.shape.rows() != own)
+          fail<ConfigError>("spread experts, parameter " + name, "[experts, …]", leaf->tensor.shape.text(),
+                            "spread experts whose parameters are stacked along the first extent");
+        leaf->slice = {config.rank * own, sizes.experts};
+      }
+    }
+    void visit(auto&& v) { experts_.visit(v); }
+
+    /// Throws ConfigError where the backend has other ranks than the configuration.
+    template <Executor Ex>
+    [[nodiscard]] Tensor<T> forward(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan) const {
+      if constexpr (kAlone<Ex>) {
+        require_ranks(0, 1);
+        return experts_.forward(ex, x, plan);
+      } else {
+        require_ranks(ex.backend().rank(), ex.backend().size());
+        return over_ranks(ex, x, plan);
+      }
+    }
+
+   private:
+    using Counts = std::vector<Index>;
+
+    static const Config& checked(const Config& config, const ExpertSizes& sizes) {
+      require_option("spread experts", "ranks", config.ranks, config.ranks >= 1 && sizes.experts % config.ranks == 0,
+                     "a divisor of K = " + std::to_string(sizes.experts), "give every rank as many experts");
+      require_option("spread experts", "rank", config.rank, config.rank >= 0 && config.rank < config.ranks,
+                     "from 0 to " + std::to_string(config.ranks - 1), "take the communicator's");
+      return config;
+    }
+    static ExpertSizes part_of(const Config& config, ExpertSizes sizes) {
+      sizes.experts /= config.ranks;
+      return sizes;
+    }
+    void require_ranks(Index rank, Index ranks) const {
+      if (rank != config_.rank || ranks != config_.ranks)
+        fail<ConfigError>("spread experts",
+                          "rank " + std::to_string(config_.rank) + " of " + std::to_string(config_.ranks),
+                          "rank " + std::to_string(rank) + " of " + std::to_string(ranks),
+                          "run the layer on the ranks that its configuration names");
+    }
+
+    template <Executor Ex>
+    Tensor<T> over_ranks(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan) const {
+      const Index own = plan.experts / config_.ranks;
+      // Slots for each expert, and those that come for each of ours: the host decides how much travels.
+      const std::vector<int> offsets = ex.backend().read(plan.offsets);
+      Counts slots;
+      for (std::size_t k = 1; k < offsets.size(); ++k) slots.push_back(offsets[k] - offsets[k - 1]);
+      const std::span<const Index> coming = exchange_counts(ex, slots);
+      const Counts sent = sums_of(slots, own), received = sums_of(coming, own);
+      const Tensor<T> rows = all_to_all(ex, take_slots(ex, x, plan, offsets.back()), sent, received);
+      return detail::all_to_all_rows(ex, outputs(ex, rows, coming, own), received, sent, plan.slots());
+    }
+    /// The experts' outputs of rows from all ranks, in the rows' order.
+    template <Executor Ex>
+    Tensor<T> outputs(Ex& ex, const Tensor<T>& rows, std::span<const Index> coming, Index own) const {
+      if (rows.rows() == 0) return ex.tensor({0, output_}, true);
+      std::vector<int> expert;
+      for (std::size_t i = 0; i < coming.size(); ++i)
+        expert.insert(expert.end(), static_cast<std::size_t>(coming[i]), static_cast<int>(static_cast<Index>(i) % own));
+      const View<int> of_rows = ex.integers({rows.rows(), 1});
+      ex.backend().write(of_rows, expert.data());
+      const RoutingPlan plan = routing_plan(ex, of_rows, own);
+      const Tensor<T> ones = ex.tensor({rows.rows(), 1}, false);
+      ex.backend().fill(ones.data, ones.size(), T{1});
+      return combine(ex, experts_.forward(ex, rows, plan), ones, plan);
+    }
+    /// Sums of `own` counts each.
+    static Counts sums_of(std::span<const Index> counts, Index own) {
+      Counts sums(counts.size() / static_cast<std::size_t>(own));
+      for (std::size_t i = 0; i < counts.size(); ++i) sums[i / static_cast<std::size_t>(own)] += counts[i];
+      return sums;
+    }
+
+    Config config_;
+    Index output_;
+    typename Experts::template Module<T> experts_;
+  };
+};
+
+}  // namespace neuroinhib

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <type_traits>
+
+#include <neuroinhib/backend/executor.hpp>
+
+/// How the processes of a job talk to one another. Each is a rank, from 0 to size − 1; all run the same program.
+namespace neuroinhib {
+
+/// Bytes for another rank, or from it.
+struct Parcel {
+  int peer = 0;
+  void* data = nullptr;
+  std::size_t bytes = 0;
+};
+
+/// What carries parcels between ranks that compute on backend B. `exchange` sends and receives them all, and returns,
+/// or on a GPU goes on in the stream, when all are there: the only thing that a network must be able to do. All ranks
+/// call it in the same order, with parcels that match: of several between two ranks, the first sent is the first
+/// received. Throws CommunicationError where an answer does not come in time or has another size.
+template <class C, class B>
+concept Communicator = requires(C& c, B& backend, const char* operation, std::span<const Parcel> parcels) {
+  { c.rank() } -> std::convertible_to<int>;
+  { c.size() } -> std::convertible_to<int>;
+  c.exchange(backend, operation, parcels, parcels);
+};
+
+/// The communicator of a process by itself.
+struct Alone {
+  [[nodiscard]] static constexpr int rank() { return 0; }
+  [[nodiscard]] static constexpr int size() { return 1; }
+  template <class B>
+  static void exchange(B&, const char*, std::span<const Parcel>, std::span<const Parcel>) {}
+};
+
+namespace detail {
+
+template <class Ex>
+struct CommunicatorOf {
+  using Type = Alone;
+};
+template <class Ex>
+  requires requires(Ex& ex) { ex.backend().communicator(); }
+struct CommunicatorOf<Ex> {
+  using Type = std::remove_cvref_t<decltype(std::declval<Ex&>().backend().communicator())>;
+};
+
+}  // namespace detail
+
+/// Whether a process computes by itself, so that nothing need be asked of others.
+template <class Ex>
+inline constexpr bool kAlone = std::same_as<typename detail::CommunicatorOf<Ex>::Type, Alone>;
+
+/// Part of the elements of all ranks, in order of the ranks: [begin, end) of `total`.
+struct Share {
+  Index begin = 0, end = 0, total = 0;
+
+  [[nodiscard]] Index count() const { return end - begin; }
+  /// Rank's part of `total` things: as even as can be, the first ranks having one more.
+  [[nodiscard]] static Share of(Index total, Index rank, Index size) {
+    const Index each = total / size, more = total % size;
+    const Index begin = rank * each + (rank < more ? rank : more);
+    return {begin, begin + each + (rank < more ? 1 : 0), total};
+  }
+};
+
+/// Which of all ranks' elements these `elements` of a batch are.
+template <Executor Ex>
+[[nodiscard]] Share share_of(Ex& ex, Index elements) {
+  if constexpr (kAlone<Ex>)
+    return {0, elements, elements};
+  else
+    return ex.backend().share_of(elements);
+}
+
+/// The next random stream of the step, for `elements` of a batch: each gets the numbers that it would get on one rank.
+template <Executor Ex>
+[[nodiscard]] RandomStream random_stream(Ex& ex, Index elements) {
+  RandomStream random = ex.random_stream();
+  random.first = share_of(ex, elements).begin;
+  return random;
+}
+
+}  // namespace neuroinhib

@@ -1,0 +1,265 @@
+#include <neuroinhib/analysis/routing.hpp>
+
+#include "ranks.hpp"
+
+using namespace neuroinhib;
+using testing::distance;
+using testing::kRounding;
+using testing::Many;
+using testing::Values;
+using testing::world;
+
+namespace {
+
+constexpr Index kWidth = 12, kSteps = 4;
+
+/// This rank's rows of a batch.
+template <class T>
+Tensor<T> rows_of(Values<T>& all, const Share& share) {
+  Tensor<T> rows = all.constant();
+  const Index each = all.shape.size() / share.total;
+  rows.data += share.begin * each;
+  rows.shape = {share.count() * (rows.rows() / share.total), rows.cols()};
+  return rows;
+}
+View<const int> rows_of(const std::vector<int>& all, const Share& share) {
+  const Index each = static_cast<Index>(all.size()) / share.total;
+  return {all.data() + share.begin * each, {share.count() * each}};
+}
+
+template <class T>
+Values<T> batch(Index rows, std::uint64_t seed) {
+  return {{rows, kWidth}, seed};
+}
+std::vector<int> labels_of(Index rows, int classes) {
+  std::vector<int> labels;
+  for (Index i = 0; i < rows; ++i) labels.push_back(static_cast<int>(i * 5 % classes));
+  return labels;
+}
+
+/// What training leaves: parameters, states and the loss of each step.
+template <class T>
+struct Trained {
+  std::vector<T> values;
+  std::vector<std::vector<T>> states;  ///< those without a row a token
+  std::vector<double> losses;
+
+  Trained(Parameters<T>& parameters, std::vector<double> of_steps)
+      : values(parameters.values().begin(), parameters.values().end()), losses(std::move(of_steps)) {
+    for (const auto& state : parameters.states())
+      if (state.form.start.size() > 0) states.push_back(state.values.to_host());
+  }
+};
+template <class T>
+void check_alike(const Trained<T>& a, const Trained<T>& b) {
+  REQUIRE(a.values.size() == b.values.size());
+  CHECK(distance(a.values.data(), b.values.data(), static_cast<Index>(a.values.size())) < kRounding<T>);
+  for (std::size_t i = 0; i < a.states.size(); ++i) {
+    REQUIRE(a.states[i].size() == b.states[i].size());
+    CHECK(distance(a.states[i].data(), b.states[i].data(), static_cast<Index>(a.states[i].size())) < kRounding<T>);
+  }
+  for (std::size_t i = 0; i < a.losses.size(); ++i)
+    CHECK(a.losses[i] == doctest::Approx(b.losses[i]).epsilon(kRounding<T>));
+}
+
+/// The loss of all ranks.
+template <class B, class T>
+double loss_of_all(B& backend, const Tensor<T>& part) {
+  Tensor<T> loss = part.detached();
+  return static_cast<double>(all_reduce(backend, loss.reshaped({1}))[0]);
+}
+
+template <class B>
+Share share_next(B& backend, Index samples) {
+  if constexpr (kAlone<B>)
+    return {0, samples, samples};
+  else
+    return backend.share_batch(samples);
+}
+
+/// Trains a layer on batches of changing size. `change` sets options.
+template <class Layer, class B>
+Trained<typename B::Scalar> train_layer(B& backend, typename Layer::Config config) {
+  using T = typename B::Scalar;
+  config.width = kWidth;
+  config.experts = 5;
+  config.hidden = {9};
+  Layer layer(config);
+  Parameters<T> parameters(layer, 3);
+  Sgd<T> sgd(parameters, {.learning_rate = .1, .momentum = .9});
+  std::vector<double> losses;
+  for (Index step = 0; step < kSteps; ++step) {
+    const Index rows = 4 * (4 + step % 2) + (step == 2 ? 3 : 0);
+    const Share share = share_next(backend, rows);
+    auto x = batch<T>(rows, static_cast<std::uint64_t>(step));
+    const auto labels = labels_of(rows, kWidth);
+    const Tensor<T> own = rows_of(x, share);
+    const std::vector<Tensor<T>> earlier{own};
+    Recording ex(backend);
+    const auto out = layer.forward(ex, dropout(ex, own, .2), earlier);
+    const auto loss = sum(ex, {cross_entropy<decltype(ex)>(ex, out.y, rows_of(labels, share)), out.auxiliary});
+    ex.backward(loss);
+    (void)clip_gradient_norm(backend, parameters, .5);
+    sgd.step(backend, parameters);
+    losses.push_back(loss_of_all(backend, loss));
+  }
+  return {parameters, losses};
+}
+
+template <class Layer, class T>
+void check_layer(typename Layer::Config config) {
+  Cpu<T> one({.seed = 7});
+  Many<T> many(*world(), CpuOptions{.seed = 7});
+  check_alike(train_layer<Layer>(many, config), train_layer<Layer>(one, config));
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a layer with every term and loss learns on many ranks what it learns on one", T, float, double) {
+  using Layer = MoeLayer<TwoLayerRouter<Tanh>, GlobalInhibition, NoisyTopK<2>, SwiGlu, Cpu<T>>;
+  typename Layer::Config config{
+      .auxiliary = {.importance = .1, .z = .01}, .router = {.hidden = 7}, .mix = {.load_weight = .1}};
+  config.inhibition.earlier_widths = {kWidth};
+  check_layer<Layer, T>(config);
+}
+
+TEST_CASE("balance loss, bias and pooling by mean are those of all ranks") {
+  using Layer = MoeLayer<LinearRouter, PosttextInhibition, BalancedTopM<2>, Mlp<Tanh>, Cpu<double>>;
+  Layer::Config config{.auxiliary = {.balance = .2}, .mix = {.rate = .05}};
+  config.inhibition.pooling = Pooling::mean;
+  config.inhibition.evaluation = PosttextEvaluation::average;
+  check_layer<Layer, double>(config);
+}
+
+namespace {
+
+using Plain = MoeLayer<LinearRouter, GluInhibition, TopM<2>, Mlp<Tanh>, Cpu<double>>;
+
+/// The parameters after some steps of a layer whose loss is a sum over tokens. `step` makes the gradients.
+template <class B, class Step>
+std::vector<double> values_after(B& backend, const Share& share, const Step& step) {
+  Plain layer({.width = kWidth, .experts = 5, .hidden = {9}});
+  Parameters<double> parameters(layer, 3);
+  Adam<double> adam(parameters, {.learning_rate = .01}, share);
+  for (std::uint64_t number = 0; number < 3; ++number) {
+    step(layer, parameters, number);
+    adam.step(backend, parameters);
+  }
+  return {parameters.values().begin(), parameters.values().end()};
+}
+
+/// A step on part `rank` of `ranks`.
+template <class B>
+void step_of(B& backend, const Plain& layer, std::uint64_t number, Index rank, Index ranks) {
+  const Index rows = 8 * ranks;
+  auto x = batch<double>(rows, number);
+  const auto labels = labels_of(rows, kWidth);
+  const Share part = Share::of(rows, rank, ranks);
+  Recording ex(backend);
+  const auto y = layer.forward(ex, rows_of(x, part)).y;
+  const auto mean = cross_entropy<decltype(ex)>(ex, y, rows_of(labels, part));
+  ex.backward(kAlone<B> ? scale(ex, mean, 1.0 / static_cast<double>(ranks)) : mean);
+}
+
+}  // namespace
+
+TEST_CASE("many ranks give the bits of one process that adds up their parts, and sharding changes none") {
+  const Index ranks = world()->size(), own = world()->rank();
+  Many<double> many(*world());
+  Cpu<double> one;
+  const auto on_ranks = [&](const Plain& layer, const Parameters<double>&, std::uint64_t number) {
+    step_of(many, layer, number, own, ranks);
+  };
+  const auto together = values_after(many, {}, on_ranks);
+  const auto apart =
+      values_after(one, {}, [&](const Plain& layer, Parameters<double>& parameters, std::uint64_t number) {
+        std::vector<double> sum;
+        for (Index r = 0; r < ranks; ++r) {
+          parameters.zero_gradients();
+          step_of(one, layer, number, r, ranks);
+          const View<double> gradient = parameters.gradients();
+          if (r == 0) sum.assign(gradient.begin(), gradient.end());
+          for (Index i = 0; i < gradient.size() && r > 0; ++i) sum[static_cast<std::size_t>(i)] += gradient[i];
+        }
+        std::copy(sum.begin(), sum.end(), parameters.gradients().data);
+      });
+  CHECK(together == apart);
+  const Share shard = detail::shard_of(static_cast<Index>(together.size()), own, ranks);
+  CHECK(shard.count() < shard.total);
+  CHECK(together == values_after(many, shard, on_ranks));
+  Many<double> same(*world());
+  for (const double value : together) {
+    same.begin_step();
+    std::vector<double> own_value{value};
+    if (all_reduce(same, tensor(own_value, {1}), Reduction::max)[0] != value) FAIL("ranks have drifted apart");
+  }
+}
+
+namespace {
+
+constexpr Index kLength = 6, kTexts = 5;
+
+/// Trains a language model on texts with padding, and with labels that do not count.
+template <class Layer, class B>
+Trained<typename B::Scalar> train_language_model(B& backend) {
+  using T = typename B::Scalar;
+  using Model = LanguageModel<Layer>;
+  typename Model::Config config{
+      .vocabulary = 11, .positions = kLength, .blocks = 2, .block = {.width = 8, .heads = 2, .dropout = .1}};
+  config.moe = {.width = 8, .experts = 4, .hidden = {8}, .auxiliary = {.importance = .1, .balance = .1}};
+  Model model(config);
+  Parameters<T> parameters(model, 3);
+  Sgd<T> sgd(parameters, {.learning_rate = .2});
+  std::vector<int> ids, labels, documents;
+  for (Index i = 0; i < kTexts * kLength; ++i) {
+    const bool padding = i % kLength >= 4 + i / kLength % 3;
+    ids.push_back(static_cast<int>(i * 7 % 11));
+    labels.push_back(padding || i % 5 == 0 ? -1 : static_cast<int>(i * 3 % 11));
+    documents.push_back(padding ? -1 : 0);
+  }
+  std::vector<double> losses;
+  for (Index step = 0; step < kSteps; ++step) {
+    const Share share = share_next(backend, kTexts);
+    Recording ex(backend);
+    const auto loss = model.template loss<decltype(ex)>(ex, rows_of(ids, share), rows_of(labels, share),
+                                                        {.length = kLength, .document = rows_of(documents, share)});
+    ex.backward(loss.total);
+    sgd.step(backend, parameters);
+    losses.push_back(loss_of_all(backend, loss.total));
+  }
+  return {parameters, losses};
+}
+template <class Layer>
+void check_language_model() {
+  using T = typename Layer::Scalar;
+  Cpu<T> one({.seed = 7});
+  Many<T> many(*world(), CpuOptions{.seed = 7});
+  check_alike(train_language_model<Layer>(many), train_language_model<Layer>(one));
+}
+
+}  // namespace
+
+TEST_CASE("a language model whose tokens inform one another learns on many ranks what it learns on one") {
+  check_language_model<MoeLayer<AttentionInform<LinearRouter>, NoInhibition, TopM<2>, Mlp<Tanh>, Cpu<double>>>();
+  check_language_model<
+      MoeLayer<SimilarityInform<LinearRouter>, GluInhibition, ExpertChoice<2>, Mlp<Tanh>, Cpu<float>>>();
+}
+
+TEST_CASE("statistics of routing are those of all ranks, and a batch smaller than the ranks is refused") {
+  const Index rows = 13;
+  const auto counts_of = [&](auto& backend) {
+    Plain layer({.width = kWidth, .experts = 5});
+    Parameters<double> parameters(layer, 3);
+    auto x = batch<double>(rows, 1);
+    const auto out = layer.forward(backend, rows_of(x, share_next(backend, rows)));
+    return analyse(backend, routing_counts(backend, out.routing));
+  };
+  Cpu<double> one;
+  Many<double> many(*world());
+  const auto a = counts_of(many), b = counts_of(one);
+  CHECK(a.slots == b.slots);
+  CHECK(a.tokens == b.tokens);
+  CHECK(a.entropy_sum == doctest::Approx(b.entropy_sum).epsilon(1e-12));
+  testing::check_error<ConfigError>([&] { (void)many.share_batch(1); },
+                                    {"a sample for each of " + std::to_string(many.size()) + " ranks", "got 1"});
+}

@@ -1,0 +1,125 @@
+#include <neuroinhib/experts/spread.hpp>
+
+#include "ranks.hpp"
+
+using namespace neuroinhib;
+using testing::distance;
+using testing::kRounding;
+using testing::Many;
+using testing::Values;
+using testing::world;
+
+namespace {
+
+constexpr Index kWidth = 6, kExperts = 8, kRows = 12;
+
+/// A layer whose experts are spread, and the same in one process, trained side by side.
+template <class Mix, class Experts, class T>
+struct Pair {
+  template <class E>
+  using LayerOf = MoeLayer<LinearRouter, GluInhibition, Mix, E, Cpu<T>>;
+  using Whole = LayerOf<Experts>;
+  using Part = LayerOf<Spread<Experts>>;
+
+  Many<T> many{*world(), CpuOptions{.seed = 7}};
+  Cpu<T> one{CpuOptions{.seed = 7}};
+  Whole whole;
+  Part part;
+  Parameters<T> of_whole{whole, 3}, of_part{part, 3};
+
+  explicit Pair(typename Mix::Config mix = {})
+      : whole(configured<Whole>(mix)), part([&] {
+          auto config = configured<Part>(mix);
+          config.expert.rank = world()->rank();
+          config.expert.ranks = world()->size();
+          return config;
+        }()) {}
+
+  template <class L>
+  static typename L::Config configured(const typename Mix::Config& mix) {
+    return {.width = kWidth, .experts = kExperts, .hidden = {5}, .auxiliary = {.balance = .1}, .mix = mix};
+  }
+
+  /// All parameters of the part are what the whole has in its place.
+  void check_parameters(double tolerance) {
+    for (const auto& entry : of_part.entries()) {
+      const Slice& slice = of_part.slice_of(entry);
+      const Tensor<T>& all = of_whole[entry.name];
+      CHECK(entry.tensor.rows() == (slice ? all.rows() / world()->size() : all.rows()));
+      INFO(entry.name);
+      CHECK(distance(entry.tensor.data, all.data + slice.first * all.cols(), entry.tensor.size()) <= tolerance);
+    }
+  }
+  /// Steps of training on the same batches.
+  void check_training() {
+    check_parameters(0);
+    Sgd<T> sgd_of_whole(of_whole, {.learning_rate = .1}), sgd_of_part(of_part, {.learning_rate = .1});
+    const Sequences sequences{.length = kRows / 4};
+    for (std::uint64_t step = 0; step < 3; ++step) {
+      Values<T> x({kRows, kWidth}, step);
+      std::vector<int> labels;
+      for (Index i = 0; i < kRows; ++i) labels.push_back(static_cast<int>(i % kWidth));
+      const Share share = many.share_batch(4);  // sequences
+      const Index first = share.begin * kRows / 4, rows = share.count() * kRows / 4;
+      Tensor<T> own = x.constant();
+      own.data += first * kWidth;
+      own.shape = {rows, kWidth};
+      const auto learn = [&](auto& backend, auto& layer, const Tensor<T>& tokens, const View<const int>& of, auto& sgd,
+                             auto& parameters) {
+        Recording ex(backend);
+        auto out = layer.forward(ex, tokens, {}, {.sequences = sequences});
+        ex.backward(sum(ex, {cross_entropy(ex, out.y, of), out.auxiliary}));
+        sgd.step(backend, parameters);
+        return out.y;
+      };
+      const auto expected = learn(one, whole, x.constant(), {labels.data(), {kRows}}, sgd_of_whole, of_whole);
+      const auto y = learn(many, part, own, {labels.data() + first, {rows}}, sgd_of_part, of_part);
+      CHECK(distance(y.data, expected.data + first * kWidth, y.size()) < kRounding<T>);
+    }
+    check_parameters(kRounding<T>);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("spread experts give and learn what experts of one process do") {
+  Pair<TopM<2>, SwiGlu, double>().check_training();
+  Pair<TopM<3>, Mlp<Tanh>, float>().check_training();
+}
+
+TEST_CASE("spread experts serve slots without an expert, and ranks that nobody chooses") {
+  Pair<TopP<4>, Mlp<Tanh>, double>({.p = .3}).check_training();
+  Pair<ExpertChoice<2>, Mlp<Tanh>, double>({.capacity = .5}).check_training();
+  Pair<Switch, Mlp<Tanh>, double> all_to_one;
+  for (auto* parameters : {&all_to_one.of_whole, &all_to_one.of_part}) (*parameters)["router.score.bias"][1] += 100;
+  all_to_one.check_training();
+}
+
+TEST_CASE("the first outputs of spread experts have the bits of one process") {
+  Pair<TopM<2>, SwiGlu, float> pair;
+  Values<float> x({kRows, kWidth}, 1);
+  const Share share = Share::of(kRows, pair.many.rank(), pair.many.size());
+  Tensor<float> own = x.constant();
+  own.data += share.begin * kWidth;
+  own.shape = {share.count(), kWidth};
+  const auto expected = pair.whole.forward(pair.one, x.constant()).y;
+  const auto y = pair.part.forward(pair.many, own).y;
+  CHECK(distance(y.data, expected.data + share.begin * kWidth, y.size()) == 0);
+}
+
+TEST_CASE("what spread experts cannot do is refused with a sentence") {
+  using Layer = MoeLayer<LinearRouter, NoInhibition, TopM<2>, Spread<Mlp<Tanh>>>;
+  testing::check_error<ConfigError>([] { Layer layer({.width = 4, .experts = 3, .expert = {.rank = 0, .ranks = 2}}); },
+                                    {"a divisor of K = 3", "got 2"});
+  testing::check_error<ConfigError>([] { Layer layer({.width = 4, .experts = 4, .expert = {.rank = 2, .ranks = 2}}); },
+                                    {"rank", "got 2"});
+  Layer layer({.width = 4, .experts = 4, .expert = {.rank = 1, .ranks = 2}});
+  Parameters<float> parameters(layer, 1);
+  Cpu<float> cpu;
+  Values<float> x({3, 4}, 1);
+  testing::check_error<ConfigError>([&] { (void)layer.forward(cpu, x.constant()); }, {"rank 1 of 2", "rank 0 of 1"});
+  Many<float> many(*world());
+  testing::check_error<ConfigError>([&] { (void)clip_gradient_norm(many, parameters, 1.0); },
+                                    {"a slice of \"experts."});
+  testing::check_error<ConfigError>([&] { (void)shard_of(many, parameters); }, {"a slice of \"experts."});
+}
