@@ -36,5 +36,5 @@
 #include <neuroinhib/ops/router_losses/cpu.hpp>
 #include <neuroinhib/ops/routing_plan/cpu.hpp>
 #include <neuroinhib/ops/softmax/cpu.hpp>
-#include <neuroinhib/ops/take_slots/cpu.hpp>
 #include <neuroinhib/ops/strided_rows/cpu.hpp>
+#include <neuroinhib/ops/take_slots/cpu.hpp>
