@@ -23,6 +23,7 @@ refuses() {
 grep -q "NOT text" "$work/whole/table.md" || fail "the table does not say that grammars are not text"
 grep -q "3.31e-6 / 1.81e-10" "$work/whole/table.md" || fail "the table lacks the published figure"
 grep -q "30.75 / 32.03" "$work/whole/table.md" || fail "the table lacks the second paper's figure"
+grep -q "effective experts" "$work/whole/table.md" || fail "the table does not say whether the load collapsed"
 grep -q "Floor" "$work/whole/table.md" || fail "the table lacks the grammars' entropy"
 grep -q "Mutual-Inform SMoE: validation perplexity" "$work/whole/curves.gnuplot" || fail "no learning curves of the second paper"
 grep -q "^30 " "$work/whole/curves.gnuplot" || fail "the curves lack the last step"

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include <neuroinhib/analysis/entropy.hpp>
+
 #include "model.hpp"
 
 namespace language_model {
@@ -68,15 +70,11 @@ class Evaluator {
     for (const double share : shares) total += share;
     for (double& share : shares) share /= std::max(total, 1.0);
   }
+  /// H of a token's row of `numbers` [tokens, experts].
   template <class T>
-  static double entropy_of(const T* p, Index count) {
-    double sum = 0, entropy = 0;
-    for (Index k = 0; k < count; ++k) sum += static_cast<double>(p[k]);
-    for (Index k = 0; k < count; ++k) {
-      const double share = static_cast<double>(p[k]) / sum;
-      if (share > 0) entropy -= share * std::log(share);
-    }
-    return entropy;
+  static double entropy_of_row(const std::vector<T>& numbers, Index token, Index experts) {
+    const auto first = numbers.begin() + token * experts;
+    return entropy_of(std::vector<double>(first, first + experts));
   }
 
   template <class B, class Out>
@@ -96,9 +94,9 @@ class Evaluator {
     for (std::size_t i = 0; i < tokens; ++i) {
       if (rows_.labels[first + i] < 0) continue;
       const auto at = static_cast<Index>(i);
-      layer.entropy += entropy_of(p.data() + at * experts, experts);
+      layer.entropy += entropy_of_row(p, at, experts);
       if (!own.empty()) {
-        layer.own_entropy += entropy_of(own.data() + at * experts, experts);
+        layer.own_entropy += entropy_of_row(own, at, experts);
         layer.neighbours += std::exp(static_cast<double>(entropy[i]));
         layer.self += static_cast<double>(self[i]);
       }

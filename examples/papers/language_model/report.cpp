@@ -5,12 +5,14 @@
 #include <cstdio>
 #include <tuple>
 
+#include <neuroinhib/analysis/routing.hpp>
 #include <neuroinhib/io/file.hpp>
 
 #include "../picture.hpp"
 
 namespace language_model {
 
+using neuroinhib::RoutingAnalysis;
 using papers::number_in;
 using papers::numbers_in;
 using papers::Summary;
@@ -30,14 +32,10 @@ double mean_of(const nlohmann::json& values) {
   for (const auto& value : values) sum += number_in(value);
   return values.empty() ? NAN : sum / static_cast<double>(values.size());
 }
-/// Deviation of the experts' loads over their mean, averaged over layers.
-double load_variation(const nlohmann::json& run) {
+/// A measure of each layer's load, averaged over layers.
+double mean_of_loads(const nlohmann::json& run, double (RoutingAnalysis::*measure)() const) {
   double sum = 0;
-  for (const auto& layer : run.at("layers")) {
-    const Summary load(numbers_in(layer.at("load")));
-    const auto n = static_cast<double>(load.count);
-    sum += load.deviation * std::sqrt((n - 1) / n) / load.mean;
-  }
+  for (const auto& layer : run.at("layers")) sum += (RoutingAnalysis{numbers_in(layer.at("load")), 0, 1}.*measure)();
   return run.at("layers").empty() ? NAN : sum / static_cast<double>(run.at("layers").size());
 }
 double mean_layer(const nlohmann::json& run, const char* measure) {
@@ -167,21 +165,25 @@ std::string Report::table(int paper) const {
                    " % of the words read became \"AAA\", which no vocabulary has.\n";
   if (floor > 0) out += "Floor (the grammars' own entropy): " + text("%.4f", floor) + " nats a word.\n";
   out +=
-      "\n| Row | published | validation ppl | test nats | test ppl | attacked ppl | fluctuation | load CV | neighbours "
-      "| seeds |\n"
-      "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+      "\n| Row | published | validation ppl | test nats | test ppl | attacked ppl | fluctuation | load CV | effective "
+      "experts | neighbours | seeds |\n"
+      "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
   for (const Row& row : rows) {
     const auto exp_of = [&](const char* measure) {
       return Summary(values(row.name, [&](const auto& run) { return std::exp(number_in(run.at(measure))); }));
     };
     const auto of = [&](const auto& measure) { return Summary(values(row.name, measure)); };
+    const auto load = [&](auto measure) {
+      return of([&](const auto& run) { return mean_of_loads(run, measure); }).mean;
+    };
     const Summary test = of([](const auto& run) { return number_in(run.at("test")); });
     const double fluctuation = of([](const auto& run) { return mean_of(run.at("fluctuation")); }).mean;
     out += "| " + row.title + " | " + row.published + " | " + with_deviation("%.2f", exp_of("validation")) + " | " +
            with_deviation("%.4f", test) + " | " + with_deviation("%.2f", exp_of("test")) + " | " +
            with_deviation("%.2f", exp_of("attacked")) + " | " +
            (std::isnan(fluctuation) ? "–" : text("%.3f", fluctuation)) + " | " +
-           or_dash("%.2f", of([](const auto& run) { return load_variation(run); }).mean) + " | " +
+           or_dash("%.2f", load(&RoutingAnalysis::variation)) + " | " +
+           or_dash("%.1f", load(&RoutingAnalysis::effective_experts)) + " | " +
            or_dash("%.1f", of([](const auto& run) { return mean_layer(run, "neighbours"); }).mean) + " | " +
            std::to_string(test.count) + " |\n";
   }
