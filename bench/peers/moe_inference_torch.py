@@ -4,12 +4,10 @@ forms: expert by expert, through torch._grouped_mm, and with the chosen experts'
 
   moe_inference_torch.py [--shapes a,b] [--batches 1,2] [--experts N] [--threads N] [--repeats N] [--check]
 """
-import time
-
 import torch
 import torch.nn.functional as F
 
-from ways import arguments, require_close
+from ways import arguments, once_ms, require_close
 
 SHAPES = {"mixtral": (4096, 14336, 8, 2), "qwen3-a3b": (2048, 768, 128, 8), "olmoe": (2048, 1024, 64, 8),
           "mi-medium": (352, 1408, 16, 2)}
@@ -68,13 +66,12 @@ class Layer:
 FORMS = {"by_expert": Layer.by_expert, "grouped_mm": Layer.grouped, "gathered": Layer.gathered}
 
 
-def median_ms(call, width, batch, dtype, repeats):
+def median_over_tokens(call, width, batch, repeats):
+    """Milliseconds with new tokens each time, so that weights come from memory."""
     times = []
     for _ in range(repeats + 1):
-        x = torch.randn(batch, width, dtype=dtype)  # new tokens, so that weights come from memory
-        start = time.perf_counter()
-        call(x)
-        times.append(1e3 * (time.perf_counter() - start))
+        x = torch.randn(batch, width, dtype=torch.bfloat16)
+        times.append(once_ms(lambda: call(x), "cpu", 1))
     return sorted(times[1:])[repeats // 2]
 
 
@@ -87,7 +84,7 @@ def measure(name, args):
             if form == "gathered" and batch > 4:  # copies the weights of every slot
                 continue
             try:
-                times[form] = median_ms(lambda x: function(layer, x), width, batch, torch.bfloat16, args.repeats)
+                times[form] = median_over_tokens(lambda x: function(layer, x), width, batch, args.repeats)
             except RuntimeError as error:  # a form that this PyTorch lacks is told, and the others go on
                 print(f"# {form} left out: {str(error)[:100]}")
         best = min(times, key=times.get)

@@ -40,11 +40,12 @@ def with_log_sum(q, k, v, scale):
     return y, log_sum
 
 
-def attend(q, k, v):
-    """softmax(q k') v below the diagonal; values narrower than keys are padded to the width that fused kernels ask for."""
-    width = (max(q.shape[-1], v.shape[-1]) + 7) // 8 * 8
-    y = F.scaled_dot_product_attention(pad(q, width)[:, None], pad(k, width)[:, None], pad(v, width)[:, None],
-                                       is_causal=True, scale=1.0)
+def attend(q, k, v, kernel):
+    """softmax(q k') v below the diagonal. Widths are padded to what fused kernels ask for; all but the memory-efficient one want
+    values as wide as keys."""
+    width = (q.shape[-1] + 7) // 8 * 8
+    y = F.scaled_dot_product_attention(pad(q, width)[:, None], pad(k, width)[:, None],
+                                       (v if kernel == "efficient" else pad(v, width))[:, None], is_causal=True, scale=1.0)
     return y[:, 0, :, :v.shape[-1]]
 
 
@@ -59,8 +60,8 @@ class Routers:
     def own(self):
         return (self.u @ self.router).softmax(-1)
 
-    def similarity(self):
-        return attend(self.u, self.u, self.own())
+    def similarity(self, kernel):
+        return attend(self.u, self.u, self.own(), kernel)
 
     def mean_entropies(self):
         """Of the heads; the attention comes out of the same passes."""
@@ -69,14 +70,14 @@ class Routers:
         keys, _ = with_log_sum(self.q, self.k, self.k, scale)
         return (log_sum - scale * (self.q * keys).float().sum(-1)).mean((0, 2)), y
 
-    def attention(self):
+    def attention(self, kernel):
         entropy, y = self.mean_entropies()
         head = entropy.argmin().view(1)
         q, k, v = (t.index_select(1, head).squeeze(1) for t in (self.q, self.k, self.v))
         output = self.output.index_select(0, head).squeeze(0)
         bias = ((v @ output).float().square().sum(-1, keepdim=True) / -2).to(v.dtype)
         queries = torch.cat([q / math.sqrt(self.d), self.u @ output.mT, torch.ones_like(bias)], -1)
-        return attend(queries, torch.cat([k, v, bias], -1), self.own()), y
+        return attend(queries, torch.cat([k, v, bias], -1), self.own(), kernel), y
 
     def defined(self):
         """Both routers with N x N matrices, as the paper writes them, in double."""
@@ -91,19 +92,20 @@ class Routers:
         return softmax(u @ u.mT) @ own, softmax(logits) @ own, weights @ v
 
 
-def backends(device):
-    """Name and context of each fused kernel of scaled_dot_product_attention; on a CPU there is one."""
+def kernels(device):
+    """Name and context of each fused kernel of scaled_dot_product_attention. On a CPU PyTorch chooses; the names then stand for the
+    forms that values have."""
     if device == "cpu":
-        return [("flash", contextlib.nullcontext)]
-    return [(name, lambda backend=backend: sdpa_kernel(backend)) for name, backend in BACKENDS.items()]
+        return [(name, contextlib.nullcontext()) for name in ("flash", "efficient")]
+    return [(name, sdpa_kernel(backend)) for name, backend in BACKENDS.items()]
 
 
-def best_backend(device, ways, make):
-    """The fastest way of the fastest kernel: (milliseconds, its name, MiB)."""
+def best_kernel(device, ways, make):
+    """The fastest way of the fastest kernel, (milliseconds, its name, MiB), where make(compiled, kernel) gives the call."""
     found = []
-    for name, context in backends(device):
-        with context():
-            result = fastest(ways, make, device)
+    for name, context in kernels(device):
+        with context:
+            result = fastest(ways, lambda compiled: make(compiled, name), device)
         if result is not None:
             found.append((result[0], f"{name}, {result[1]}", result[2]))
     return min(found, default=None)
@@ -122,10 +124,10 @@ def measure(extents, args):
     routers = Routers(*extents, args.device, torch.bfloat16)
     ways = [way for way in args.ways if extents[1] <= 2048 or "compile" not in way]
     with torch.no_grad():
-        for kind, route in (("baseline", routers.own), ("similarity", routers.similarity),
-                            ("attention", lambda: routers.attention()[0])):
-            result = best_backend(args.device, ways, lambda compiled: compiled(lambda: route().topk(2, -1)))
-            report(kind, extents, result)
+        for kind, route in (("baseline", lambda _: routers.own()), ("similarity", routers.similarity),
+                            ("attention", lambda kernel: routers.attention(kernel)[0])):
+            make = lambda compiled, kernel: compiled(lambda: route(kernel).topk(2, -1))
+            report(kind, extents, best_kernel(args.device, ways, make))
 
 
 def measure_attention(extents, args):
@@ -137,13 +139,13 @@ def measure_attention(extents, args):
     torch.use_deterministic_algorithms(True)
     attention = lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True)
     with torch.no_grad():
-        report("itself", extents, best_backend(args.device, ["eager"], lambda _: attention))
+        report("itself", extents, best_kernel(args.device, ["eager"], lambda *_: attention))
 
-    def backward(_):
+    def backward(*_):
         y = attention()
         return lambda: torch.autograd.grad(y, (q, k, v), dy, retain_graph=True)
 
-    report("backward", extents, best_backend(args.device, ["eager"], backward))
+    report("backward", extents, best_kernel(args.device, ["eager"], backward))
     torch.use_deterministic_algorithms(False)
 
 
@@ -153,16 +155,13 @@ def check(args):
         torch.manual_seed(1)
         routers = Routers(*extents, args.device, dtype)
         routers.q *= torch.linspace(1, 3, extents[3], device=args.device).view(-1, 1, 1)  # one head is the sharpest by far
-        similarity, attention, itself = routers.defined()
-        with torch.no_grad():
-            for name, context in backends(args.device):
-                with context():
-                    for way, y in in_each_way(args.ways, lambda compiled: compiled(routers.similarity), lambda f: f()).items():
-                        require_close(f"similarity {extents} {name} {way}", y, similarity, largest)
-                    for way, (y, own) in in_each_way(args.ways, lambda compiled: compiled(routers.attention),
-                                                     lambda f: f()).items():
-                        require_close(f"attention-inform {extents} {name} {way}", y, attention, largest)
-                        require_close(f"attention {extents} {name} {way}", own, itself, largest)
+        defined = routers.defined()
+        for kernel, context in kernels(args.device):
+            with torch.no_grad(), context:
+                make = lambda compiled: compiled(lambda: (routers.similarity(kernel), *routers.attention(kernel)))
+                for way, results in in_each_way(args.ways, make, lambda call: call()).items():
+                    for kind, actual, expected in zip(("similarity", "attention-inform", "attention"), results, defined):
+                        require_close(f"{kind} {extents} {kernel} {way}", actual, expected, largest)
 
 
 if __name__ == "__main__":

@@ -49,20 +49,26 @@ def captured(call):
     return replay
 
 
-def median_ms(call, device, repeats=9, calls=1):
-    """Of one of `calls` calls between two looks at the clock."""
-    synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
-    for _ in range(3):
-        call()
-    times = []
-    for _ in range(repeats):
-        synchronize()
-        start = time.perf_counter()
+def once_ms(call, device, calls):
+    """Of one of `calls` calls: by the device's clock, or the processor's."""
+    if device == "cuda":
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
         for _ in range(calls):
             call()
-        synchronize()
-        times.append(1e3 * (time.perf_counter() - start) / calls)
-    return sorted(times)[repeats // 2]
+        end.record()
+        end.synchronize()
+        return begin.elapsed_time(end) / calls
+    start = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return 1e3 * (time.perf_counter() - start) / calls
+
+
+def median_ms(call, device, repeats=9, calls=1):
+    for _ in range(3):
+        call()
+    return sorted(once_ms(call, device, calls) for _ in range(repeats))[repeats // 2]
 
 
 def in_each_way(ways, make, use):
