@@ -70,6 +70,18 @@ void write_small(const std::filesystem::path& path) {
     });
 }
 
+/// Telemetry of one's own: counts who serves the tokens of all forwards.
+struct CountSlots {
+  static constexpr bool kWatches = true;
+  struct Config {
+    RoutingAnalysis* total = nullptr;
+    void observe(auto& ex, const auto& trace) const {
+      auto& backend = ex.backend();
+      *total += analyse(backend, routing_counts(backend, trace.out.routing, trace.context.counted));
+    }
+  };
+};
+
 std::string bytes_of(const std::filesystem::path& path) {
   return io::read_file(path);
 }
@@ -81,6 +93,21 @@ TEST_CASE("telemetry changes neither results nor gradients") {
   io::TelemetryWriter writer(folder / "t", {.every = 2});
   CHECK(trained<Layer>(config(writer), &writer) == trained<Silent>(config<Silent>(), nullptr));
   CHECK(trained<Layer>(config<Layer>(), nullptr) == trained<Silent>(config<Silent>(), nullptr));
+}
+
+TEST_CASE("telemetry of one's own sees each forward") {
+  RoutingAnalysis total;
+  MoeLayer<LinearRouter, NoInhibition, TopM<2>, Mlp<Relu>, Cpu<float>, CountSlots> layer(
+      {.width = 6, .experts = 4, .hidden = {5}, .telemetry = {&total}});
+  const Parameters<float> parameters(layer, 1);
+  Cpu<float> cpu;
+  Values<float> x({9, 6}, 2);
+  for (int pass = 0; pass < 3; ++pass) {
+    cpu.begin_step();
+    (void)layer.forward(cpu, x.constant());
+  }
+  CHECK(total.tokens == 27);
+  CHECK(total.slots[0] + total.slots[1] + total.slots[2] + total.slots[3] == 54);
 }
 
 TEST_CASE("telemetry has what the layer returned") {

@@ -286,7 +286,13 @@
     weight: layer.weight && floatsOf(layer.weight),
   };
 
-  const nameOf = (step, token) => step.words[token] ?? `token ${token}`;
+  function nameOf(step, token) {
+    if (!step.images) return step.words[token] ?? `token ${token}`;
+    const {height, width, patch, before} = step.images, across = width / patch;
+    const tokens = before + height / patch * across, place = token % tokens - before, image = Math.floor(token / tokens);
+    return place < 0 ? `image ${image}, class token` :
+      `image ${image}, row ${Math.floor(place / across)}, column ${place % across}`;
+  }
 
   /** All that is known of a token. */
   function details(step, layer, token) {
@@ -296,7 +302,7 @@
     const swatch = (k) => element("i", {class: "swatch", style: `background: var(--expert-${k})`});
     const near = [...Array(N).keys()].map((n) => [a.neighbour[token * N + n], a.weight[token * N + n]]).filter(([j]) => j >= 0);
     return [
-      element("strong", {}, nameOf(step, token)), element("span", {class: "faint"}, ` token ${token}`),
+      element("strong", {}, nameOf(step, token)), element("span", {class: "faint"}, step.words[token] === undefined ? "" : ` token ${token}`),
       ...(a.own ? [element("p", {class: "faint"}, `weight on itself ${short(a.self[token])}, entropy of its weights ` +
         `${short(a.entropy[token])} nats`)] : []),
       rowsOf(["expert", "gate"], chosen.map(([k, gate]) => [element("span", {}, swatch(k), String(k)), short(gate)])),
@@ -307,7 +313,7 @@
     ];
   }
   const rowsOf = (columns, rows) => element("table", {},
-    element("thead", {}, element("tr", {}, ...columns.map((text) => element("th", {}, text)))),
+    element("thead", {}, element("tr", {}, ...columns.map((text, c) => element("th", {class: c ? "number" : ""}, text)))),
     element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((cell, c) =>
       element("td", {class: c ? "number" : ""}, cell))))));
 

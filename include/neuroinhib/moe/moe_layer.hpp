@@ -85,7 +85,7 @@ class MoeLayer {
       Router::kScoreKind == ScoreKind::logits || MixTakesProbabilities<Mix>,
       "this mix is defined on logits, and the router gives probabilities: use TopM; see docs/policies/top_m.md");
   static_assert(TelemetryPolicy<Telemetry>,
-                "telemetry needs kWatches and a default-constructible Config; see NoTelemetry");
+                "telemetry needs kWatches and a default-constructible Config; see docs/report.md");
   static_assert(ExpertHasModule<Experts>,
                 "experts need a template Module<T>(Config, ExpertSizes); see docs/write-a-policy.md");
   static_assert(ExpertHasForward<Experts>,
