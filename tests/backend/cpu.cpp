@@ -22,6 +22,9 @@ struct SmallMachine : HostMemory {
   static std::size_t total() { return std::size_t{64} << 20; }
 };
 
+static_assert(Backend<Cpu<float>> && Backend<Cpu<double>>);
+static_assert(!Backend<Recording<Cpu<float>>>, "a recording has a backend, and is none");
+
 }  // namespace
 
 TEST_CASE("an exception in a parallel loop comes out, the one of the lowest iteration at any number of threads") {

@@ -115,6 +115,19 @@ TEST_CASE("decoding on the GPU gives what its full pass gives") {
   CHECK(distance(decoded, full) < 1e-12);
 }
 
+TEST_CASE("texts go on with the CPU's words, greedy and drawn") {
+  const auto go_on = [](auto& backend, double temperature) {
+    Attending<double> model(configuration<Attending<double>>());
+    const Parameters<double> parameters(model, 4, backend.space());
+    return generate(backend, model, {words(10, 5), words(11, 9)}, {.tokens = 20, .temperature = temperature});
+  };
+  for (const double temperature : {0., 1.}) {
+    Cuda<double> cuda;
+    Cpu<double> cpu;
+    CHECK(go_on(cuda, temperature) == go_on(cpu, temperature));
+  }
+}
+
 TEST_CASE("captured steps of a language model train as steps one by one do") {
   const auto train = [](bool captured) {
     using M = Attending<float>;

@@ -8,6 +8,8 @@ using namespace testing;
 
 namespace {
 
+static_assert(Backend<Cuda<float>> && Backend<Cuda<double>>);
+
 struct Interruption {};
 
 constexpr Index kBatch = 6, kIn = 5, kOut = 4, kMax = 40;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <neuroinhib/analysis/entropy.hpp>
+#include <neuroinhib/backend/backend.hpp>
 #include <neuroinhib/mix/mix.hpp>
 #include <neuroinhib/ops/arithmetic/op.hpp>
 #include <neuroinhib/ops/count_tokens/op.hpp>
@@ -109,7 +110,7 @@ struct RoutingAnalysis {
 }
 
 /// The counts on the host: waits for the device, where the backend is one.
-template <class B, class T>
+template <Backend B, class T>
 [[nodiscard]] RoutingAnalysis analyse(B& backend, const RoutingCounts<T>& counts) {
   const std::vector<T> slots = backend.read(View<T>(counts.slots));
   return {{slots.begin(), slots.end()},

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include <neuroinhib/backend/executor.hpp>
+#include <neuroinhib/backend/backend.hpp>
 #include <neuroinhib/core/tensor.hpp>
 
 namespace neuroinhib {
@@ -23,6 +23,8 @@ enum class Mode { train, evaluate };
 /// Construction begins a step, in Mode::train the next one of the random state; one Recording a backend at a time.
 template <class B>
 class Recording {
+  static_assert(detail::is_backend<B>());
+
  public:
   using Backend = B;
   using Scalar = typename B::Scalar;

@@ -3,23 +3,23 @@
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
-#include <map>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <neuroinhib/backend/cuda_capture.cuh>
+#include <neuroinhib/backend/cuda_control.cuh>
 #include <neuroinhib/backend/cuda_graph.cuh>
 #include <neuroinhib/backend/cuda_kernels.cuh>
+#include <neuroinhib/backend/cuda_loops.cuh>
 #include <neuroinhib/backend/cuda_memory.cuh>
+#include <neuroinhib/backend/cuda_stream.cuh>
 #include <neuroinhib/backend/cuda_tensor_map.cuh>
 #include <neuroinhib/backend/executor.hpp>
 #include <neuroinhib/core/arena.hpp>
-#include <neuroinhib/core/gradient_flag.hpp>
 #include <neuroinhib/core/memory.hpp>
 #include <neuroinhib/core/random.hpp>
 #include <neuroinhib/core/tensor.hpp>
@@ -53,39 +53,23 @@ struct CudaOptions {
 /// begin_step() or replay(), and have the same bits in every run. One Cuda serves one thread at a time, whichever it
 /// is; a thread may use several, of one device or of many: its own current device stays what it was.
 template <class T = float>
-class Cuda {
+class Cuda : public detail::CudaLoops<Cuda<T>, T> {
  public:
   using Scalar = T;
   using Backend = Cuda;
 
   /// Throws CudaError where there is no such device, or none at all.
-  explicit Cuda(const CudaOptions& options = {})
-      : options_(options),
-        resources_{StreamResources(options.device), StreamResources(options.device)},
-        random_{options.seed, 0} {
+  explicit Cuda(const CudaOptions& options = {}) : options_(of_a_device(options)), random_{options.seed, 0} {
     const detail::DriverLock lock(detail::driver());
-    int devices = 0;
-    require_cuda(cudaGetDeviceCount(&devices), "Cuda");
-    if (options.device < 0 || options.device >= devices)
-      fail<CudaError>("Cuda", "a device from 0 to " + std::to_string(devices - 1), std::to_string(options.device),
-                      "choose one that nvidia-smi lists");
     const detail::DeviceScope device(options.device);
     device.require("Cuda");
     require_cuda(cudaGetDeviceProperties(&properties_, options.device), "Cuda");
     require_kernels();
-    for (StreamResources& resources : resources_) open(resources);
-    control_ = static_cast<CudaControl*>(space().allocate(sizeof(CudaControl)));
-    space().clear(control_, sizeof(CudaControl));
+    control_.assign_zeros(1);
     set_control(1);
   }
   Cuda(const Cuda&) = delete;
   Cuda& operator=(const Cuda&) = delete;
-  ~Cuda() {
-    const detail::DriverLock lock(detail::driver());
-    const detail::DeviceScope device(options_.device);
-    for (StreamResources& resources : resources_) close(resources);
-    space().release(control_);
-  }
 
   /// Host memory of the step, for what is recorded.
   [[nodiscard]] Arena<HostMemory>& arena() { return host_; }
@@ -110,7 +94,8 @@ class Cuda {
   /// cuBLAS on that stream.
   [[nodiscard]] cublasHandle_t blas() const { return current_->blas; }
   /// In device memory: what kernels read that changes from step to step, and note faults in.
-  [[nodiscard]] CudaControl* control() const { return control_; }
+  [[nodiscard]] CudaControl* control() { return control_.data(); }
+  [[nodiscard]] const CudaControl* control() const { return control_.data(); }
   /// Whether Hopper's warpgroup products can be used: on such a GPU, in a program compiled for sm_90a.
   [[nodiscard]] bool has_wgmma() const { return has_wgmma_; }
   /// Whether experts' products are in bf16 from factors to hidden activations: on Hopper, in that precision.
@@ -144,7 +129,7 @@ class Cuda {
     begin_step();
     ++random_.step;
     if (capture_ != nullptr)
-      launch_pdl(dim3(1), dim3(1), 0, detail::next_step<>, control_);
+      launch_pdl(dim3(1), dim3(1), 0, detail::next_step<>, control());
     else
       set_control(1);
     differs_ = false;
@@ -168,11 +153,20 @@ class Cuda {
   template <class Step>
   [[nodiscard]] CudaGraph capture(const Step& step, int steps = 1) {
     if (steps < 1) fail<ConfigError>("capture", "steps ≥ 1", std::to_string(steps), "1 captures one training step");
+    refuse_in_capture("capture");
     const detail::DriverLock lock(detail::driver());
     const detail::DeviceScope device(options_.device);
-    Capture capture(*this);
+    const detail::PutBack random(random_);
+    const detail::PutBack differs(differs_);
+    const detail::PutBack waited(waited_);
+    detail::CudaCapture capture(resources_[0].stream);
+    const detail::PutBack no_capture(capture_);
+    capture_ = &capture;
     for (int i = 0; i < steps; ++i) step();
-    return capture.finish();
+    CudaGraph graph = capture.finish(host_);
+    graph.backend_ = this;
+    graph.steps_ = random_.step - random.before().step;
+    return graph;
   }
   /// Launches a captured step at `learning_factor` times the learning rate. Throws ConfigError where that step would
   /// not be the one that was captured: memory that it uses has been freed or has moved, a memory that steps leave to
@@ -180,39 +174,22 @@ class Cuda {
   void replay(const CudaGraph& graph, double learning_factor = 1) {
     refuse_in_capture("replay");
     const detail::DriverLock lock(detail::driver());
-    require_as_captured(graph);
+    graph.require_as_captured(this);
     const detail::DeviceScope device(options_.device);
     if constexpr (std::is_same_v<T, float>)
       for (const float* first : graph.halves_) refresh_halves(first);
     set_control(learning_factor);
     require_cuda(cudaGraphLaunch(graph.graph_.get(), current_->stream), "replay");
-    note_stale_halves(graph);
     random_.step += graph.steps_;
-    for (const CudaGraph::Flag& flag : graph.flags_) *flag.flag = flag.after;
+    graph.leave();
   }
 
   /// Waits for the device. Throws what kernels met since the last call, and CudaError.
   void check() {
     CudaControl control{};
-    copy_to_host(&control, control_, sizeof control);
-    const std::string value = std::to_string(control.value), row = " in row " + std::to_string(control.at);
-    if (control.fault != 0) space().clear(&control_->fault, sizeof control.fault);
-    switch (static_cast<CudaFault>(control.fault)) {
-      case CudaFault::none: return;
-      case CudaFault::label_out_of_range:
-        fail<ConfigError>("cross-entropy", "labels from 0 to the number of classes − 1", value + row,
-                          "mend the label, or give the model more classes");
-      case CudaFault::id_out_of_range:
-        fail<ConfigError>("embedding", "ids from 0 to the number of words − 1", value + row,
-                          "read the text with the model's vocabulary");
-      case CudaFault::image_out_of_range:
-        fail<ConfigError>("image set", "numbers from 0 to the number of images − 1", value + row,
-                          "take numbers of this set, as CudaOrder does");
-      case CudaFault::gradient_not_finite:
-        fail<NumericError>("gradient clipping", "finite gradients", control.value == 1 ? "norm nan" : "norm inf",
-                           "call ex.require_finite(loss, where) before backward(): it names the operation; or lower "
-                           "the learning rate");
-    }
+    copy_to_host(&control, this->control(), sizeof control);
+    if (control.fault != 0) space().clear(&this->control()->fault, sizeof control.fault);
+    require_no_fault(control);
   }
 
   /// Drops, when it goes out of scope, all of this step's results since then: `host` and `device`.
@@ -237,7 +214,7 @@ class Cuda {
   }
   /// Sets `count` numbers.
   void fill(T* target, Index count, T value) {
-    parallel_for(count, [=] __device__(Index i) { target[i] = value; });
+    this->parallel_for(count, [=] __device__(Index i) { target[i] = value; });
   }
   /// Copies from the host, in the stream's order: another backend that reads it runs after this one's check(). Throws
   /// ConfigError while a step is captured.
@@ -301,15 +278,13 @@ class Cuda {
   }
   /// Rounds `count` numbers to bf16.
   void round(const T* source, Index count, __nv_bfloat16* target) {
-    parallel_for(count, [=] __device__(Index i) { target[i] = __float2bfloat16_rn(static_cast<float>(source[i])); });
+    this->parallel_for(count,
+                       [=] __device__(Index i) { target[i] = __float2bfloat16_rn(static_cast<float>(source[i])); });
   }
   /// A tensor map (TMA) of matrices in bf16, made once.
   [[nodiscard]] const CUtensorMap& tensor_map(const HalfMatrices& matrices, int box_rows) {
     uses(matrices.data);
-    for (const TensorMap& kept : maps_)
-      if (kept.matrices == matrices && kept.box_rows == box_rows) return kept.map;
-    if (maps_.size() == kMaxMaps) maps_.clear();
-    return maps_.emplace_back(TensorMap{detail::encode_tensor_map(matrices, box_rows), matrices, box_rows}).map;
+    return maps_.of(matrices, box_rows);
   }
   /// A tensor's numbers in bf16. Of parameters a copy is kept beside them, which updates keep current; it is made anew
   /// where something else has written to them. Others are rounded into the step's memory.
@@ -373,182 +348,11 @@ class Cuda {
     first();
     wait_for(resources_[0], resources_[1]);
   }
-  /// body(i) for i in [0, count), on the device.
-  template <class Body>
-  void parallel_for(Index count, const Body& body) {
-    if (count > 0)
-      launch_pdl(blocks((count + detail::kThreads - 1) / detail::kThreads), dim3(detail::kThreads), 0,
-                 detail::each_kernel<Body>, count, body);
-  }
-  /// body(row, column), neighbouring columns in neighbouring threads.
-  template <class Body>
-  void parallel_grid(Index rows, Index columns, const Body& body) {
-    if (rows == 0 || columns == 0) return;
-    unsigned width = detail::kWarp;
-    while (width < detail::kThreads && width < columns) width *= 2;
-    const dim3 block(width, detail::kThreads / width);
-    const dim3 grid(static_cast<unsigned>((columns + width - 1) / width),
-                    at_most_blocks((rows + block.y - 1) / block.y));
-    launch_pdl(grid, block, 0, detail::grid_kernel<Body>, rows, columns, body);
-  }
-  /// body(image, y, x, channel), neighbouring channels in neighbouring threads.
-  template <class Body>
-  void parallel_pixels(Index images, Index height, Index width, Index channels, const Body& body) {
-    unsigned across = 1;
-    while (across < 64 && across < channels) across *= 2;
-    const dim3 block(across, detail::kThreads / across);
-    const dim3 grid(static_cast<unsigned>((width + block.y - 1) / block.y), at_most_blocks(height),
-                    at_most_blocks(images));
-    if (images == 0) return;
-    launch_pdl(grid, block, 0, detail::pixel_kernel<Body>, static_cast<int>(images), static_cast<int>(height),
-               static_cast<int>(width), static_cast<int>(channels), body);
-  }
-  /// body(i, team) for i in [0, count): each by a warp, or by a block where a row is long and rows are few.
-  template <class Body>
-  void parallel_rows(Index count, Index length, const Body& body) {
-    if (count == 0) return;
-    constexpr Index kTeams = detail::kThreads / detail::kWarp;
-    if (length >= 4 * detail::kThreads && count < 64 * static_cast<Index>(multiprocessors()))
-      launch_pdl(blocks(count), dim3(detail::kThreads), 0, detail::team_kernel<T, detail::kThreads, Body>, count, body);
-    else
-      launch_pdl(blocks((count + kTeams - 1) / kTeams), dim3(detail::kThreads), 0,
-                 detail::team_kernel<T, detail::kWarp, Body>, count, body);
-  }
-  /// store(column, Σ_row value(row, column)), in one order whatever the device.
-  template <class Value, class Store>
-  void sum_columns(Index rows, Index columns, const Value& value, const Store& store) {
-    const auto finish = [=] __device__(Index, Index c, T sum) { store(c, sum); };
-    const Index chunks = (rows + kColumnChunk - 1) / kColumnChunk;
-    if (chunks <= 1) return sum_ranges(1, columns, detail::AllRows{rows}, value, finish);
-    const ArenaScope scope(device_arena());
-    T* partial = kernel_memory<T>(chunks * columns);
-    sum_ranges(
-        chunks, columns,
-        [=] __device__(Index chunk) {
-          const Index begin = chunk * kColumnChunk;
-          return detail::RowRange{begin, begin + kColumnChunk < rows ? begin + kColumnChunk : rows};
-        },
-        value, [=] __device__(Index chunk, Index c, T sum) { partial[chunk * columns + c] = sum; });
-    sum_ranges(
-        1, columns, detail::AllRows{chunks},
-        [=] __device__(Index chunk, Index c) { return partial[chunk * columns + c]; }, finish);
-  }
-  /// store(i, column, Σ value(row, column)) over the rows of ranges(i), for i in [0, count).
-  template <class Ranges, class Value, class Store>
-  void sum_ranges(Index count, Index columns, const Ranges& ranges, const Value& value, const Store& store) {
-    if (columns == 0 || count == 0) return;
-    launch_pdl(dim3(static_cast<unsigned>((columns + detail::kWarp - 1) / detail::kWarp), at_most_blocks(count)),
-               dim3(detail::kWarp, detail::kThreads / detail::kWarp), 0, detail::column_kernel<T, Ranges, Value, Store>,
-               count, columns, ranges, value, store);
-  }
 
  private:
-  static constexpr std::size_t kWorkspace = std::size_t{32} << 20, kMaxMaps = 1024;
-  struct TensorMap {
-    CUtensorMap map;
-    HalfMatrices matrices;
-    int box_rows;
-  };
   struct Largest {
     std::size_t bytes;
     const char* after;
-  };
-  /// What kernels that may run beside others need of their own.
-  struct StreamResources {
-    explicit StreamResources(int device) : arena(device) {}
-
-    cudaStream_t stream = nullptr;
-    cublasHandle_t blas = nullptr;
-    void* workspace = nullptr;  ///< ours: captured steps allocate nothing, and sums always come in one order
-    cudaEvent_t reached = nullptr;
-    Arena<CudaMemory> arena;
-  };
-
-  void open(StreamResources& resources) {
-    require_cuda(cudaStreamCreateWithFlags(&resources.stream, cudaStreamNonBlocking), "Cuda");
-    require_cuda(cudaEventCreateWithFlags(&resources.reached, cudaEventDisableTiming), "Cuda");
-    require_cuda(cublasCreate(&resources.blas), "Cuda");
-    require_cuda(cublasSetStream(resources.blas, resources.stream), "Cuda");
-    resources.workspace = space().allocate(kWorkspace);
-    require_cuda(cublasSetWorkspace(resources.blas, resources.workspace, kWorkspace), "Cuda");
-  }
-  void close(StreamResources& resources) {
-    (void)cudaStreamSynchronize(resources.stream);
-    (void)cublasDestroy(resources.blas);
-    (void)cudaEventDestroy(resources.reached);
-    (void)cudaStreamDestroy(resources.stream);
-    space().release(resources.workspace);
-  }
-  /// A capture under way. In its end, however it comes, the host's counts are what they were.
-  class Capture {
-   public:
-    explicit Capture(Cuda& cuda) : cuda_(cuda), random_(cuda.random_), differed_(cuda.differs_) {
-      cuda_.refuse_in_capture("capture");
-      require_cuda(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "capture");
-      cuda_.capture_ = this;
-      detail::DeviceAllocations::all().set_all_current(true);
-    }
-    Capture(const Capture&) = delete;
-    Capture& operator=(const Capture&) = delete;
-    ~Capture() {
-      if (cuda_.capture_ == this) {
-        cudaGraph_t captured = nullptr;
-        (void)cudaStreamEndCapture(stream(), &captured);
-        if (captured != nullptr) (void)cudaGraphDestroy(captured);
-        (void)cudaGetLastError();
-        cuda_.capture_ = nullptr;
-      }
-      detail::DeviceAllocations::all().set_all_current(false);
-      cuda_.random_ = random_;
-      cuda_.differs_ = differed_;
-      cuda_.waited_ = false;
-      flags_.put_back();
-    }
-
-    [[nodiscard]] CudaGraph finish() {
-      cudaGraph_t captured = nullptr;
-      cuda_.capture_ = nullptr;
-      require_cuda(cudaStreamEndCapture(stream(), &captured), "capture");
-      CudaGraph graph;
-      cudaGraphExec_t executable = nullptr;
-      const cudaError_t status = cudaGraphInstantiate(&executable, captured, 0);
-      (void)cudaGraphDestroy(captured);
-      require_cuda(status, "capture");
-      graph.graph_.reset(executable);
-      graph.backend_ = &cuda_;
-      graph.steps_ = cuda_.random_.step - random_.step;
-      for (const auto& [allocation, address] : memory_) graph.memory_.push_back({address, allocation});
-      graph.halves_ = halves_;
-      graph.current_ = detail::DeviceAllocations::all().current();
-      graph.kept_ = kept_;
-      for (const auto& [flag, before] : flags_.entries())
-        if (!cuda_.host_.holds(flag)) graph.flags_.push_back({flag, before, *flag});
-      return graph;
-    }
-    /// Looks every word of a kernel's argument up, as a conservative garbage collector does.
-    void note(const void* argument, std::size_t bytes) {
-      std::uintptr_t word = 0;
-      for (std::size_t at = 0; at + sizeof word <= bytes; at += sizeof word) {
-        std::memcpy(&word, static_cast<const std::byte*>(argument) + at, sizeof word);
-        if (const std::uint64_t allocation = detail::DeviceAllocations::all().number_at(word); allocation != 0)
-          memory_.try_emplace(allocation, word);
-      }
-    }
-    void keep(const Shape& shape) { kept_.push_back({&shape, shape}); }
-    void keep_halves(const float* first) {
-      if (std::find(halves_.begin(), halves_.end(), first) == halves_.end()) halves_.push_back(first);
-    }
-
-   private:
-    [[nodiscard]] cudaStream_t stream() const { return cuda_.resources_[0].stream; }
-
-    Cuda& cuda_;
-    RandomState random_;
-    bool differed_;
-    detail::FlagJournal flags_;
-    std::map<std::uint64_t, std::uintptr_t> memory_;  ///< an address in each allocation
-    std::vector<CudaGraph::Kept> kept_;
-    std::vector<const float*> halves_;
   };
   /// While it lives, kernels take memory from the second stream's arena, and in a captured step they go to that stream.
   class OnSecondStream {
@@ -569,14 +373,12 @@ class Cuda {
     ArenaScope<CudaMemory> scope_;
   };
   /// Lets what comes next in one stream wait for all that is now in the other.
-  void wait_for(StreamResources& waiting, StreamResources& other) {
+  void wait_for(detail::StreamResources& waiting, detail::StreamResources& other) {
     if (capture_ == nullptr) return;
     require_cuda(cudaEventRecord(other.reached, other.stream), operation_);
     require_cuda(cudaStreamWaitEvent(waiting.stream, other.reached, 0), operation_);
     waited_ = true;
   }
-
-  static constexpr Index kColumnChunk = 512;
 
   template <class... Parameters, class... Arguments>
   void launch_as(bool pdl, dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...),
@@ -597,10 +399,15 @@ class Cuda {
     require_cuda(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...), operation_);
   }
 
-  /// A grid's second and third extents end here; kernels go round from there.
-  static unsigned at_most_blocks(Index count) { return static_cast<unsigned>(std::min<Index>(count, 65535)); }
-  static dim3 blocks(Index count) { return dim3(static_cast<unsigned>(std::min<Index>(count, Index{1} << 20))); }
-
+  static const CudaOptions& of_a_device(const CudaOptions& options) {
+    const detail::DriverLock lock(detail::driver());
+    int devices = 0;
+    require_cuda(cudaGetDeviceCount(&devices), "Cuda");
+    if (options.device < 0 || options.device >= devices)
+      fail<CudaError>("Cuda", "a device from 0 to " + std::to_string(devices - 1), std::to_string(options.device),
+                      "choose one that nvidia-smi lists");
+    return options;
+  }
   /// Throws CudaError where this program holds no machine code that the device can run.
   void require_kernels() {
     cudaFuncAttributes attributes{};
@@ -622,7 +429,7 @@ class Cuda {
            (routes_exactly() ? ", routing in float" : ", routing in tf32");
   }
   void set_control(double learning_factor) {
-    launch_pdl(dim3(1), dim3(1), 0, detail::set_control<>, control_, random_.step, learning_factor);
+    launch_pdl(dim3(1), dim3(1), 0, detail::set_control<>, control(), random_.step, learning_factor);
   }
   /// Makes the copy of an allocation's numbers anew where something else than an update has written to them: in a
   /// captured step at this point of it, else now. Other backends may read it next: then it is there when this returns.
@@ -633,36 +440,10 @@ class Cuda {
     if (capture_ == nullptr) require_cuda(cudaStreamSynchronize(current_->stream), operation_);
     allocation.halves_current = true;
   }
-  /// After a replay: of what it may have written to, copies are out of date but those that it keeps.
-  void note_stale_halves(const CudaGraph& graph) {
-    for (const CudaGraph::Memory& memory : graph.memory_)
-      if (std::find(graph.current_.begin(), graph.current_.end(), memory.allocation) == graph.current_.end())
-        detail::DeviceAllocations::all().changed(reinterpret_cast<const void*>(memory.address));
-  }
   void refuse_in_capture(const char* what) const {
     if (capture_ != nullptr)
       fail<ConfigError>(what, "a call between steps", "one within a captured step",
                         "move it out of the step: a replay runs on the device alone");
-  }
-  /// Throws ConfigError unless a replay does to all it uses what the captured step would do now.
-  void require_as_captured(const CudaGraph& graph) const {
-    if (graph.backend_ != this)
-      fail<ConfigError>("replay", "a graph that this backend captured", graph ? "another backend's" : "an empty one",
-                        "capture the step on the backend that replays it");
-    const auto& allocations = detail::DeviceAllocations::all();
-    for (const CudaGraph::Memory& memory : graph.memory_)
-      if (allocations.number_at(memory.address) != memory.allocation)
-        fail<ConfigError>("replay", "the memory that the captured step uses", "some that was freed or has moved since",
-                          "keep parameters, data and batch size as they were, or capture again");
-    for (const CudaGraph::Kept& kept : graph.kept_)
-      if (*kept.now != kept.then)
-        fail<ConfigError>("replay", "a post-text memory of shape " + kept.then.text() + ", as it was captured",
-                          kept.now->text(), "run one step of the captured batch size first");
-    for (const CudaGraph::Flag& flag : graph.flags_)
-      if (*flag.flag != flag.before)
-        fail<ConfigError>("replay", "gradients as the captured step found them",
-                          *flag.flag ? "some that wait for an update" : "none to add to",
-                          "end the step before with the optimizer's step(), or call zero_gradients()");
   }
   void copy_to_host(void* target, const void* source, std::size_t bytes) {
     refuse_in_capture("read");
@@ -673,18 +454,19 @@ class Cuda {
 
   CudaOptions options_;
   cudaDeviceProp properties_{};
-  std::array<StreamResources, 2> resources_;
-  StreamResources* current_ = &resources_[0];        ///< where kernels go now
-  Arena<CudaMemory>* arena_ = &resources_[0].arena;  ///< where their memory comes from
-  CudaControl* control_ = nullptr;
+  Storage<CudaControl> control_{space()};
+  std::array<detail::StreamResources, 2> resources_{detail::StreamResources(options_.device),
+                                                    detail::StreamResources(options_.device)};
+  detail::StreamResources* current_ = &resources_[0];  ///< where kernels go now
+  Arena<CudaMemory>* arena_ = &resources_[0].arena;    ///< where their memory comes from
   Arena<HostMemory> host_;
   RandomState random_;
   std::uint32_t random_streams_ = 0;
-  Capture* capture_ = nullptr;  ///< under way
+  detail::CudaCapture* capture_ = nullptr;  ///< under way
   bool differs_ = false, waited_ = false, has_wgmma_ = false, has_pdl_ = false;
   const char* operation_ = "no operation yet";
   Largest largest_{0, "no operation yet"};
-  std::vector<TensorMap> maps_;
+  detail::TensorMaps maps_;
 };
 
 }  // namespace neuroinhib

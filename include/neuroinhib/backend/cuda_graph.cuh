@@ -2,6 +2,7 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
@@ -14,6 +15,9 @@ namespace neuroinhib {
 
 template <class T>
 class Cuda;
+namespace detail {
+class CudaCapture;
+}
 
 /// A training step, or several, captured once and launched as a whole. Made by Cuda::capture, for that backend. What it
 /// uses (parameters, optimizers, memories, data) must stay where it is; a replay is refused where it has not.
@@ -25,6 +29,7 @@ class CudaGraph {
  private:
   template <class T>
   friend class Cuda;
+  friend class detail::CudaCapture;
 
   struct Destroy {
     void operator()(cudaGraphExec_t graph) const {
@@ -47,6 +52,35 @@ class CudaGraph {
     bool* flag;
     bool before, after;
   };
+
+  /// Throws ConfigError unless a replay does to all it uses what the captured step would do now.
+  void require_as_captured(const void* backend) const {
+    if (backend_ != backend)
+      fail<ConfigError>("replay", "a graph that this backend captured", graph_ ? "another backend's" : "an empty one",
+                        "capture the step on the backend that replays it");
+    const auto& allocations = detail::DeviceAllocations::all();
+    for (const Memory& memory : memory_)
+      if (allocations.number_at(memory.address) != memory.allocation)
+        fail<ConfigError>("replay", "the memory that the captured step uses", "some that was freed or has moved since",
+                          "keep parameters, data and batch size as they were, or capture again");
+    for (const Kept& kept : kept_)
+      if (*kept.now != kept.then)
+        fail<ConfigError>("replay", "a post-text memory of shape " + kept.then.text() + ", as it was captured",
+                          kept.now->text(), "run one step of the captured batch size first");
+    for (const Flag& flag : flags_)
+      if (*flag.flag != flag.before)
+        fail<ConfigError>("replay", "gradients as the captured step found them",
+                          *flag.flag ? "some that wait for an update" : "none to add to",
+                          "end the step before with the optimizer's step(), or call zero_gradients()");
+  }
+  /// What a replay leaves on the host: gradients' flags, and copies in bf16 that are out of date, which are those of
+  /// all that it may have written to but does not keep current.
+  void leave() const {
+    for (const Flag& flag : flags_) *flag.flag = flag.after;
+    for (const Memory& memory : memory_)
+      if (std::find(current_.begin(), current_.end(), memory.allocation) == current_.end())
+        detail::DeviceAllocations::all().changed(reinterpret_cast<const void*>(memory.address));
+  }
 
   std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, Destroy> graph_;
   const void* backend_ = nullptr;

@@ -4,44 +4,13 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
-#include <cstdint>
-
+#include <neuroinhib/backend/cuda_control.cuh>
 #include <neuroinhib/core/tensor.hpp>
 
 /// What the backend's loops over elements, rows and columns run on the device.
-namespace neuroinhib {
-
-/// What kernels read that changes from step to step, in device memory: a captured step finds the new values there.
-struct CudaControl {
-  std::uint64_t step;      ///< RandomState::step
-  double learning_factor;  ///< on the optimizer's learning rate
-  int fault;               ///< a CudaFault that a kernel met, or 0
-  int value;               ///< what it met
-  int at;                  ///< in which row
-};
-
-/// What a kernel cannot throw, kept until the host looks.
-enum class CudaFault : int { none = 0, label_out_of_range, id_out_of_range, image_out_of_range, gradient_not_finite };
-
-/// Notes a fault for Cuda::check(): what a kernel met, and where.
-__device__ inline void note_fault(CudaControl* control, CudaFault fault, Index value, Index at) {
-  control->fault = static_cast<int>(fault);
-  control->value = static_cast<int>(value);
-  control->at = static_cast<int>(at);
-}
-
-namespace detail {
+namespace neuroinhib::detail {
 
 inline constexpr int kWarp = 32, kThreads = 256;
-
-/// The first statement of every kernel that Cuda::launch_pdl starts: lets the next one come onto the device, and
-/// waits until the one before has ended and its results are there.
-__device__ inline void pdl_begin() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
 
 template <class Body>
 __global__ void __launch_bounds__(kThreads) each_kernel(Index count, Body body) {
@@ -166,18 +135,4 @@ __global__ void __launch_bounds__(kThreads) features() {
 }
 #endif
 
-template <int = 0>
-__global__ void set_control(CudaControl* control, std::uint64_t step, double learning_factor) {
-  pdl_begin();
-  control->step = step;
-  control->learning_factor = learning_factor;
-}
-template <int = 0>
-__global__ void next_step(CudaControl* control) {
-  pdl_begin();
-  ++control->step;
-}
-
-}  // namespace detail
-
-}  // namespace neuroinhib
+}  // namespace neuroinhib::detail

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <neuroinhib/backend/cuda_memory.cuh>
 #include <neuroinhib/core/tensor.hpp>
@@ -69,6 +70,26 @@ inline constexpr int kSwizzleWidth = 64;
                     "use widths in multiples of 8");
   return map;
 }
+
+/// The tensor maps of a backend, each made once.
+class TensorMaps {
+ public:
+  [[nodiscard]] const CUtensorMap& of(const HalfMatrices& matrices, int box_rows) {
+    for (const Entry& entry : entries_)
+      if (entry.matrices == matrices && entry.box_rows == box_rows) return entry.map;
+    if (entries_.size() == kMax) entries_.clear();
+    return entries_.emplace_back(Entry{encode_tensor_map(matrices, box_rows), matrices, box_rows}).map;
+  }
+
+ private:
+  static constexpr std::size_t kMax = 1024;
+  struct Entry {
+    CUtensorMap map;
+    HalfMatrices matrices;
+    int box_rows;
+  };
+  std::vector<Entry> entries_;
+};
 
 }  // namespace detail
 }  // namespace neuroinhib

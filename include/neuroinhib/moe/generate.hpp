@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <neuroinhib/backend/backend.hpp>
 #include <neuroinhib/core/random.hpp>
 #include <neuroinhib/moe/language_model.hpp>
 
@@ -89,7 +90,7 @@ struct IgnoreTokens {
 /// Prompts may differ in length: all texts advance word by word together, and a text begins to be continued where its
 /// prompt ends. on_token(text, word) is called for each new word as it comes. Same seed and prompts, same words.
 /// Safe from many threads on one model, each with a backend of its own. Throws ConfigError, NumericError.
-template <class Layer, class B, class OnToken = detail::IgnoreTokens>
+template <class Layer, Backend B, class OnToken = detail::IgnoreTokens>
 [[nodiscard]] std::vector<std::vector<int>> generate(B& backend, const LanguageModel<Layer>& model,
                                                      const std::vector<std::vector<int>>& prompts,
                                                      const GenerateOptions& options, OnToken&& on_token = {}) {
@@ -99,7 +100,8 @@ template <class Layer, class B, class OnToken = detail::IgnoreTokens>
   const auto by_size = [](const auto& a, const auto& b) { return a.size() < b.size(); };
   const std::size_t shortest = std::min_element(prompts.begin(), prompts.end(), by_size)->size();
   const std::size_t longest = std::max_element(prompts.begin(), prompts.end(), by_size)->size();
-  auto cache = model.make_cache(static_cast<Index>(texts), static_cast<Index>(longest) + options.tokens, B::space());
+  auto cache =
+      model.make_cache(static_cast<Index>(texts), static_cast<Index>(longest) + options.tokens, backend.space());
 
   std::vector<std::vector<int>> all(prompts.begin(), prompts.end()), made(texts);
   std::vector<bool> done(texts, options.tokens == 0);

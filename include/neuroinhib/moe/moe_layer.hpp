@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <neuroinhib/backend/backend.hpp>
 #include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/experts/mlp.hpp>
 #include <neuroinhib/inhibition/none.hpp>
@@ -59,6 +60,7 @@ struct MoeTrace {
 template <class Router, class Inhibition = NoInhibition, class Mix = TopM<2>, class Experts = Mlp<Relu>,
           class Backend = Cpu<float>, class Telemetry = NoTelemetry>
 class MoeLayer {
+  static_assert(detail::is_backend<Backend>());
   static_assert(HasConfig<Router>, "a router needs a default-constructible Config; see docs/write-a-policy.md");
   static_assert(RouterHasKind<Router>,
                 "a router needs kScoreKind, logits or probabilities; see docs/write-a-policy.md");

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include <neuroinhib/backend/backend.hpp>
 #include <neuroinhib/ops/clip_norm/op.hpp>
 #include <neuroinhib/optim/all_ranks.hpp>
 #include <neuroinhib/optim/own_parameters.hpp>
@@ -13,7 +14,7 @@ namespace neuroinhib {
 /// the norm before, [1], in the backend's memory until the next step begins: backend.read(norm)[0]. Throws ConfigError
 /// unless largest > 0. A norm that is not finite leaves the gradients as they are and throws NumericError: on a GPU,
 /// when the host next reads or calls check().
-template <class B, class T>
+template <Backend B, class T>
 View<const double> clip_gradient_norm(B& backend, Parameters<T>& parameters, double largest) {
   require_option("gradient clipping", "a largest norm", largest, largest > 0, "> 0", "leave clipping out instead");
   detail::require_space("gradient clipping", backend, parameters);

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include <neuroinhib/backend/backend.hpp>
 #include <neuroinhib/core/parameters.hpp>
 #include <neuroinhib/parallel/communicator.hpp>
 
@@ -38,6 +39,7 @@ class OwnParameters {
   /// Throws ConfigError for others, and where they live out of the backend's reach.
   template <class B>
   void require(std::string_view where, const B& backend, const Parameters<T>& parameters) const {
+    static_assert(is_backend<B>());
     if (parameters.data() != values_)
       fail<ConfigError>(where, "the parameters that it was made for, " + std::to_string(size_) + " numbers",
                         "others, " + std::to_string(parameters.size()) + " numbers",

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 
+#include <neuroinhib/backend/backend.hpp>
 #include <neuroinhib/ops/batch_pool/op.hpp>
 #include <neuroinhib/routing/router.hpp>
 
@@ -48,7 +49,7 @@ struct InformAnalysis {
 };
 
 /// The means on the host: waits for the device, where the backend is one.
-template <class B, class T>
+template <Backend B, class T>
 [[nodiscard]] InformAnalysis analyse(B& backend, const InformMeans<T>& means) {
   return {static_cast<double>(backend.value(means.self_weight.data)),
           std::exp(static_cast<double>(backend.value(means.entropy.data)))};

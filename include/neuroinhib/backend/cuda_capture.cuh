@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include <neuroinhib/backend/cuda_graph.cuh>
+#include <neuroinhib/backend/cuda_memory.cuh>
+#include <neuroinhib/core/arena.hpp>
+#include <neuroinhib/core/gradient_flag.hpp>
+
+namespace neuroinhib::detail {
+
+/// Puts a value back where its scope ends.
+template <class T>
+class PutBack {
+ public:
+  explicit PutBack(T& value) : value_(value), before_(value) {}
+  PutBack(const PutBack&) = delete;
+  PutBack& operator=(const PutBack&) = delete;
+  ~PutBack() { value_ = before_; }
+
+  [[nodiscard]] const T& before() const { return before_; }
+
+ private:
+  T& value_;
+  T before_;
+};
+
+/// A capture of a stream under way, and what the step uses. In its end, however it comes, gradients' flags are what
+/// they were. Throws CudaError.
+class CudaCapture {
+ public:
+  explicit CudaCapture(cudaStream_t stream) : stream_(stream) {
+    require_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capture");
+    DeviceAllocations::all().set_all_current(true);
+  }
+  CudaCapture(const CudaCapture&) = delete;
+  CudaCapture& operator=(const CudaCapture&) = delete;
+  ~CudaCapture() {
+    if (!ended_) {
+      cudaGraph_t captured = nullptr;
+      (void)cudaStreamEndCapture(stream_, &captured);
+      if (captured != nullptr) (void)cudaGraphDestroy(captured);
+      (void)cudaGetLastError();
+    }
+    DeviceAllocations::all().set_all_current(false);
+    flags_.put_back();
+  }
+
+  /// Ends the capture. Flags that lie in the step's own memory are none of the graph's business.
+  [[nodiscard]] CudaGraph finish(const Arena<HostMemory>& step_memory) {
+    cudaGraph_t captured = nullptr;
+    ended_ = true;
+    require_cuda(cudaStreamEndCapture(stream_, &captured), "capture");
+    CudaGraph graph;
+    cudaGraphExec_t executable = nullptr;
+    const cudaError_t status = cudaGraphInstantiate(&executable, captured, 0);
+    (void)cudaGraphDestroy(captured);
+    require_cuda(status, "capture");
+    graph.graph_.reset(executable);
+    for (const auto& [allocation, address] : memory_) graph.memory_.push_back({address, allocation});
+    graph.halves_ = halves_;
+    graph.current_ = DeviceAllocations::all().current();
+    graph.kept_ = kept_;
+    for (const auto& [flag, before] : flags_.entries())
+      if (!step_memory.holds(flag)) graph.flags_.push_back({flag, before, *flag});
+    return graph;
+  }
+  /// Looks every word of a kernel's argument up, as a conservative garbage collector does.
+  void note(const void* argument, std::size_t bytes) {
+    std::uintptr_t word = 0;
+    for (std::size_t at = 0; at + sizeof word <= bytes; at += sizeof word) {
+      std::memcpy(&word, static_cast<const std::byte*>(argument) + at, sizeof word);
+      if (const std::uint64_t allocation = DeviceAllocations::all().number_at(word); allocation != 0)
+        memory_.try_emplace(allocation, word);
+    }
+  }
+  /// The shape of a buffer that steps leave to each other.
+  void keep(const Shape& shape) { kept_.push_back({&shape, shape}); }
+  /// Parameters whose copy in bf16 must be current where the graph begins.
+  void keep_halves(const float* first) {
+    if (std::find(halves_.begin(), halves_.end(), first) == halves_.end()) halves_.push_back(first);
+  }
+
+ private:
+  cudaStream_t stream_;
+  bool ended_ = false;
+  FlagJournal flags_;
+  std::map<std::uint64_t, std::uintptr_t> memory_;  ///< an address in each allocation
+  std::vector<CudaGraph::Kept> kept_;
+  std::vector<const float*> halves_;
+};
+
+}  // namespace neuroinhib::detail
