@@ -13,6 +13,7 @@
 #include "../papers/common.hpp"
 #include "../papers/notes.hpp"
 #include "../papers/verdicts.hpp"
+#include "heat.hpp"
 #include "markdown.hpp"
 
 namespace report {
@@ -21,7 +22,7 @@ namespace {
 using nlohmann::json;
 using papers::Summary;
 
-/// How web/page.js draws charts.
+/// How web/page.js draws series.
 constexpr std::array<std::string_view, 4> kKinds{"lines", "ranges", "bars", "area"};
 
 /// The runs of each row, in the order of the file, which they point into.
@@ -225,11 +226,26 @@ json differences(const json& verdicts) {
                                             "see docs/report.md for what a figure may have");
 }
 
+json heat_figure(const std::string& title, const json& given) {
+  const json& columns = given.at("values");
+  std::vector<float> values;
+  for (const json& column : columns) {
+    for (const double value : papers::numbers_in(column)) values.push_back(static_cast<float>(value));
+    if (column.size() != columns.at(0).size())
+      refuse_figure(title, "as many numbers in each column",
+                    std::to_string(column.size()) + " and " + std::to_string(columns.at(0).size()));
+  }
+  if (values.empty()) refuse_figure(title, "columns of numbers", "none");
+  return heat(title, given.value("note", ""), {{"title", given.at("x").at("title").get<std::string>()}},
+              given.at("y").at("title"), columns.size(), columns.at(0).size(), values);
+}
+
 /// A chart that results.json has under "figures", with its numbers as such.
 json figure(const json& given) {
   const auto title = given.at("title").get<std::string>(), kind = given.at("kind").get<std::string>();
+  if (kind == "heat") return heat_figure(title, given);
   if (std::find(kKinds.begin(), kKinds.end(), kind) == kKinds.end())
-    refuse_figure(title, "one of the kinds lines, ranges, bars, area", kind);
+    refuse_figure(title, "one of the kinds lines, ranges, bars, area, heat", kind);
   json chart{{"kind", kind}, {"title", title}, {"note", given.value("note", "")}, {"series", json::array()}};
   for (const char* axis : {"x", "y"}) chart[axis]["title"] = given.at(axis).at("title").get<std::string>();
   if (given.at("x").contains("labels"))

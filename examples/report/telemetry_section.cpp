@@ -11,6 +11,7 @@
 #include <neuroinhib/io/telemetry_file.hpp>
 
 #include "../papers/common.hpp"
+#include "heat.hpp"
 
 namespace report {
 namespace {
@@ -21,48 +22,6 @@ using neuroinhib::io::TelemetryImages;
 using neuroinhib::io::TelemetryLayer;
 using neuroinhib::io::TelemetryStep;
 using nlohmann::json;
-
-/// The bytes of numbers, as RFC 4648 writes them.
-template <class Number>
-std::string base64(std::span<const Number> numbers) {
-  constexpr const char* kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const auto bytes = std::as_bytes(numbers);
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    const std::size_t count = std::min<std::size_t>(bytes.size() - at, 3);
-    unsigned group = 0;
-    for (std::size_t i = 0; i < 3; ++i) group = group << 8 | (i < count ? std::to_integer<unsigned>(bytes[at + i]) : 0);
-    for (std::size_t i = 0; i < 4; ++i) text += i <= count ? kDigits[group >> (18 - 6 * i) & 63] : '=';
-  }
-  return text;
-}
-template <class Number>
-std::string base64(const std::vector<Number>& numbers) {
-  return base64(std::span<const Number>(numbers));
-}
-
-/// Numbers as 0 to 254 of their range, 255 for those that are not finite: a picture's colours.
-json levels_of(const std::vector<float>& values) {
-  float low = INFINITY, high = -INFINITY;
-  for (const float value : values)
-    if (std::isfinite(value)) low = std::min(low, value), high = std::max(high, value);
-  std::vector<std::uint8_t> levels;
-  for (const float value : values)
-    levels.push_back(!std::isfinite(value) ? 255
-                     : high > low          ? static_cast<std::uint8_t>(std::lround(254 * (value - low) / (high - low)))
-                                           : 0);
-  return {{"levels", base64(levels)}, {"low", low > high ? 0 : low}, {"high", low > high ? 0 : high}};
-}
-
-/// A picture of values [columns, rows]: columns side by side.
-json heat(const std::string& title, const std::string& note, const json& x, const char* y, Index columns, Index rows,
-          const std::vector<float>& values) {
-  json chart{{"kind", "heat"},      {"title", title},     {"note", note}, {"x", x},
-             {"y", {{"title", y}}}, {"columns", columns}, {"rows", rows}, {"series", json::array()}};
-  chart.update(levels_of(values));
-  return chart;
-}
 
 json lines(const char* kind, const std::string& title, const std::string& note, const char* y) {
   return {{"kind", kind},        {"title", title},         {"note", note}, {"x", {{"title", "step"}}},
@@ -141,7 +100,8 @@ json charts_of(const TelemetryFile& file) {
     if (!means.empty() && layers[l].size() == numbers.size())
       charts.push_back(heat(title.substr(0, title.find(": load")) + ": gate means over training",
                             "mean σ of each neuron", {{"title", "step"}, {"values", numbers}}, "neuron",
-                            static_cast<Index>(numbers.size()), layers[l].front()->gated, means));
+                            static_cast<Index>(numbers.size()), static_cast<std::size_t>(layers[l].front()->gated),
+                            means));
   }
   return charts;
 }
@@ -155,8 +115,8 @@ json view_of(const TelemetryStep& step, std::size_t l) {
             {"logits", layer.logits},         {"scores", base64(layer.scores)},
             {"expert", base64(layer.expert)}, {"gates", base64(layer.gates)}};
   if (layer.gated > 0)
-    view["mask"] = heat("Gate of each token", "σ of the layer's gate", {{"title", "token"}}, "neuron", layer.rows,
-                        layer.gated, layer.mask);
+    view["mask"] = heat("Gate of each token", "σ of the layer's gate", {{"title", "token"}}, "neuron",
+                        static_cast<std::size_t>(layer.rows), static_cast<std::size_t>(layer.gated), layer.mask);
   if (!layer.own_scores.empty())
     view.update({{"own", base64(layer.own_scores)},
                  {"entropy", base64(layer.token_entropy)},

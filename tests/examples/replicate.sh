@@ -21,6 +21,8 @@ while read -r experiment; do
   mkdir -p "$work/repo/build/examples/examples/papers/$folder"
   stand_in "$work/repo/build/examples/examples/papers/$folder/$name" "echo ran $name \"\$@\" ."
 done < <(cd "$repository/examples/papers" && find . -name experiment.txt)
+mkdir -p "$work/repo/build/examples/examples/report"
+stand_in "$work/repo/build/examples/examples/report/neuroinhib-report" 'echo reported "$@" .'
 touch "$work"/digits/mnist/{train,t10k}-images-idx3-ubyte.gz "$work"/digits/mnist/{train,t10k}-labels-idx1-ubyte
 touch "$work/text/cats.txt"
 
@@ -60,6 +62,7 @@ for options in "--device cuda:0" "--device=cuda:0" "--rows moe --device=cuda:1";
   cuda ON
 done
 runs "--data $work/caller/../text" "--out $work/caller/here" -- language-model --data ../text --out here
+grep -q "^reported --title language-model --out $work/caller/here/report.html $work/caller/here \.$" "$work/out" || fail "no page of the results"
 NEUROINHIB_DATA=$work/digits runs "--data $work/digits" -- --rows moe
 runs -- --rows moe
 grep -q "curl" "$work/calls" && grep -q "NOT MNIST" "$work/out" || fail "no word of the built-in digits"
@@ -108,7 +111,7 @@ printf 'about Ages.\nreads text\n\n--ages names young old\n  whose\n--years whol
 mkdir -p "$work/repo/build/examples/examples/papers/guess_ages"
 stand_in "$work/repo/build/examples/examples/papers/guess_ages/guess_ages" 'echo ran guess_ages "$@" .; exit "${AGES_EXIT:-0}"'
 runs guess_ages "--ages young,old" "--years 7" --quick -- guess-ages --ages young,old --years 7
-grep -q -- "--target guess_ages" "$work/calls" || fail "another program is built"
+grep -q -- "--target guess_ages neuroinhib-report" "$work/calls" || fail "another program is built"
 refuses "did you mean guess-ages" gues-ages
 refuses "ages of guess-ages: young old, got .odl.; did you mean old" guess-ages --ages odl
 refuses "whole number from 1 to 150" guess-ages --years 151
@@ -119,6 +122,9 @@ mkdir -p "$work/both" && ln -s "$work/digits/mnist" "$work/text" "$work/both"
 runs "guess_ages --quick --out=$work/caller/o/guess_ages --data=$work/both/text --seeds=3" \
   "language_model --quick --out=$work/caller/o/language_model --data=$work/both/text --seeds=3" \
   "mixed_numbers --quick --out=$work/caller/o/mixed_numbers --data=$work/both --seeds=3" -- --all --seeds 3 --data "$work/both" --out o
+touch "$work"/caller/o/{guess_ages,mixed_numbers}/results.json
+runs -- --all --resume --data "$work/both" --out o
+grep -q "^reported .*--out $work/caller/o/report.html $work/caller/o/guess_ages $work/caller/o/mixed_numbers \.$" "$work/out" || fail "no page of all results"
 refuses "one of another experiment" --all --years 7
 refuses "number from 1 to 1000" --all --seeds 0
 refuses "all and language-model" --all language-model

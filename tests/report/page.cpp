@@ -106,8 +106,14 @@ TEST_CASE("report: verdicts and figures of results are shown") {
                      {"x", {{"title", "threshold"}}},
                      {"y", {{"title", "neurons"}}},
                      {"series", {{{"name", "s"}, {"x", {0, 1}}, {"y", {3, 4}}}}}}};
+  all["figures"].push_back({{"kind", "heat"},
+                            {"title", "masks"},
+                            {"x", {{"title", "sample"}}},
+                            {"y", {{"title", "neuron"}}},
+                            {"values", {{0, "nan"}, {.5, 1}, {1, 0}}}});
   const ResultsFolder folder(all.dump());
   const json section = report::results_section(folder.path());
+  CHECK(section.at("charts")[2].at("levels") == "AP9//v4A");  // 0, 255, 127, 254, 254, 0
   const json& table = section.at("verdicts")[1].at("table");
   CHECK(table.at("columns")[0] == "Claim");
   CHECK(table.at("rows")[0][0] == "MoE − baseline");
@@ -142,6 +148,17 @@ TEST_CASE("report: figures of another form are refused") {
   refused("x", "steps", "results of an experiment");
   refused("series", {{{"name", "s"}, {"x", {1, 2}}, {"y", {1}}}}, "as many numbers in y as in x");
   refused("series", {{{"name", "s"}, {"x", {1}}, {"y", {1}}, {"low", {0}}}}, "low and high");
+  json picture = figure;
+  picture["kind"] = "heat";
+  for (const auto& [values, words] : {std::pair{json{{1, 2}, {1}}, "as many numbers in each column"},
+                                      {json::array(), "columns of numbers"},
+                                      {json("none"), "results of an experiment"}}) {
+    json all = results(json::array());
+    picture["values"] = values;
+    all["figures"] = json::array({picture});
+    const ResultsFolder folder(all.dump());
+    CHECK_THROWS_WITH_AS((void)report::results_section(folder.path()), doctest::Contains(words), FormatError);
+  }
   refused("series", {{{"name", "s"}, {"x", {"one"}}, {"y", {1}}}}, "results of an experiment");
 }
 

@@ -140,7 +140,8 @@
   const kKinds = {
     lines: (series, i) => ({
       type: "line", band: true, borderColor: seriesColour(i), backgroundColor: seriesColour(i),
-      bandColor: translucent(i), borderWidth: 2, pointRadius: series.x.length > 40 ? 0 : 2.5, pointHitRadius: 6,
+      bandColor: translucent(i), borderWidth: 2, pointHitRadius: 6, showLine: !series.points,
+      pointRadius: series.points ? 2 : series.x.length > 40 ? 0 : 2.5,
     }),
     area: (series, i, all) => ({
       type: "line", fill: true, stack: "all", borderColor: style("--paper"), borderWidth: 0.5, pointRadius: 0,
@@ -195,7 +196,7 @@
         })),
       },
       options: {
-        animation: false, responsive: true, maintainAspectRatio: false, normalized: true,
+        animation: false, responsive: true, maintainAspectRatio: false,
         interaction: {mode: "nearest", axis: "x", intersect: false},
         plugins: {
           legend: {display: spec.series.length > 1, labels: {color: style("--ink"), boxWidth: 12, boxHeight: 12}},
