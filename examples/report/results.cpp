@@ -41,19 +41,23 @@ Rows rows_of(const json& runs) {
   return rows;
 }
 
-/// What a measure is, and in which unit, where we know it.
+/// What a measure is, and in which unit, where we know it: of images, or of words.
 std::string meaning(const std::string& experiment, const std::string& measure) {
-  static const std::map<std::pair<std::string, std::string>, std::string> kMeanings{
-      {{"mixed_numbers", "loss"}, "training loss, nats an image"},
-      {{"mixed_numbers", "validation"}, "validation accuracy, share of images"},
-      {{"mixed_numbers", "digits"}, "validation accuracy on digits, share of images"},
-      {{"mixed_numbers", "squares"}, "validation accuracy on squares, share of images"},
-      {{"mixed_numbers", "test"}, "test accuracy, share of images"},
-      {{"language_model", "loss"}, "training loss, nats a word"},
-      {{"language_model", "validation"}, "validation loss, nats a word"},
-      {{"language_model", "test"}, "test loss, nats a word"}};
-  const auto found = kMeanings.find({experiment, measure});
-  return found == kMeanings.end() ? measure : found->second;
+  using Meanings = std::map<std::string, std::string>;
+  static const Meanings kImages{{"loss", "training loss, nats an image"},
+                                {"validation", "validation accuracy, share of images"},
+                                {"digits", "validation accuracy on digits, share of images"},
+                                {"squares", "validation accuracy on squares, share of images"},
+                                {"test", "test accuracy, share of images"}};
+  static const Meanings kWords{{"loss", "training loss, nats a word"},
+                               {"validation", "validation loss, nats a word"},
+                               {"test", "test loss, nats a word"}};
+  static const std::map<std::string, const Meanings*> kExperiments{
+      {"mixed_numbers", &kImages}, {"inhibition_analysis", &kImages}, {"language_model", &kWords}};
+  const auto known = kExperiments.find(experiment);
+  if (known == kExperiments.end()) return measure;
+  const auto found = known->second->find(measure);
+  return found == known->second->end() ? measure : found->second;
 }
 
 /// What stands behind the comma of a meaning; all of it where there is none.
@@ -271,11 +275,12 @@ json section(const json& results, const std::string& name, const std::string& ta
   const auto& experiment = results.at("experiment").get_ref<const std::string&>();
   const json verdicts = results.value("verdicts", json::array()), runs = results.value("runs", json::array());
   const Rows rows = rows_of(runs);
+  const std::string judged = papers::verdict_tables(verdicts);
   json section{{"kind", "results"},
                {"name", name},
                {"experiment", experiment},
                {"facts", facts(results.value("settings", json::object()))},
-               {"verdicts", blocks_of(papers::verdict_tables(verdicts))},
+               {"verdicts", blocks_of(table.find(judged) == std::string::npos ? judged : "")},
                {"blocks", blocks_of(table)},
                {"charts", differences(verdicts)}};
   for (const json& given : results.value("figures", json::array())) section["charts"].push_back(figure(given));

@@ -125,6 +125,17 @@ TEST_CASE("report: verdicts and figures of results are shown") {
   CHECK(section.at("charts")[1].at("title") == "figure 1");
 }
 
+TEST_CASE("report: verdicts that a table has already are not repeated") {
+  json all = results(json::array());
+  all["verdicts"] = papers::verdicts_json({.of = "table 1", .scale = "small", .command = "c", .unit = "points"},
+                                          {papers::compare({.text = "more", .published = 2.}, {2, 2, 2})});
+  const ResultsFolder folder(all.dump(), "before\n\n" + papers::verdict_tables(all["verdicts"]) + "\nafter\n");
+  const json section = report::results_section(folder.path());
+  CHECK(section.at("verdicts").empty());
+  CHECK(section.at("blocks").size() == 4);
+  CHECK(section.at("charts").size() == 1);
+}
+
 TEST_CASE("report: a file of verdicts alone is shown") {
   const ResultsFolder folder(R"({"experiment": "e", "verdicts": [], "provenance": "p"})");
   const json section = report::results_section(folder.path() / "results.json");

@@ -49,10 +49,15 @@
       element("tbody", {}, ...rows.map((row) => element("tr", {class: "filtered"}, ...cells("td", row))))));
   }
 
+  /** Text with **strong** words and `code`. */
+  const inline = (text) => text.split(/(\*\*[^*]+\*\*|`[^`]+`)/).map((part) =>
+    part.startsWith("**") && part.length > 4 ? element("strong", {}, part.slice(2, -2)) :
+      part.startsWith("`") && part.length > 2 ? element("code", {}, part.slice(1, -1)) : part);
+
   const kBlocks = {
-    heading: (text) => element("h3", {}, text),
-    text: (text) => element("p", {}, text),
-    list: (items) => element("ul", {}, ...items.map((item) => element("li", {class: "filtered"}, item))),
+    heading: (text) => element("h3", {}, ...inline(text)),
+    text: (text) => element("p", {}, ...inline(text)),
+    list: (items) => element("ul", {}, ...items.map((item) => element("li", {class: "filtered"}, ...inline(item)))),
     table: (content) => table(content.columns, content.rows),
   };
   const block = (content) => Object.entries(content).map(([kind, value]) => kBlocks[kind](value))[0];
