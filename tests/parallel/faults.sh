@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Ranks that die, hang or disagree: every process ends in time, and a sentence names the rank.
-# usage: faults.sh mpirun program
+# A training that is killed again and again ends with the bits of one that is not.
+# usage: faults.sh mpirun program [how often ranks are killed]
 set -uo pipefail
-mpirun=$1 program=$2
+mpirun=$1 program=$2 kills=${3:-4}
 failed=0
 
 # check what seconds "text that must be printed"… : both ranks are gone after at most so many seconds.
@@ -26,4 +27,20 @@ check killed 10 "rank 1"
 check hang 20 "all_reduce on rank 0 of 2: expected an answer from rank 1 (process" "within 2 s, got none"
 # A launcher that lets the others live: the sentence comes from the rank that waits.
 options=--enable-recovery check killed 10 "since that process has ended; see why it ended, and resume from the last checkpoint"
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$mpirun" -n 2 "$program" train "$folder/straight" || { echo "train: expected success, got status $?"; failed=1; }
+for ((kill = 0; kill < kills; ++kill)); do
+  "$mpirun" -n 2 "$program" train "$folder/killed" >"$folder/log" 2>&1 &
+  launcher=$!
+  sleep "0.$((3 + RANDOM % 7))"
+  victim=$(pgrep -P $launcher | shuf -n 1)
+  [ -z "$victim" ] || command kill -9 "$victim" 2>/dev/null
+  start=$SECONDS
+  wait $launcher
+  [ $((SECONDS - start)) -le 10 ] || { echo "train: expected the other rank to end within 10 s"; failed=1; }
+done
+"$mpirun" -n 2 "$program" train "$folder/killed" || { echo "train: expected to go on, got status $?"; failed=1; }
+cmp "$folder/straight" "$folder/killed" || failed=1
 exit $failed

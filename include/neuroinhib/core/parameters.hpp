@@ -61,6 +61,8 @@ struct StateForm {
     for (int axis = 0; axis < start.rank(); ++axis) fits = fits && (start[axis] == 0 || start[axis] == shape[axis]);
     return fits;
   }
+  /// Whether there is a row for every token of the batch before, so that each of several ranks has its own.
+  [[nodiscard]] bool by_rows() const { return start.rank() > 0 && start[0] == 0; }
   /// For people to read, as in "[any, 6]".
   [[nodiscard]] std::string text() const {
     std::string out;
@@ -125,6 +127,13 @@ struct AnyVisitor {
   template <class Child>
   void operator()(std::string_view, Child&) const {}
 };
+
+/// `count` elements filled up to whole lines of the cache, as they lie in flat buffers.
+template <class T>
+[[nodiscard]] constexpr Index padded(Index count) {
+  constexpr auto kLine = static_cast<Index>(HostMemory::kAlignment / sizeof(T));
+  return (count + kLine - 1) / kLine * kLine;
+}
 
 template <class M>
 concept Visitable = requires(M& module) { module.visit(AnyVisitor{}); };
@@ -296,7 +305,7 @@ class Parameters {
     for (const auto& [name, leaf] : leaves.parameters) {
       entries_.push_back({name, {}, size_});
       slices_.push_back(leaf->slice);
-      size_ += padded(leaf->tensor.size());
+      size_ += detail::padded<T>(leaf->tensor.size());
     }
     states_.reserve(leaves.states.size());
     for (const auto& [name, leaf] : leaves.states)
@@ -311,10 +320,6 @@ class Parameters {
     for (std::size_t i = 0; i < states_.size(); ++i) bind(*leaves.states[i].leaf, states_[i], seed);
   }
   static std::size_t bytes(Index count) { return static_cast<std::size_t>(count) * sizeof(T); }
-  static Index padded(Index count) {
-    constexpr auto kStep = static_cast<Index>(HostMemory::kAlignment / sizeof(T));
-    return (count + kStep - 1) / kStep * kStep;
-  }
   [[nodiscard]] std::vector<T> to_host(const T* source, const Entry& entry) const {
     std::vector<T> values(static_cast<std::size_t>(entry.tensor.size()));
     space().copy(values.data(), source, bytes(entry.tensor.size()));

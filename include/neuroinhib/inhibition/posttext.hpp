@@ -159,18 +159,18 @@ struct Posttext {
         if (!before.defined()) continue;
         const bool of_tokens = counted.marks.size() == before.rows() + 1;  // a loss has one row
         const Tensor<T> one = batch_pool(ex, source.layer(ex, before), config_.pooling, tokens,
-                                         of_tokens ? counted : every_rank_has(ex, before.rows()));
+                                         of_tokens ? counted : rows_of_ranks(ex, before.rows()));
         total = total.defined() ? sum<Ex>(ex, {total, one}) : one;
       }
       return total;
     }
     /// Marks of rows, such as a loss, that are no tokens.
     template <Executor Ex>
-    static CountedTokens<T> every_rank_has(Ex& ex, Index rows) {
-      if constexpr (kAlone<Ex>)
-        return {};
-      else
-        return detail::all_counted(ex, rows, rows * ex.backend().size());
+    static CountedTokens<T> rows_of_ranks(Ex& ex, Index rows) {
+      if constexpr (kAlone<Ex>) return {};
+      const auto marks = detail::all_counted(ex, rows, rows).marks;
+      detail::all_reduce_in_place(ex, detail::number_of(marks));
+      return {marks};
     }
     /// What evaluation keeps of training.
     template <Executor Ex>

@@ -11,6 +11,7 @@
 
 #include <neuroinhib/core/parameters.hpp>
 #include <neuroinhib/io/safetensors.hpp>
+#include <neuroinhib/ops/collectives/op.hpp>
 
 /// A model to disk and back: its parameters and states in one safetensors file, without an optimizer. For serving, and
 /// for weights that another library wrote.
@@ -67,6 +68,7 @@ template <class T>
 struct Incoming {
   std::string name;                   ///< in the model
   StateForm form;                     ///< of a parameter: its shape
+  Share rows{};                       ///< those of the file's tensor that the model has; none: all
   std::vector<std::string> places{};  ///< names in the file: none, one, or those of a stack
   bool stacked = false;
   std::vector<T> values{};
@@ -84,11 +86,31 @@ void find_places(Incoming<T>& tensor, const LoadOptions& options) {
     tensor.places.push_back(std::string(place).replace(at, kNumber.size(), std::to_string(k)));
 }
 
+/// Rows of a parameter that this rank has, of all ranks'.
+template <class T>
+[[nodiscard]] Share rows_of(const Parameters<T>& parameters, const typename Parameters<T>::Entry& entry) {
+  const Slice& slice = parameters.slice_of(entry);
+  const Index rows = entry.tensor.rows();
+  return {slice.first, slice.first + rows, slice ? slice.whole : rows};
+}
+
+/// Leaves of what was read the rows that the model has.
+template <class T>
+void cut(Incoming<T>& tensor, const Share& rows) {
+  const Index each = tensor.shape.cols();
+  tensor.values = {tensor.values.begin() + rows.begin * each, tensor.values.begin() + rows.end * each};
+  tensor.shape = neuroinhib::detail::with_rows(tensor.shape, rows.count());
+}
+
 /// All of a model's tensors, parameters first, with their places in a file.
 template <class T>
 [[nodiscard]] std::vector<Incoming<T>> incoming(const Parameters<T>& parameters, const LoadOptions& options) {
   std::vector<Incoming<T>> all;
-  for (const auto& entry : parameters.entries()) all.push_back({entry.name, {entry.tensor.shape}});
+  for (const auto& entry : parameters.entries()) {
+    const Share rows = rows_of(parameters, entry);
+    all.push_back({entry.name, {neuroinhib::detail::with_rows(entry.tensor.shape, rows.total)}});
+    if (rows.count() < rows.total) all.back().rows = rows;
+  }
   for (const auto& state : parameters.states()) all.push_back({state.name, state.form});
   for (Incoming<T>& tensor : all) find_places(tensor, options);
   return all;
@@ -135,6 +157,7 @@ void read(const Safetensors& file, Incoming<T>& tensor, bool convert) {
   for (const T value : tensor.values)
     if (tensor.form.counts && !(value >= 0 && value <= static_cast<T>(kMaxSteps) && value == std::floor(value)))
       file.refuse("whole numbers from 0 to 2⁵³ in \"" + tensor.name + "\"", std::to_string(value));
+  if (tensor.rows.total > 0) cut(tensor, tensor.rows);
 }
 
 /// Gives a model what was read; nothing of it is refused any more.

@@ -47,6 +47,14 @@ struct CountTokens {
 
 namespace detail {
 
+/// The place of the marks' number.
+template <class T>
+[[nodiscard]] Tensor<T> number_of(Tensor<T> marks) {
+  marks.data += marks.size() - 1;
+  marks.shape = {1};
+  return marks;
+}
+
 /// Marks of `tokens` that all count, `all` of all ranks.
 template <class Ex>
 [[nodiscard]] CountedTokens<ScalarOf<Ex>> all_counted(Ex& ex, Index tokens, Index all) {
@@ -70,10 +78,7 @@ template <Executor Ex>
     return kAlone<Ex> ? CountedTokens<ScalarOf<Ex>>{} : detail::all_counted(ex, tokens, share_of(ex, tokens).total);
   const auto marks = ex.tensor({tokens + 1}, false);
   ex.run(ops::CountTokens<ScalarOf<Ex>>{document, label, marks, {}});
-  auto number = marks;
-  number.data += tokens;
-  number.shape = {1};
-  detail::all_reduce_in_place(ex, number);
+  detail::all_reduce_in_place(ex, detail::number_of(marks));
   return {marks};
 }
 
