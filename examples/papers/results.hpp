@@ -48,7 +48,7 @@ class OutputFolder {
   /// Deletes what an earlier call left.
   void clear() const {
     for (const char* name : {"results.json", "table.md"}) std::filesystem::remove(file(name));
-    for (const char* picture : {"test", "curves", "figure1", "figure2", "figure3", "masks"})
+    for (const char* picture : {"test", "curves", "figure1", "figure2", "figure3", "masks", "load", "severities"})
       for (const char* ending : {".gnuplot", ".png", ".svg"})
         std::filesystem::remove(file(picture + std::string(ending)));
     std::filesystem::remove_all(checkpoints());

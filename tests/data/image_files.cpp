@@ -64,6 +64,17 @@ TEST_CASE("a JPEG is read as nearly as it is written: colour, grey, inks, in one
   CHECK(largest_difference(data::decode_picture(jpeg(inks, JCS_CMYK, 4), "p"), expected) < 4);
 }
 
+TEST_CASE("a picture goes through JPEG, grey and colour; quality and channels are held to their range") {
+  const Picture picture = slopes(19, 35), grey = data::with_channels(picture, 1);
+  const Picture back = data::decode_picture(data::encode_jpeg(picture, 95), "p");
+  CHECK(largest_difference(back, picture) < 12);
+  CHECK(largest_difference(data::with_channels(data::decode_picture(data::encode_jpeg(grey, 95), "p"), 1), grey) < 8);
+  CHECK(data::encode_jpeg(picture, 10).size() < data::encode_jpeg(picture, 90).size());
+  check_error<ConfigError>([&] { (void)data::encode_jpeg(picture, 0); }, {"quality from 1 to 100", "got 0"});
+  check_error<ConfigError>([&] { (void)data::encode_jpeg({1, 1, 2, {0, 0}}, 50); }, {"channels of 1 or 3", "got 2"});
+  check_error<IoError>([&] { (void)data::encode_jpeg({0, 5, 1, {}}, 50); }, {"a picture that libjpeg takes"});
+}
+
 TEST_CASE("pictures that are truncated anywhere are refused") {
   for (const std::string& bytes : {png(slopes(9, 13)), jpeg(slopes(19, 35)), jpeg(slopes(19, 35), true)})
     for (std::size_t size = 0; size + 20 < bytes.size(); size += 7) {
@@ -91,6 +102,9 @@ TEST_CASE("resizing keeps a constant, a picture of the same size, and the mean")
     for (const std::uint8_t pixel : data::resized(constant, height, width).pixels) CHECK(pixel == 77);
   const Picture picture = slopes(9, 13);
   CHECK(data::resized(picture, 9, 13).pixels == picture.pixels);
+  const Picture line{1, 5, 1, {10, 20, 60, 80, 90}};
+  CHECK(data::resized(line, 1, 2, data::Resampling::mean).pixels == std::vector<std::uint8_t>{30, 85});
+  CHECK(data::resized(line, 2, 2, data::Resampling::nearest).pixels == std::vector<std::uint8_t>{20, 80, 20, 80});
   Picture checks{8, 8, 1, {}};
   for (int i = 0; i < 64; ++i) checks.pixels.push_back((i + i / 8) % 2 == 0 ? 200 : 100);
   for (const std::uint8_t pixel : data::resized(checks, 2, 2).pixels) CHECK(std::abs(int{pixel} - 150) < 5);

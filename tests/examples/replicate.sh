@@ -25,6 +25,8 @@ mkdir -p "$work/repo/build/examples/examples/report"
 stand_in "$work/repo/build/examples/examples/report/neuroinhib-report" 'echo reported "$@" .'
 touch "$work"/digits/mnist/{train,t10k}-images-idx3-ubyte.gz "$work"/digits/mnist/{train,t10k}-labels-idx1-ubyte
 touch "$work/text/cats.txt"
+mkdir -p "$work/cifar/cifar-100-binary" "$work/pictures/train" "$work/pictures/val"
+touch "$work/cifar/cifar-100-binary/train.bin"
 
 call() { rm -f "$work/calls"; (cd "$work/caller" && PATH=$work/bin:$PATH "$work/repo/scripts/replicate" "$@") >"$work/out" 2>&1; }
 # runs words… -- arguments…: the program is called with all these words, each followed by a blank or =.
@@ -67,6 +69,11 @@ NEUROINHIB_DATA=$work/digits runs "--data $work/digits" -- --rows moe
 runs -- --rows moe
 grep -q "curl" "$work/calls" && grep -q "NOT MNIST" "$work/out" || fail "no word of the built-in digits"
 
+for images in digits cifar pictures; do
+  runs "mutual_inform_vision --quick" "--data $work/$images" -- mutual-inform-vision --data "$work/$images"
+done
+refuses "MNIST's IDX files, the binary version of CIFAR" mutual-inform-vision --data "$work/text"
+refuses "rows of mutual-inform-vision" mutual-inform-vision --rows moe
 refuses "did you mean --rows" --row moe
 refuses "did you mean language-model" language-modle
 refuses "did you mean global" --rows moe,globl

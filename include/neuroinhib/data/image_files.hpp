@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -27,15 +28,60 @@ inline constexpr Index kMaxPixels = Index{1} << 26;
 
 namespace detail {
 
-/// Decodes one JPEG. libjpeg leaves on an error by longjmp, over nothing but its own frames and trivial ones of ours.
+/// A handler of libjpeg's errors. libjpeg leaves on an error by longjmp, over nothing but its own frames and trivial
+/// ones of ours.
+class JpegErrors {
+ public:
+  JpegErrors() {
+    jpeg_std_error(&handler_.manager);
+    handler_.manager.error_exit = leave;
+    handler_.manager.emit_message = judge;
+  }
+  JpegErrors(const JpegErrors&) = delete;
+  JpegErrors& operator=(const JpegErrors&) = delete;
+
+  [[nodiscard]] jpeg_error_mgr* manager() { return &handler_.manager; }
+  /// False where the action met an error: problem() then says which.
+  template <class Action>
+  bool guard(const Action& action) {
+    if (setjmp(handler_.back) != 0) return false;
+    action();
+    return true;
+  }
+  [[nodiscard]] const char* problem() const { return handler_.text.data(); }
+  [[noreturn]] static void leave_with(j_common_ptr info, const char* format, int number) {
+    Handler& handler = of(info);
+    std::snprintf(handler.text.data(), handler.text.size(), format, number);
+    std::longjmp(handler.back, 1);
+  }
+
+ private:
+  struct Handler {
+    jpeg_error_mgr manager;  // first: info->err points at both
+    std::jmp_buf back;
+    std::array<char, JMSG_LENGTH_MAX> text;
+  };
+  static Handler& of(j_common_ptr info) { return *reinterpret_cast<Handler*>(info->err); }
+  [[noreturn]] static void leave(j_common_ptr info) {
+    info->err->format_message(info, of(info).text.data());
+    std::longjmp(of(info).back, 1);
+  }
+  /// A warning is an error where data are missing or damaged; other readers would fill in grey.
+  static void judge(j_common_ptr info, int level) {
+    const int code = info->err->msg_code;
+    const bool harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM;
+    if (level < 0 && !harmless) leave(info);
+  }
+
+  Handler handler_{};
+};
+
+/// Decodes one JPEG.
 class JpegReader {
  public:
   JpegReader(std::string_view bytes, Index most_pixels) : most_pixels_(most_pixels) {
-    info_.err = jpeg_std_error(&errors_.manager);
-    errors_.manager.error_exit = leave;
-    errors_.manager.emit_message = judge;
-    info_.client_data = this;
-    guarded([&] {
+    info_.err = errors_.manager();
+    healthy_ = errors_.guard([&] {
       jpeg_create_decompress(&info_);
       progress_.progress_monitor = limit_scans;
       info_.progress = &progress_;
@@ -48,21 +94,19 @@ class JpegReader {
 
   /// Empty where the picture is damaged: problem() then says how.
   [[nodiscard]] Picture read() {
-    const bool started = problem_.empty() && guarded([&] {
-                           jpeg_read_header(&info_, TRUE);
-                           const bool inks = info_.jpeg_color_space == JCS_CMYK || info_.jpeg_color_space == JCS_YCCK;
-                           info_.out_color_space = inks ? JCS_CMYK : JCS_RGB;
-                         });
-    if (!started) return {};
+    const bool started = healthy_ && errors_.guard([&] {
+      jpeg_read_header(&info_, TRUE);
+      const bool inks = info_.jpeg_color_space == JCS_CMYK || info_.jpeg_color_space == JCS_YCCK;
+      info_.out_color_space = inks ? JCS_CMYK : JCS_RGB;
+    });
+    if (!started) return damaged(errors_.problem());
     Picture picture{info_.image_height, info_.image_width, 3, {}};
-    if (picture.height * picture.width > most_pixels_) {
-      problem_ = std::to_string(picture.height) + " × " + std::to_string(picture.width) + " pixels";
-      return {};
-    }
+    if (picture.height * picture.width > most_pixels_)
+      return damaged(std::to_string(picture.height) + " × " + std::to_string(picture.width) + " pixels");
     picture.pixels.resize(static_cast<std::size_t>(picture.height * picture.width * 3));
     std::vector<std::uint8_t> line(static_cast<std::size_t>(picture.width) * 4);
     std::uint8_t *target = picture.pixels.data(), *source = line.data();
-    const bool whole = guarded([&] {
+    const bool whole = errors_.guard([&] {
       jpeg_start_decompress(&info_);
       while (info_.output_scanline < info_.output_height) {
         const bool inks = info_.out_color_space == JCS_CMYK;
@@ -73,46 +117,20 @@ class JpegReader {
       }
       jpeg_finish_decompress(&info_);
     });
-    return whole ? std::move(picture) : Picture{};
+    return whole ? std::move(picture) : damaged(errors_.problem());
   }
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
  private:
-  struct Errors {
-    jpeg_error_mgr manager;
-    std::jmp_buf back;
-    std::array<char, JMSG_LENGTH_MAX> text;
-  };
-
-  template <class Action>
-  bool guarded(const Action& action) {
-    if (setjmp(errors_.back) != 0) {
-      problem_ = errors_.text.data();
-      return false;
-    }
-    action();
-    return true;
-  }
-  static JpegReader& self(j_common_ptr info) { return *static_cast<JpegReader*>(info->client_data); }
-  [[noreturn]] static void leave(j_common_ptr info) {
-    Errors& errors = self(info).errors_;
-    info->err->format_message(info, errors.text.data());
-    std::longjmp(errors.back, 1);
-  }
-  /// A warning is an error where data are missing or damaged; other readers would fill in grey.
-  static void judge(j_common_ptr info, int level) {
-    const int code = info->err->msg_code;
-    const bool harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM;
-    if (level < 0 && !harmless) leave(info);
+  Picture damaged(const std::string& problem) {
+    problem_ = problem;
+    return {};
   }
   /// A small file may hold any number of passes over a large picture.
   static void limit_scans(j_common_ptr info) {
     constexpr int kMostScans = 100;
-    const auto* decompress = reinterpret_cast<j_decompress_ptr>(info);
-    if (!decompress->is_decompressor || decompress->input_scan_number <= kMostScans) return;
-    Errors& errors = self(info).errors_;
-    std::snprintf(errors.text.data(), errors.text.size(), "more than %d scans", kMostScans);
-    std::longjmp(errors.back, 1);
+    if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMostScans)
+      JpegErrors::leave_with(info, "more than %d scans", kMostScans);
   }
   /// Cyan, magenta, yellow and black, which Adobe's files store inverted.
   void colour_of_inks(const std::uint8_t* inks, std::uint8_t* colour) const {
@@ -122,9 +140,10 @@ class JpegReader {
   }
 
   Index most_pixels_;
+  JpegErrors errors_;
   jpeg_decompress_struct info_{};
   jpeg_progress_mgr progress_{};
-  Errors errors_{};
+  bool healthy_ = false;
   std::string problem_;
 };
 
@@ -175,6 +194,43 @@ class JpegReader {
   const png_color white{255, 255, 255};
   check(png_image_finish_read(&png, &white, picture.pixels.data(), 0, nullptr));
   return picture;
+}
+
+/// A grey or colour picture as a JPEG of quality 1 to 100, as libjpeg's defaults have it. Throws ConfigError for
+/// another quality or other channels, IoError where libjpeg cannot.
+[[nodiscard]] inline std::string encode_jpeg(const Picture& picture, int quality) {
+  require_option("encoding a JPEG", "quality", quality, quality >= 1 && quality <= 100, "from 1 to 100",
+                 "75 is libjpeg's own");
+  require_option("encoding a JPEG", "channels", picture.channels, picture.channels == 1 || picture.channels == 3,
+                 "of 1 or 3", "1 is grey, 3 is colour");
+  detail::JpegErrors errors;
+  jpeg_compress_struct info{};
+  info.err = errors.manager();
+  unsigned char* memory = nullptr;
+  unsigned long size = 0;
+  const bool done = errors.guard([&] {
+    jpeg_create_compress(&info);
+    jpeg_mem_dest(&info, &memory, &size);
+    info.image_height = static_cast<JDIMENSION>(picture.height);
+    info.image_width = static_cast<JDIMENSION>(picture.width);
+    info.input_components = static_cast<int>(picture.channels);
+    info.in_color_space = picture.channels == 3 ? JCS_RGB : JCS_GRAYSCALE;
+    jpeg_set_defaults(&info);
+    jpeg_set_quality(&info, quality, TRUE);
+    jpeg_start_compress(&info, TRUE);
+    while (info.next_scanline < info.image_height) {
+      // libjpeg takes rows that it could write to, and does not.
+      auto* row = const_cast<std::uint8_t*>(picture.pixels.data()) +
+                  static_cast<Index>(info.next_scanline) * picture.width * picture.channels;
+      jpeg_write_scanlines(&info, &row, 1);
+    }
+    jpeg_finish_compress(&info);
+  });
+  jpeg_destroy_compress(&info);
+  const std::string bytes = done ? std::string(reinterpret_cast<const char*>(memory), size) : "";
+  std::free(memory);
+  if (!done) fail<IoError>("encoding a JPEG", "a picture that libjpeg takes", errors.problem(), "make it smaller");
+  return bytes;
 }
 
 /// The same of a file. Throws IoError too.

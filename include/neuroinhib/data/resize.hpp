@@ -17,62 +17,75 @@ struct Picture {
   std::vector<std::uint8_t> pixels;  ///< [height, width, channels]
 };
 
+/// What a pixel of a resized picture is made of.
+enum class Resampling {
+  triangle,  ///< bilinear where the picture grows, the mean under a triangle where it shrinks: Pillow's BILINEAR
+  mean,      ///< the mean of the pixels whose middles it covers: Pillow's BOX
+  nearest    ///< the pixel under its middle
+};
+
 namespace detail {
 
-/// Weights of the source's elements for one element of a resized line: a triangle as wide as two elements of the
-/// coarser of both lines.
+/// Weights of the source's elements for one element of a resized line. A triangle is as wide as two elements of the
+/// coarser of both lines, a mean as wide as one.
 struct ResizeWeights {
   Index first = 0;
   std::vector<double> weights;
 
-  ResizeWeights(Index source, Index target, Index i) {
-    const double ratio = static_cast<double>(source) / static_cast<double>(target), reach = std::max(ratio, 1.0);
+  ResizeWeights(Resampling resampling, Index source, Index target, Index i) {
+    const double ratio = static_cast<double>(source) / static_cast<double>(target);
     const double middle = (static_cast<double>(i) + 0.5) * ratio;
+    if (resampling == Resampling::nearest) {
+      first = std::min<Index>(source - 1, std::lround(std::floor(middle)));
+      weights = {1};
+      return;
+    }
+    const bool triangle = resampling == Resampling::triangle;
+    const double unit = std::max(ratio, 1.0), reach = unit * (triangle ? 1 : 0.5);
     first = std::max<Index>(0, std::lround(std::floor(middle - reach + 0.5)));
     const Index last = std::min<Index>(source, std::lround(std::floor(middle + reach + 0.5)));
     double sum = 0;
     for (Index at = first; at < last; ++at) {
-      const double distance = std::abs(static_cast<double>(at) + 0.5 - middle) / reach;
-      weights.push_back(std::max(0.0, 1 - distance));
+      const double distance = (static_cast<double>(at) - middle + 0.5) * (1 / unit);
+      const bool covered = distance > -0.5 && distance <= 0.5;
+      weights.push_back(triangle ? std::max(0.0, 1 - std::abs(distance)) : covered ? 1 : 0);
       sum += weights.back();
     }
     for (double& weight : weights) weight /= sum;
   }
 };
 
-/// Lines of `source` elements, `stride` apart, resized to `target`; for each of lines × stride numbers.
-inline std::vector<double> resize_lines(const std::vector<double>& from, Index lines, Index source, Index target,
-                                        Index stride) {
-  std::vector<double> to(static_cast<std::size_t>(lines * target * stride), 0);
+/// Lines of `source` elements, `stride` numbers each, resized to `target` elements.
+inline std::vector<std::uint8_t> resize_lines(Resampling resampling, const std::vector<std::uint8_t>& from, Index lines,
+                                              Index source, Index target, Index stride) {
+  std::vector<std::uint8_t> to(static_cast<std::size_t>(lines * target * stride));
   for (Index i = 0; i < target; ++i) {
-    const ResizeWeights w(source, target, i);
+    const ResizeWeights w(resampling, source, target, i);
     for (Index line = 0; line < lines; ++line)
-      for (std::size_t k = 0; k < w.weights.size(); ++k)
-        for (Index c = 0; c < stride; ++c)
-          to[static_cast<std::size_t>((line * target + i) * stride + c)] +=
-              w.weights[k] *
-              from[static_cast<std::size_t>((line * source + w.first + static_cast<Index>(k)) * stride + c)];
+      for (Index c = 0; c < stride; ++c) {
+        const std::uint8_t* first = from.data() + (line * source + w.first) * stride + c;
+        double sum = 0;
+        for (std::size_t k = 0; k < w.weights.size(); ++k) sum += w.weights[k] * first[static_cast<Index>(k) * stride];
+        to[static_cast<std::size_t>((line * target + i) * stride + c)] = static_cast<std::uint8_t>(std::lround(sum));
+      }
   }
   return to;
 }
 
 }  // namespace detail
 
-/// The picture at another size: bilinear where it grows, the mean under a triangle where it shrinks, as Pillow's
-/// BILINEAR. Throws ConfigError for a size without pixels.
-[[nodiscard]] inline Picture resized(const Picture& picture, Index height, Index width) {
+/// The picture at another size. Throws ConfigError for a size without pixels.
+[[nodiscard]] inline Picture resized(const Picture& picture, Index height, Index width,
+                                     Resampling resampling = Resampling::triangle) {
   if (height < 1 || width < 1 || picture.height < 1 || picture.width < 1)
     fail<ConfigError>("resizing", "pictures of at least one pixel",
                       std::to_string(picture.height) + " × " + std::to_string(picture.width) + " to " +
                           std::to_string(height) + " × " + std::to_string(width),
                       "give a size of at least 1 × 1");
-  const std::vector<double> wide(picture.pixels.begin(), picture.pixels.end());
-  const auto narrow = detail::resize_lines(wide, picture.height, picture.width, width, picture.channels);
-  const auto all = detail::resize_lines(narrow, 1, picture.height, height, width * picture.channels);
-  Picture result{height, width, picture.channels, {}};
-  for (const double value : all)
-    result.pixels.push_back(static_cast<std::uint8_t>(std::lround(std::clamp(value, 0.0, 255.0))));
-  return result;
+  const auto narrow =
+      detail::resize_lines(resampling, picture.pixels, picture.height, picture.width, width, picture.channels);
+  return {height, width, picture.channels,
+          detail::resize_lines(resampling, narrow, 1, picture.height, height, width * picture.channels)};
 }
 
 /// The square in the picture's middle, as wide as its shorter side.
