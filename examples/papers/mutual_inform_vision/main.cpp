@@ -15,7 +15,7 @@ int run_all(Settings settings) {
       settings.on_cuda() ? describe_cuda(settings) : Cpu<float>({.threads = settings.threads}).describe();
   const papers::OutputFolder folder(settings);
   const Images images = load_images(settings);
-  settings.network.patch = settings.patch_for(std::min(images.training.height, images.training.width));
+  settings.network.patch = settings.patch_for(images.training.height, images.training.width);
   std::printf("%s: %td training, %td validation and %td test images of %td × %td × %td, %td classes; outliers: %s\n",
               images.training.source.c_str(), images.training.count(), images.validation.count(), images.test.count(),
               images.training.height, images.training.width, images.training.channels, images.classes,

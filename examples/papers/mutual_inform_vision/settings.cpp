@@ -70,10 +70,14 @@ std::string Network::name() const {
   return text;
 }
 
-Index Settings::patch_for(Index image_side) const {
-  if (network.patch > 0) return network.patch;
-  const Index parts = profile == Profile::quick ? 4 : image_side % 7 == 0 ? 7 : 8;
-  return std::max<Index>(1, image_side / parts);
+Index Settings::patch_for(Index height, Index width) const {
+  const Index shorter = std::min(height, width);
+  const Index parts = profile == Profile::quick ? 4 : shorter % 7 == 0 ? 7 : 8;
+  const Index patch = network.patch > 0 ? network.patch : std::max<Index>(1, shorter / parts);
+  if (height % patch != 0 || width % patch != 0)
+    fail<ConfigError>("--patch", "a side that divides " + shortest(height) + " × " + shortest(width) + " pixels",
+                      shortest(patch), "choose another, or another --side for pictures of a folder");
+  return patch;
 }
 
 std::string Settings::key() const {

@@ -28,8 +28,8 @@ struct Settings : papers::Call {
   double temperature = 1, deviation = 1, epsilon = 8.0 / 255;
   Network network;
 
-  /// The patch for images of that side.
-  [[nodiscard]] Index patch_for(Index image_side) const;
+  /// The patch for images of that size. Throws ConfigError where it does not divide them.
+  [[nodiscard]] Index patch_for(Index height, Index width) const;
   /// What a run's result depends on, besides its row, its seed and the images: the key under which results are kept and
   /// resumed.
   [[nodiscard]] std::string key() const;
