@@ -48,7 +48,11 @@ class OutputFolder {
   /// Deletes what an earlier call left.
   void clear() const {
     for (const char* name : {"results.json", "table.md"}) std::filesystem::remove(file(name));
+<<<<<<< HEAD
     for (const char* picture : {"test", "curves", "figure1", "figure2", "figure3", "masks", "load", "severities"})
+=======
+    for (const char* picture : {"test", "curves", "numbers", "figure1", "figure2", "figure3", "masks"})
+>>>>>>> f1b0516 (Mixed numbers: recipe research, the research code to the letter; post-text as a row; verdicts; runs that lose a number are counted and drawn)
       for (const char* ending : {".gnuplot", ".png", ".svg"})
         std::filesystem::remove(file(picture + std::string(ending)));
     std::filesystem::remove_all(checkpoints());

@@ -40,10 +40,11 @@ enum class Verdict {
 };
 inline constexpr std::array<std::string_view, 4> kVerdictNames{"holds", "holds, smaller", "excluded", "not decided"};
 
-/// "Certain" is at 95 %. Without an interval, from fewer than two seeds, nothing is decided.
+/// "Certain" is at 95 %. Without a spread nothing is decided: fewer than two seeds, or differences that are all equal,
+/// as shares of a few images may be.
 inline Verdict judge(const Comparison& comparison) {
   const auto& [claim, mean, half, seeds] = comparison;
-  if (seeds < 2) return Verdict::undecided;
+  if (seeds < 2 || half == 0) return Verdict::undecided;
   const double least = claim.direction * mean - half, most = claim.direction * mean + half;
   const bool reaches = claim.published ? most >= std::abs(*claim.published) : most >= 0;
   if (least > 0) return reaches ? Verdict::holds : Verdict::smaller;

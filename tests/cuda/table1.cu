@@ -1,4 +1,4 @@
-// The eight rows of Table 1, both recipes, on the GPU against PyTorch: the same weights, one training step.
+// The rows of Table 1, both recipes, and the research code's Global, on the GPU against PyTorch or numpy: the same weights, one training step.
 
 #include "kernels/cuda.cuh"
 
@@ -13,4 +13,11 @@ TEST_CASE_TEMPLATE("every row of Table 1 equals PyTorch on the GPU", Recipe, Pap
     check_row<Recipe>(row.name, exact, 1e-9);
     check_row<Recipe>(row.name, strict, 1e-4);
   }
+}
+
+TEST_CASE("the research code's Global equals numpy on the GPU") {
+  Cuda<double> exact;
+  Cuda<float> strict({.precision = Precision::strict});
+  check_research_global(exact, 1e-9);
+  check_research_global(strict, 1e-4);
 }

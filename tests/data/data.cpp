@@ -188,6 +188,38 @@ TEST_CASE("squares are counted by their label") {
   CHECK(touching < 240);
 }
 
+TEST_CASE("research squares: one area for a group of images, and the number placed for a label") {
+  constexpr Index kGroup = 30, kGroups = 80;
+  const data::ImageSet set = data::make_squares(data::Squares::research, kGroups * kGroup, 5);
+  std::set<Index> areas, of_one;
+  Index fewer = 0;
+  for (Index g = 0; g < kGroups; ++g) {
+    const Index asked = g / 8 + 1;
+    double area = 0;
+    for (Index i = g * kGroup; i < (g + 1) * kGroup; ++i) {
+      const auto image = set.image(i);
+      const Index placed = set.labels[static_cast<std::size_t>(i)] + 1;
+      area += static_cast<double>(std::count(image.begin(), image.end(), 255)) / kGroup;
+      CHECK(placed >= 1);
+      CHECK(placed <= asked);
+      CHECK(regions(image, set.width) <= placed);
+      fewer += placed < asked;
+    }
+    const auto level = static_cast<Index>(std::lround((area - 24) / 24));
+    CHECK(std::abs(area - static_cast<double>(24 + 24 * level)) < 8);  // noise in a side, of up to 15 pixels
+    CHECK(level >= 0);
+    CHECK(level <= 8);
+    areas.insert(level);
+    if (asked == 1) of_one.insert(level);
+  }
+  CHECK(areas.size() > 5);
+  CHECK(of_one.size() > 1);
+  CHECK(fewer > 0);
+  CHECK(fewer < kGroups * kGroup / 20);
+  CHECK(data::make_squares(data::Squares::research, 160, 5).pixels !=
+        data::make_squares(data::Squares::research, 160, 6).pixels);
+}
+
 TEST_CASE("Stoianov and Zorzi's rectangles: 1 to 32, areas 32 to 256 in steps of 32") {
   const data::ImageSet set = data::make_squares(data::Squares::stoianov_zorzi, 300, 1, 32);
   CHECK(set.width == 30);

@@ -9,7 +9,7 @@ options=(--rows moe,global --samples 400 --epochs 4 --seeds 1 --recipe paper)
 
 fail() { echo "FAILED: $1" >&2; exit 1; }
 # What must not differ between two calls: everything but clocks and the machine.
-bits() { grep -vE '"(seconds|step_ms|machine)"' "$1/results.json"; }
+bits() { grep -vE '"(seconds|step_ms|machine|command)"' "$1/results.json"; }
 same() { diff <(bits "$work/whole") <(bits "$work/$1") || fail "$1 differs from the uninterrupted run"; }
 refuses() {
   local words=$1; shift
@@ -43,11 +43,12 @@ refuses "resume with the same options" "${options[@]}" --data "$work/noise" --lr
 for threads in "1 thread" "2 threads"; do
   [ "$(grep -c "\"machine\": \"cpu.* $threads" "$work/two_seeds/results.json")" = 2 ] || fail "a run does not tell where it was made"
 done
-grep -q "^- Global Inhibition − MoE: [+-]" "$work/two_seeds/table.md" || fail "the table does not compare rows by seed"
+grep -q "^| Global Inhibition − MoE 3/5 experts | +4.4 ± 7.0 | [+−]" "$work/two_seeds/table.md" || fail "the table does not compare rows by seed"
+grep -q '"claim": "Global Inhibition − MoE 3/5 experts"' "$work/two_seeds/results.json" || fail "the results have no verdicts"
 grep -q "published" "$work/two_seeds/test.gnuplot" || fail "the picture lacks the published values"
 ! grep -q "$work" "$work"/two_seeds/*.gnuplot || fail "a picture shows a path"
 if command -v gnuplot >/dev/null; then
-  for picture in test.png test.svg curves.png curves.svg; do
+  for picture in {test,curves,numbers}.{png,svg}; do
     [ -s "$work/two_seeds/$picture" ] || fail "there is no $picture"
   done
   ! grep -q "$work" "$work"/two_seeds/*.svg || fail "a picture shows a path"
@@ -55,6 +56,15 @@ if command -v gnuplot >/dev/null; then
 fi
 "$program" "${options[@]}" --seeds 1 --overwrite >/dev/null 2>"$work/err"
 [ "$(grep -c '"machine": ' "$work/two_seeds/results.json")" = 2 ] || fail "--overwrite keeps earlier runs"
+
+# The research code's recipe: two drawings of the data, each seed with its own; the same bits on any number of threads.
+research=(--recipe research --rows posttext,global --samples 400 --epochs 2 --seeds 2 --drawings 2)
+for threads in 1 2; do
+  "$program" "${research[@]}" --threads $threads --out "$work/research_$threads" >/dev/null 2>"$work/err"
+done
+diff <(bits "$work/research_1") <(bits "$work/research_2") || fail "research depends on the number of threads"
+grep -q "drawings 2" "$work/research_1/table.md" || fail "the table does not say how many drawings"
+grep -q "^- Post-text Inhibition − \|^| Post-text Inhibition *|  *– |" "$work/research_1/table.md" || fail "post-text is no row"
 
 refuses "rows: expected all, baseline" --rows moe,everything
 refuses "output folder /proc/nothing" --samples 20 --out /proc/nothing/here

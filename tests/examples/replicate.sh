@@ -96,7 +96,7 @@ refuses "number from 0 to 255, got .300" --device cuda:300
 for value in abc 0 10001 -1 1.5 3x 1e3 0x10; do refuses "epochs: expected a whole number from 1 to 10000, got .$value" --epochs="$value"; done
 for value in abc 5 nan -1 0 1e-400; do refuses "lr: expected a number from 1e-12 to 1, got .$value" language-model --lr="$value"; done
 refuses "steps: expected a whole number from 1" --steps few language-model
-refuses "recipe: expected one of paper clean, got .papr.; did you mean paper" --recipe papr
+refuses "recipe: expected one of paper clean research, got .papr.; did you mean paper" --recipe papr
 refuses "one of small medium, got .large" language-model --size large
 runs "--epochs 7" "--lr 1e-3" "--save-seconds 0.5" "--recipe clean" -- --epochs 7 --lr=1e-3 --save-seconds 0.5 --recipe clean --data "$work/digits"
 runs "--attack .3" "--compare raw" "--tau 2" -- language-model --attack .3 --compare raw --tau 2

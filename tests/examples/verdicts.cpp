@@ -52,7 +52,8 @@ TEST_CASE("where only the direction is published, only that is judged") {
   CHECK_FALSE(seeds_needed(compare(only(1), kNearTwo)));
 }
 
-TEST_CASE("nothing is decided by one seed, or by none") {
+TEST_CASE("nothing is decided by one seed, by none, or by differences that are all equal") {
+  CHECK(judge(compare(claim(2), {2.5, 2.5})) == Verdict::undecided);
   CHECK(judge(compare(claim(2), {2})) == Verdict::undecided);
   CHECK(judge(compare(claim(2), {})) == Verdict::undecided);
   CHECK_FALSE(seeds_needed(compare(claim(2), {2})));

@@ -11,9 +11,11 @@ namespace neuroinhib::data {
 
 /// How the images of countable shapes are drawn.
 enum class Squares {
-  paper,          ///< 1 … 10 near-squares that may touch; label count − 1 (the research code's)
-  clean,          ///< 0 … 9 near-squares, a pixel apart; the label is the count
-  stoianov_zorzi  ///< 1 … most rectangles, cumulative area 32 … 256 in 8 levels, a pixel apart; label count − 1
+  paper,           ///< 1 … 10 near-squares that may touch; label count − 1 (the research code's)
+  clean,           ///< 0 … 9 near-squares, a pixel apart; the label is the count
+  stoianov_zorzi,  ///< 1 … most rectangles, cumulative area 32 … 256 in 8 levels, a pixel apart; label count − 1
+  research  ///< as paper's, with one area for each eighth of a number's images, and the number placed for a label: the
+            ///< research code's own data, in order
 };
 
 namespace detail {
@@ -51,30 +53,41 @@ inline bool place(Canvas& canvas, Index height, Index width, Index gap, Sequenti
   return true;
 }
 
-/// `count` near-squares that share `area` pixels; each side √(rest / left to draw) with a little noise.
-/// None where the noise used up the area, or no place was found in 400 tries.
-inline std::optional<Canvas> draw_squares(Index count, Index area, Index gap, SequentialRandom& random) {
-  constexpr double kNoise = 0.15;
+struct Drawing {
   Canvas canvas;
-  Index rest = area, done = 0;
+  Index shapes = 0;
+};
+
+/// The paper's areas, 24 … 216 pixels.
+inline Index random_area(SequentialRandom& random) {
+  return 24 + 24 * random.integer(0, 8);
+}
+
+/// At most `count` near-squares that share `area` pixels; each side √(rest / left to draw) with a little noise. Fewer
+/// where the noise used up the area; none where so many tries found no place.
+inline std::optional<Drawing> draw_squares(Index count, Index area, Index gap, int most_tries,
+                                           SequentialRandom& random) {
+  constexpr double kNoise = 0.15;
+  Drawing drawing;
+  Index rest = area;
   const auto side = [&](double mean) {
     return std::clamp<Index>(std::lround(mean + kNoise * random.normal()), 1, Canvas::kSize - 4);
   };
-  for (int tries = 0; done < count && tries < 400; ++tries) {
-    const double share = static_cast<double>(rest) / static_cast<double>(count - done) + kNoise * random.normal();
+  for (int tries = 0; drawing.shapes < count && rest > 0; ++tries) {
+    if (tries == most_tries) return std::nullopt;
+    const double share =
+        static_cast<double>(rest) / static_cast<double>(count - drawing.shapes) + kNoise * random.normal();
     const double mean = std::sqrt(std::max(1e-7, share));
     const Index height = side(mean), width = side(mean);
-    if (!place(canvas, height, width, gap, random)) continue;
+    if (!place(drawing.canvas, height, width, gap, random)) continue;
     rest -= height * width;
-    ++done;
-    if (rest <= 0) break;
+    ++drawing.shapes;
   }
-  if (done < count) return std::nullopt;
-  return canvas;
+  return drawing;
 }
 
 /// `count` rectangles of random proportions whose areas sum to `area`, give or take a sixteenth.
-inline std::optional<Canvas> draw_rectangles(Index count, Index area, SequentialRandom& random) {
+inline std::optional<Drawing> draw_rectangles(Index count, Index area, SequentialRandom& random) {
   Canvas canvas;
   Index rest = area;
   for (Index done = 0; done < count; ++done) {
@@ -91,7 +104,27 @@ inline std::optional<Canvas> draw_rectangles(Index count, Index area, Sequential
     if (!placed) return std::nullopt;
   }
   if (16 * std::abs(rest) > area) return std::nullopt;
-  return canvas;
+  return Drawing{canvas, count};
+}
+
+inline void put_image(ImageSet& set, Index i, const Drawing& drawing, int label) {
+  const Index ring = (Canvas::kSize - set.width) / 2;
+  for (Index r = 0; r < set.height; ++r)
+    for (Index c = 0; c < set.width; ++c)
+      set.image(i)[static_cast<std::size_t>(r * set.width + c)] = drawing.canvas.at(r + ring, c + ring);
+  set.labels[static_cast<std::size_t>(i)] = label;
+}
+
+/// Draws images [first, last) of at most `shapes` squares with one area. False where a square found no place.
+inline bool draw_group(ImageSet& set, Index first, Index last, Index shapes, SequentialRandom& random) {
+  constexpr int kMostTries = 3000;
+  const Index area = random_area(random);
+  for (Index i = first; i < last; ++i) {
+    const auto drawing = draw_squares(shapes, area, 0, kMostTries, random);
+    if (!drawing) return false;
+    put_image(set, i, *drawing, static_cast<int>(drawing->shapes - 1));
+  }
+  return true;
 }
 
 }  // namespace detail
@@ -111,17 +144,24 @@ inline std::optional<Canvas> draw_rectangles(Index count, Index area, Sequential
                std::vector<int>(static_cast<std::size_t>(count)),
                std::vector<std::uint8_t>(static_cast<std::size_t>(count), 1)};
   SequentialRandom random(seed, kStream + static_cast<std::uint32_t>(kind));
+  if (kind == Squares::research) {
+    constexpr Index kGroups = 8;  // of each number
+    const Index groups = kGroups * most;
+    for (Index g = 0; g < groups; ++g)
+      while (!detail::draw_group(set, g * count / groups, (g + 1) * count / groups, g / kGroups + 1, random)) {
+      }
+    return set;
+  }
+  constexpr int kMostTries = 400;
   for (Index i = 0; i < count;) {
     const Index shapes = kind == Squares::clean ? random.integer(0, most - 1) : random.integer(1, most);
-    const std::optional<detail::Canvas> canvas =
+    const std::optional<detail::Drawing> drawing =
         kind == Squares::stoianov_zorzi
             ? detail::draw_rectangles(shapes, 32 * random.integer(std::max<Index>(1, (shapes + 31) / 32), 8), random)
-            : detail::draw_squares(shapes, 24 + 24 * random.integer(0, 8), kind == Squares::clean ? 1 : 0, random);
-    if (!canvas) continue;
-    for (Index r = 0; r < size; ++r)
-      for (Index c = 0; c < size; ++c)
-        set.image(i)[static_cast<std::size_t>(r * size + c)] = canvas->at(r + ring, c + ring);
-    set.labels[static_cast<std::size_t>(i++)] = static_cast<int>(kind == Squares::clean ? shapes : shapes - 1);
+            : detail::draw_squares(shapes, detail::random_area(random), kind == Squares::clean ? 1 : 0, kMostTries,
+                                   random);
+    if (!drawing || drawing->shapes < shapes) continue;
+    detail::put_image(set, i++, *drawing, static_cast<int>(kind == Squares::clean ? shapes : shapes - 1));
   }
   return set;
 }

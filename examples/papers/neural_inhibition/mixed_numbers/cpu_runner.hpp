@@ -45,10 +45,18 @@ class CpuRunner {
   }
 
   template <class Network>
-  [[nodiscard]] std::vector<int> right(Network& network, std::span<const Index> numbers) {
+  [[nodiscard]] std::vector<int> right(Network& network, std::span<const Index> numbers,
+                                       [[maybe_unused]] std::span<const Index> others = {}) {
     std::vector<int> flags;
-    for_batches(numbers, [&](std::size_t, const auto& batch) {
-      const auto logits = network.logits(cpu_, batch.images);
+    for_batches(numbers, [&](std::size_t first, const auto& batch) {
+      Tensor<T> logits;
+      if constexpr (IsConditioned<Network>) {
+        const auto other =
+            data::gather(cpu_, set_, scaling_, others.subspan(first, static_cast<std::size_t>(batch.labels.size())));
+        logits = network.conditioned_logits(cpu_, batch.images, other.images, other.labels);
+      } else {
+        logits = network.logits(cpu_, batch.images);
+      }
       for (Index row = 0; row < logits.rows(); ++row) {
         const auto* scores = logits.data + row * kClasses;
         flags.push_back(std::max_element(scores, scores + kClasses) - scores == batch.labels[row]);

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <map>
+#include <mutex>
+
 #include <neuroinhib/cuda.cuh>
 #include <neuroinhib/data/cuda_image_set.cuh>
 
@@ -84,20 +87,35 @@ class CudaRunner {
   }
 
   template <class Network>
-  [[nodiscard]] std::vector<int> right(Network& network, std::span<const Index> numbers) {
+  [[nodiscard]] std::vector<int> right(Network& network, std::span<const Index> numbers,
+                                       std::span<const Index> others = {}) {
     flags_.resize(static_cast<Index>(numbers.size()));
+    const std::vector<int> chosen(others.begin(), others.end());
+    others_.assign(chosen.data(), static_cast<Index>(chosen.size()));
     for_batches(numbers, [&](std::size_t first, const data::Batch<float>& batch) {
-      const auto logits = network.logits(cuda_, batch.images);
-      int* flag = flags_.data() + first;
-      cuda_.parallel_for(logits.rows(), [=] __device__(Index row) {
-        const float* scores = logits.data + row * kClasses;
-        int best = 0;
-        for (int c = 1; c < kClasses; ++c)
-          if (scores[c] > scores[best]) best = c;
-        flag[row] = best == batch.labels[row];
-      });
+      flag_right(logits_of(network, batch, others_.data() + first), batch.labels, flags_.data() + first);
     });
     return cuda_.read(View<int>{flags_.data(), {flags_.size()}});
+  }
+
+  // Public, as nvcc wants functions with device lambdas.
+  template <class Network>
+  [[nodiscard]] Tensor<float> logits_of(Network& network, const data::Batch<float>& batch, const int* others) {
+    if constexpr (IsConditioned<Network>) {
+      const auto other = images_.gather(cuda_, others, batch.labels.size(), [] __device__(Index b) { return b; });
+      return network.conditioned_logits(cuda_, batch.images, other.images, other.labels);
+    } else {
+      return network.logits(cuda_, batch.images);
+    }
+  }
+  void flag_right(const Tensor<float>& logits, const View<int>& labels, int* flag) {
+    cuda_.parallel_for(logits.rows(), [=] __device__(Index row) {
+      const float* scores = logits.data + row * kClasses;
+      int best = 0;
+      for (int c = 1; c < kClasses; ++c)
+        if (scores[c] > scores[best]) best = c;
+      flag[row] = best == labels[row];
+    });
   }
 
  private:
@@ -108,15 +126,17 @@ class CudaRunner {
   Cuda<float> cuda_;
   data::CudaOrder order_{cuda_.space()};
   Storage<double> loss_sum_{cuda_.space()};
-  Storage<int> list_{cuda_.space()}, flags_{cuda_.space()};
+  Storage<int> list_{cuda_.space()}, others_{cuda_.space()}, flags_{cuda_.space()};
   CudaGraph graph_;
   Index steps_ = 0;
 };
 
-/// The images, brought to the device by whoever comes first.
+/// The images of each drawing, brought to the device by whoever comes first.
 inline const data::CudaImageSet& device_images(const Settings& settings, const data::ImageSet& set) {
-  static const data::CudaImageSet images(set, data::Scaling(set), cuda_space(*settings.cuda_device));
-  return images;
+  static std::mutex mutex;
+  static std::map<const data::ImageSet*, data::CudaImageSet> all;
+  const std::lock_guard lock(mutex);
+  return all.try_emplace(&set, set, data::Scaling(set), cuda_space(*settings.cuda_device)).first->second;
 }
 
 }  // namespace mixed_numbers

@@ -16,12 +16,14 @@ using namespace neuroinhib;
 
 inline data::Squares squares_kind(const std::string& name) {
   if (name == "paper") return data::Squares::paper;
+  if (name == "research") return data::Squares::research;
   return name == "clean" ? data::Squares::clean : data::Squares::stoianov_zorzi;
 }
 
-/// The images of an experiment: the same for every row and seed. Sets settings.samples where it is 0.
-inline data::ImageSet load_data(Settings& settings) {
-  constexpr std::uint64_t kDataSeed = 1;
+inline constexpr std::uint64_t kDataSeed = 1;
+
+/// MNIST's digits, or built-in ones. Sets settings.samples where it is 0.
+inline data::ImageSet load_digits(Settings& settings) {
   constexpr Index kDigits = 60000;
   data::ImageSet digits;
   if (settings.data.empty()) {
@@ -33,7 +35,18 @@ inline data::ImageSet load_data(Settings& settings) {
     digits.source = papers::name_of(settings.data);
   }
   if (settings.samples == 0) settings.samples = 2 * digits.count();
-  return data::make_mixed_numbers(digits, squares_kind(settings.squares), settings.samples, kDataSeed);
+  return digits;
+}
+
+/// The images of an experiment, of one drawing: the same for every row. load_digits() comes before.
+inline data::ImageSet draw_images(const Settings& settings, const data::ImageSet& digits, Index drawing = 0) {
+  return data::make_mixed_numbers(digits, squares_kind(settings.squares), settings.samples,
+                                  kDataSeed + static_cast<std::uint64_t>(drawing));
+}
+/// The images of an experiment with one drawing. Sets settings.samples where it is 0.
+inline data::ImageSet load_data(Settings& settings) {
+  const data::ImageSet digits = load_digits(settings);
+  return draw_images(settings, digits);
 }
 
 /// Tells a set of images apart from others.

@@ -15,12 +15,32 @@ namespace {
 
 using namespace mixed_numbers;
 
+/// Images, and what tells them apart from others.
+struct Images {
+  data::ImageSet set;
+  std::string name;
+};
+
+std::vector<Images> load_drawings(Settings& settings) {
+  const data::ImageSet digits = load_digits(settings);
+  std::vector<Images> all;
+  for (Index drawing = 0; drawing < settings.drawings; ++drawing) {
+    data::ImageSet set = draw_images(settings, digits, drawing);
+    std::string name = identity(set);
+    all.push_back({std::move(set), std::move(name)});
+  }
+  return all;
+}
+
 /// The experiment's images, and where its results go.
 struct Experiment {
   const Settings& settings;
   const papers::OutputFolder& folder;
-  const data::ImageSet& set;
-  std::string data;  ///< tells the images apart from others
+  const std::vector<Images>& drawings;
+
+  [[nodiscard]] const Images& images(Index seed) const {
+    return drawings[static_cast<std::size_t>(seed % settings.drawings)];
+  }
 };
 
 struct Run {
@@ -33,10 +53,12 @@ struct Run {
   /// The run's entry in results.json. Its checkpoint stays until that is saved.
   [[nodiscard]] nlohmann::json train(const Experiment& e) const {
     const auto train = e.settings.on_cuda()           ? train_row_on_cuda
+                       : e.settings.is_research()     ? train_research_row
                        : e.settings.recipe == "paper" ? train_row<PaperRecipe>
                                                       : train_row<CleanRecipe>;
-    RunLog log(e.settings, row, seed, e.data);
-    return log.result(train(e.settings, row, seed, e.set, checkpoint(e), log), e.set.count());
+    const auto& [set, name] = e.images(seed);
+    RunLog log(e.settings, row, seed, name);
+    return log.result(train(e.settings, row, seed, set, checkpoint(e), log), set.count());
   }
 };
 
@@ -100,11 +122,11 @@ int run_all(Settings settings) {
   const std::string machine =
       settings.on_cuda() ? describe_cuda(settings) : Cpu<float>({.threads = settings.threads}).describe();
   const papers::OutputFolder folder(settings);
-  const data::ImageSet set = load_data(settings);
+  const std::vector<Images> drawings = load_drawings(settings);
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
-  const Experiment experiment{settings, folder, set, identity(set)};
+  const Experiment experiment{settings, folder, drawings};
   papers::catch_interrupts();
-  Report report(folder, settings, set.source, experiment.data, machine);
+  Report report(folder, settings, drawings[0].set.source, drawings[0].name, machine);
   RunQueue(experiment, report).work_off(settings.on_cuda() ? settings.replicas : 1);
   report.show();
   return 0;

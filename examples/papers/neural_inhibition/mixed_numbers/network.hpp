@@ -90,7 +90,7 @@ struct BaselineNetwork {
     v("output", output);
   }
   template <Executor Ex>
-  [[nodiscard]] Tensor<T> logits(Ex& ex, const Tensor<T>& images) {
+  [[nodiscard]] Tensor<T> logits(Ex& ex, const Tensor<T>& images) const {
     const Tensor<T> features = body.forward(ex, images).features;
     return output(ex, activate(ex, hidden(ex, features), Recipe::Activation::kind));
   }
@@ -130,20 +130,18 @@ struct MoeNetwork {
     MoeOutput<T> moe;
     Tensor<T> logits;
   };
+  /// `earlier`: what the inhibition's terms look at; of pre-text terms the pooled first convolution.
   template <Executor Ex>
-  [[nodiscard]] Activations forward(Ex& ex, const Tensor<T>& images) {
+  [[nodiscard]] Activations forward(Ex& ex, const Tensor<T>& images, std::span<const Tensor<T>> earlier = {}) const {
     const auto [pooled, features] = body.forward(ex, images);
-    std::array<Tensor<T>, 1> earlier{pooled};
-    constexpr bool kPretext = requires(typename Inhibition::Config c) { c.earlier_widths; };
-    Activations seen{moe.forward(ex, layer_norm<Ex>(ex, features),
-                                 kPretext ? std::span<const Tensor<T>>(earlier) : std::span<const Tensor<T>>{}),
-                     {}};
-    seen.logits = output(ex, seen.moe.y);
-    moe.tap(ex, "logits", seen.logits);
-    return seen;
+    if constexpr (requires(typename Inhibition::Config c) { c.earlier_widths; }) earlier = {&pooled, 1};
+    Activations out{moe.forward(ex, layer_norm<Ex>(ex, features), earlier), {}};
+    out.logits = output(ex, out.moe.y);
+    moe.tap(ex, "logits", out.logits);
+    return out;
   }
   template <Executor Ex>
-  [[nodiscard]] Tensor<T> logits(Ex& ex, const Tensor<T>& images) {
+  [[nodiscard]] Tensor<T> logits(Ex& ex, const Tensor<T>& images) const {
     return forward(ex, images).logits;
   }
   template <Executor Ex>

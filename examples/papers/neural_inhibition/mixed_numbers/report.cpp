@@ -8,6 +8,7 @@
 #include <neuroinhib/io/file.hpp>
 
 #include "../../picture.hpp"
+#include "../../verdicts.hpp"
 #include "../../words.hpp"
 #include "rows.hpp"
 
@@ -29,6 +30,24 @@ std::pair<std::ptrdiff_t, Index> place(const nlohmann::json& run) {
   return {row - kRows.begin(), run.at("seed").get<Index>()};
 }
 
+/// The share of right answers at which a run is said to have lost a number of squares.
+constexpr double kLost = 0.05;
+
+bool has_lost_a_number(const nlohmann::json& run) {
+  const auto shares = numbers_in(run.at("of_squares"));
+  return std::any_of(shares.begin(), shares.end(), [](double share) { return share < kLost; });
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  return (values[(n - 1) / 2] + values[n / 2]) / 2;
+}
+
+const Row& row_of(std::string_view name) {
+  return *std::find_if(kRows.begin(), kRows.end(), [&](const Row& row) { return row.name == name; });
+}
+
 std::string mean_and_deviation(double mean, double deviation) {
   return percent("%.1f", mean) + percent(" ± %.1f", deviation);
 }
@@ -37,7 +56,8 @@ std::string mean_and_deviation(double mean, double deviation) {
 
 Report::Report(const OutputFolder& folder, const Settings& settings, const std::string& source, const std::string& data,
                const std::string& machine)
-    : results_(folder, settings, "mixed_numbers",
+    : command_(settings.command),
+      results_(folder, settings, "mixed_numbers",
                {{"key", settings.key() + ", data " + data},
                 {"data", source},
                 {"recipe", settings.recipe},
@@ -54,11 +74,12 @@ void Report::add(nlohmann::json run) {
                [](const nlohmann::json& one, const nlohmann::json& other) { return place(one) < place(other); });
 }
 
-void Report::show() const {
+void Report::show() {
+  results_.conclude(results_.look([&] { return verdicts(); }));
   const std::string text = results_.look([&] { return table(); });
   neuroinhib::io::write_file(results_.folder().file("table.md"), text);
   std::printf("\n%s\nresults in %s\n", text.c_str(), results_.folder().path().c_str());
-  results_.look([&] { draw_test(), draw_curves(); });
+  results_.look([&] { draw_test(), draw_curves(), draw_numbers(); });
 }
 
 std::vector<double> Report::values(std::string_view row, const char* measure) const {
@@ -74,24 +95,33 @@ std::string Report::table() const {
   std::string text = "Mixed numbers, test accuracy in %.\n\nOurs: " + results_.settings().at("key").get<std::string>() +
                      ". Published: 120,000 samples, 35 epochs, 5 seeds. Machine: " + results_.machines(rows) + ".\n\n";
   const auto add = [&](const char* title, const std::string& published, const std::string& ours,
-                       const std::string& difference, const std::string& digits, const std::string& squares,
-                       const std::string& seeds) {
+                       const std::string& difference, const std::string& middle, const std::string& lost,
+                       const std::string& digits, const std::string& squares, const std::string& seeds) {
     char first[32];
     std::snprintf(first, sizeof first, "| %-22s | ", title);
-    text += first + pad(published, 11) + " | " + pad(ours, 11) + " | " + pad(difference, 10) + " | " + pad(digits, 6) +
-            " | " + pad(squares, 7) + " | " + pad(seeds, 5) + " |\n";
+    text += first + pad(published, 11) + " | " + pad(ours, 11) + " | " + pad(difference, 10) + " | " + pad(middle, 6) +
+            " | " + pad(lost, 4) + " | " + pad(digits, 6) + " | " + pad(squares, 7) + " | " + pad(seeds, 5) + " |\n";
   };
-  add("Row", "published", "ours", "difference", "digits", "squares", "seeds");
-  text += "|------------------------|------------:|------------:|-----------:|-------:|--------:|------:|\n";
+  add("Row", "published", "ours", "difference", "median", "lost", "digits", "squares", "seeds");
+  text +=
+      "|------------------------|------------:|------------:|-----------:|-------:|-----:|-------:|--------:|------:|"
+      "\n";
   for (const Row& row : kRows) {
-    const Summary test(values(row.name, "test"));
+    const std::vector<double> each = values(row.name, "test");
+    const Summary test(each);
     if (test.count == 0) continue;
-    add(row.title.data(), mean_and_deviation(row.published, row.published_deviation),
+    const auto lost = std::count_if(results_.runs().begin(), results_.runs().end(), [&](const auto& run) {
+      return run.at("row") == row.name && has_lost_a_number(run);
+    });
+    add(row.title.data(),
+        row.is_published() ? mean_and_deviation(row.published, row.published_deviation) : std::string("–"),
         test.count > 1 ? mean_and_deviation(test.mean, test.deviation) : percent("%.1f", test.mean),
-        percent("%+.1f", test.mean - row.published), percent("%.1f", Summary(values(row.name, "digits")).mean),
+        row.is_published() ? percent("%+.1f", test.mean - row.published) : std::string("–"),
+        percent("%.1f", median(each)), std::to_string(lost), percent("%.1f", Summary(values(row.name, "digits")).mean),
         percent("%.1f", Summary(values(row.name, "squares")).mean), std::to_string(test.count));
   }
-  return text + comparisons();
+  return text + "\nLost: runs that answer a number of squares right in less than " + percent("%.0f", kLost) +
+         " % of its images.\n\n" + verdict_tables(verdicts()) + comparisons();
 }
 
 std::vector<double> Report::differences(std::string_view row, std::string_view other) const {
@@ -103,20 +133,43 @@ std::vector<double> Report::differences(std::string_view row, std::string_view o
   return all;
 }
 
+nlohmann::json Report::verdicts() const {
+  std::vector<Comparison> comparisons;
+  for (const auto& [name, other_name] : kClaims) {
+    const Row &row = row_of(name), &other = row_of(other_name);
+    std::vector<double> points = differences(name, other_name);
+    if (points.empty()) continue;
+    for (double& value : points) value *= 100;
+    const auto published = [](const Row& r) {
+      return Published{100 * r.published, 100 * r.published_deviation, kPublishedRuns};
+    };
+    comparisons.push_back(compare(
+        claim_of(std::string(row.title) + " − " + std::string(other.title), published(row), published(other)), points));
+  }
+  return verdicts_json({"Neural Inhibition, table 1, recipe " + results_.settings().at("recipe").get<std::string>(),
+                        scale(), command_, "test accuracy in points"},
+                       comparisons);
+}
+
+std::string Report::scale() const {
+  constexpr Index kSamples = 120000, kEpochs = 35;
+  const auto& s = results_.settings();
+  const auto samples = s.at("samples").get<Index>(), epochs = s.at("epochs").get<Index>();
+  const auto number = [](Index n, const char* one) { return readable(n) + " " + one + (n == 1 ? "" : "s"); };
+  return s.at("data").get<std::string>() + ", " + number(samples, "image") + " and " + number(epochs, "epoch") +
+         (samples == kSamples && epochs == kEpochs ? ", as published" : " instead of 120,000 and 35");
+}
+
 std::string Report::comparisons() const {
   std::string lines;
-  const auto add = [&](const Row& row, std::string_view other, std::string_view title) {
-    const Summary paired(differences(row.name, other));
-    if (paired.count < 2) return;
-    const double half = half_interval(paired);
-    lines.append("- ").append(row.title).append(" − ").append(title);
-    lines += percent(": %+.2f", paired.mean) + percent(" ± %.2f", half);
-    lines += std::abs(paired.mean) > half ? "\n" : ", not decided\n";
-  };
   for (const Row& row : kRows)
-    if (row.name != "moe") add(row, "moe", "MoE");
-  add(kRows.back(), "glu", "GLU");
-  return lines.empty() ? lines : "\nPaired by seed, points with 95 % intervals (Student's t):\n\n" + lines;
+    for (const std::string_view other : {"moe", "glu"}) {
+      const Summary paired(differences(row.name, other));
+      if (row.is_published() || paired.count < 2) continue;
+      lines.append("- ").append(row.title).append(" − ").append(row_of(other).title);
+      lines += percent(": %+.2f", paired.mean) + percent(" ± %.2f", half_interval(paired)) + "\n";
+    }
+  return lines.empty() ? lines : "\nNot published, points paired by seed with 95 % intervals:\n\n" + lines;
 }
 
 std::string Report::definitions(const std::string& what) const {
@@ -136,8 +189,9 @@ void Report::draw_test() const {
   for (const Row& row : kRows) {
     const std::vector measured{values(row.name, "test"), values(row.name, "digits"), values(row.name, "squares")};
     if (measured[0].empty()) continue;
-    rows += '"' + std::string(row.title) + '"' + percent(" %.4f", row.published) +
-            percent(" %.4f", row.published_deviation);
+    rows += '"' + std::string(row.title) + '"' +
+            (row.is_published() ? percent(" %.4f", row.published) + percent(" %.4f", row.published_deviation)
+                                : std::string(" NaN NaN"));
     for (const auto& measure : measured) {
       const Summary summary(measure);
       rows += percent(" %.4f", summary.mean) + percent(" %.4f", summary.deviation);
@@ -224,6 +278,48 @@ std::string Report::curve(std::string_view row) const {
     lines += "\n";
   }
   return lines;
+}
+
+void Report::draw_numbers() const {
+  std::string cells = "$cells << EOD\n", names = "$names << EOD\n";
+  Index line = 0;
+  for (const Row& row : kRows) {
+    std::vector<nlohmann::json> runs;
+    for (const auto& run : results_.runs())
+      if (run.at("row") == row.name) runs.push_back(run);
+    if (runs.empty()) continue;
+    std::sort(runs.begin(), runs.end(), [](const auto& one, const auto& other) {
+      return number_in(one.at("test")) > number_in(other.at("test"));
+    });
+    names += '"' + std::string(row.title) + "\" " +
+             shortest(static_cast<double>(line) + static_cast<double>(runs.size() - 1) / 2) + " " +
+             std::to_string(line) + "\n";
+    for (const auto& run : runs) {
+      const auto shares = numbers_in(run.at("of_squares"));
+      for (std::size_t c = 0; c < shares.size(); ++c)
+        cells += std::to_string(c) + " " + std::to_string(line) + percent(" %.2f", shares[c]) + "\n";
+      ++line;
+    }
+  }
+  const Index first = results_.settings().at("squares") == "clean" ? 0 : 1;
+  draw(results_.folder(), "numbers",
+       "760," + std::to_string(170 + std::max<Index>(14, 220 / std::max<Index>(line, 1)) * line),
+       definitions("accuracy of each number of squares, %") + cells + "EOD\n" + names +
+           "EOD\nlines = " + std::to_string(line) + "\nfirst = " + std::to_string(first) + "\n",
+       R"(
+set title title
+set lmargin 26
+set xlabel 'squares in the image'
+set xrange [-.5:9.5]
+set yrange [lines - .5:-.5]
+set xtics ('' 0)
+set for [n = 0 : 9] xtics add (sprintf('%d', n + first) n)
+set tics scale 0
+set cbrange [0:100]
+set palette defined (0 '#1a1a1a', 20 '#7f2704', 60 '#f16913', 90 '#fee6ce', 100 '#ffffff')
+plot $cells using 1:2:3 with image pixels notitle, $names using (-.5):2:ytic(1) with points pointtype -1 notitle, \
+     $names using (-.5):($3 - .5):(10):(0) with vectors nohead linewidth 2 linecolor rgb '#0072b2' notitle
+)");
 }
 
 }  // namespace mixed_numbers

@@ -51,7 +51,8 @@ std::string RunLog::save() const {
                            {"validation", state_.validation},
                            {"digits", state_.digits},
                            {"squares", state_.squares},
-                           {"loss", state_.loss}})
+                           {"loss", state_.loss},
+                           {"of_squares", state_.of_squares}})
       .dump();
 }
 
@@ -66,6 +67,7 @@ void RunLog::load(const papers::Notes& notes) {
   state.digits = notes.numbers("digits", state.epoch, state.epoch);
   state.squares = notes.numbers("squares", state.epoch, state.epoch);
   state.loss = notes.numbers("loss", state.epoch, state.epoch);
+  state.of_squares = notes.numbers("of_squares", 10 * state.epoch, 10 * state.epoch);
   state_ = std::move(state);
 }
 
@@ -85,6 +87,7 @@ void RunLog::end_epoch(const Accuracy& validation) {
   state_.validation.push_back(validation.all);
   state_.digits.push_back(validation.digits);
   state_.squares.push_back(validation.squares);
+  state_.of_squares.insert(state_.of_squares.end(), validation.of_squares.begin(), validation.of_squares.end());
   const auto [rate, left] = speed();
   line_.epoch(state_.epoch, rate, left, validation.all);
   ++state_.epoch;
@@ -103,12 +106,14 @@ nlohmann::json RunLog::result(const Accuracy& test, Index samples) {
           {"test", test.all},
           {"digits", test.digits},
           {"squares", test.squares},
+          {"of_squares", test.of_squares},
           {"validation", last_validation()},
           {"seconds", seconds()},
           {"step_ms", step_times_.empty() ? 0.0 : step_times_[step_times_.size() / 2]},
           {"validation_curve", state_.validation},
           {"digits_curve", state_.digits},
           {"squares_curve", state_.squares},
+          {"of_squares_curve", state_.of_squares},
           {"loss_curve", state_.loss}};
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@ using papers::seconds_since;
 /// Shares of right answers.
 struct Accuracy {
   double all = 0, digits = 0, squares = 0;
+  std::array<double, 10> of_squares{};  ///< by their number
 };
 
 /// Says how far a run is: on a terminal one line that is written over, elsewhere one line an epoch.
@@ -64,6 +66,7 @@ class RunLog {
     Index epoch = 0, images = 0, steps = 0;  ///< the latter two of this epoch
     double loss_sum = 0, seconds_before = 0;
     std::vector<double> validation, digits, squares, loss;
+    std::vector<double> of_squares;  ///< ten an epoch
   };
 
   [[nodiscard]] double seconds() const { return state_.seconds_before + seconds_since(start_); }

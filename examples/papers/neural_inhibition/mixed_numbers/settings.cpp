@@ -10,7 +10,9 @@ using namespace papers;
 
 std::string Settings::key() const {
   return "recipe " + recipe + ", squares " + squares + ", epochs " + shortest(epochs) + ", samples " +
-         shortest(samples) + ", batch " + shortest(batch) + ", learning rate " + shortest(learning_rate);
+         shortest(samples) + ", batch " + shortest(batch) + ", learning rate " + shortest(learning_rate) +
+         (drawings > 1 ? ", drawings " + shortest(drawings) : "") +
+         (is_research() ? ", evaluation batch " + shortest(evaluation_batch) : "");
 }
 
 Settings read_settings(const std::vector<std::string>& arguments) {
@@ -21,6 +23,7 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   std::vector<std::string> rows;
   for (const Row& row : kRows) rows.emplace_back(row.name);
   add_training_options(options, s, rows);
+  options.number("--drawings", s.drawings);
   options.number("--replicas", s.replicas);
   options.parse(arguments);
   if (options.given("--replicas") && !s.on_cuda())

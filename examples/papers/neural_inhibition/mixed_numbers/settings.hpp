@@ -12,9 +12,11 @@ using neuroinhib::Index;
 struct Settings : papers::Call {
   std::vector<std::string> rows;
   std::string recipe = "paper", squares = "recipe";
-  Index epochs = 35, samples = 0, batch = 128, evaluation_batch = 512;
+  Index epochs = 35, samples = 0, batch = 128, evaluation_batch = 512, drawings = 1;
   double learning_rate = 5e-5;
   int replicas = 8;
+
+  [[nodiscard]] bool is_research() const { return recipe == "research"; }
 
   /// What a run's result depends on, besides its row, its seed and the data: the key under which results are kept and
   /// resumed.

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,7 +11,7 @@
 #include <neuroinhib/data/mixed_numbers.hpp>
 #include <neuroinhib/io/checkpoint.hpp>
 
-#include "network.hpp"
+#include "research.hpp"
 #include "run_log.hpp"
 #include "settings.hpp"
 
@@ -17,15 +19,63 @@ namespace mixed_numbers {
 
 /// Shares of right answers, from one flag an image.
 inline Accuracy accuracy_of(const data::ImageSet& set, std::span<const Index> numbers, std::span<const int> right) {
-  Index sum[2] = {0, 0}, count[2] = {0, 0};
+  std::array<std::array<Index, kClasses>, 2> sum{}, count{};
   for (std::size_t i = 0; i < numbers.size(); ++i) {
-    const auto kind = set.kinds[static_cast<std::size_t>(numbers[i])];
-    ++count[kind];
-    sum[kind] += right[i];
+    const auto image = static_cast<std::size_t>(numbers[i]);
+    const auto kind = set.kinds[image];
+    const auto label = static_cast<std::size_t>(set.labels[image]);
+    ++count[kind][label];
+    sum[kind][label] += right[i];
   }
   const auto share = [](Index r, Index n) { return n > 0 ? static_cast<double>(r) / static_cast<double>(n) : 0.0; };
-  return {share(sum[0] + sum[1], count[0] + count[1]), share(sum[0], count[0]), share(sum[1], count[1])};
+  const auto total = [](const auto& values) { return std::accumulate(values.begin(), values.end(), Index{0}); };
+  Accuracy accuracy{share(total(sum[0]) + total(sum[1]), total(count[0]) + total(count[1])),
+                    share(total(sum[0]), total(count[0])),
+                    share(total(sum[1]), total(count[1])),
+                    {}};
+  for (std::size_t c = 0; c < kClasses; ++c) accuracy.of_squares[c] = share(sum[1][c], count[1][c]);
+  return accuracy;
 }
+
+/// The images that a run trains on and measures. Recipe `research` has 80 and 20 %, and measures 5,120 of the latter;
+/// its curves are of as many others.
+inline data::Split split_of(const Settings& settings, Index count, std::uint64_t seed) {
+  constexpr std::size_t kMeasured = 5120;
+  data::Split split = data::split(count, seed);
+  if (settings.is_research())
+    for (auto* part : {&split.validation, &split.test}) part->resize(std::min(part->size(), kMeasured));
+  return split;
+}
+
+/// So many of the images, drawn with replacement.
+inline std::vector<Index> draws(std::span<const Index> images, Index count, std::uint64_t seed, std::uint32_t stream) {
+  SequentialRandom random(seed, stream);
+  std::vector<Index> drawn;
+  for (Index i = 0; i < count; ++i)
+    drawn.push_back(images[static_cast<std::size_t>(random.integer(0, static_cast<Index>(images.size()) - 1))]);
+  return drawn;
+}
+
+/// What an epoch trains on: every training image once, in its own order; in recipe `research` as many fresh draws, in
+/// whole batches, and none after the last multiple of 1,000 steps, where the research code reports.
+inline std::vector<Index> order_of(const Settings& settings, const std::vector<Index>& training, std::uint64_t seed,
+                                   Index epoch) {
+  constexpr std::uint32_t kStream = 0xf2e54u;
+  constexpr Index kReport = 1000;
+  if (settings.is_research()) {
+    const Index steps = std::max<Index>(1, static_cast<Index>(training.size()) / settings.batch);
+    const Index over = settings.epochs * steps % kReport;
+    const Index cut = epoch + 1 == settings.epochs && over < steps ? over : 0;
+    return draws(training, (steps - cut) * settings.batch, seed, kStream + static_cast<std::uint32_t>(epoch));
+  }
+  std::vector<Index> order = training;
+  data::shuffle(order, seed, static_cast<std::uint32_t>(epoch));
+  return order;
+}
+
+/// A network whose evaluations are conditioned by other images, row by row.
+template <class Network>
+concept IsConditioned = Network::kIsConditioned;
 
 /// Calls visit(first, count) for one batch after another of an evaluation. Throws Interrupted in between.
 template <class Visit>
@@ -37,10 +87,20 @@ void for_each_batch(std::size_t images, Index batch, const Visit& visit) {
   }
 }
 
+/// The accuracy on the numbered images. Training images condition them where the network wants it.
+template <class Runner, class Network>
+Accuracy accuracy(Runner& runner, Network& network, std::uint64_t seed, const data::ImageSet& set,
+                  std::span<const Index> training, std::span<const Index> numbers) {
+  constexpr std::uint32_t kStream = 0xc0d17u;
+  std::vector<Index> others;
+  if constexpr (IsConditioned<Network>) others = draws(training, static_cast<Index>(numbers.size()), seed, kStream);
+  return accuracy_of(set, numbers, runner.right(network, numbers, others));
+}
+
 /// Trains one row with one seed; what finish(split) makes of the trained network. A run that was interrupted or killed,
 /// in finish() too, goes on from its checkpoint, to the same bits. The runner, made anew for each run, is what this
 /// needs of a backend: train() goes on in an epoch's order from where the log stands until the epoch ends or a
-/// checkpoint is due, right() flags the right answers.
+/// checkpoint is due, right() flags the right answers, given other images where they condition a network.
 template <class Runner, class Network, class Finish>
 auto train(Runner& runner, Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
            const std::filesystem::path& checkpoint, RunLog& log, const Finish& finish) {
@@ -48,7 +108,7 @@ auto train(Runner& runner, Network& network, const Settings& settings, Index see
   const auto key = static_cast<std::uint64_t>(seed);
   Parameters<T> parameters(network, key, runner.backend().space());
   Adam<T> adam(parameters, {.learning_rate = settings.learning_rate});
-  const data::Split split = data::split(set.count(), key);
+  const data::Split split = split_of(settings, set.count(), key);
   const auto save = [&] {
     io::save_checkpoint(checkpoint, parameters, adam, runner.backend().random(), {log.configuration(), log.save()});
   };
@@ -65,14 +125,13 @@ auto train(Runner& runner, Network& network, const Settings& settings, Index see
                         [&](const std::string& notes) { log.load({checkpoint, notes}); });
   papers::SaveClock clock(settings.save_seconds);
   while (log.epoch() < settings.epochs) {
-    std::vector<Index> order = split.training;
-    data::shuffle(order, key, static_cast<std::uint32_t>(log.epoch()));
+    const std::vector<Index> order = order_of(settings, split.training, key, log.epoch());
     while (log.images() < static_cast<Index>(order.size())) {
       runner.train(network, parameters, adam, order, log, clock);
       clock(save);
     }
     log.end_epoch(evaluated(
-        [&](const data::Split& of) { return accuracy_of(set, of.validation, runner.right(network, of.validation)); }));
+        [&](const data::Split& of) { return accuracy(runner, network, key, set, of.training, of.validation); }));
   }
   return evaluated(finish);
 }
@@ -82,7 +141,7 @@ template <class Runner, class Network>
 Accuracy train(Runner& runner, Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
                const std::filesystem::path& checkpoint, RunLog& log) {
   return train(runner, network, settings, seed, set, checkpoint, log, [&](const data::Split& split) {
-    return accuracy_of(set, split.test, runner.right(network, split.test));
+    return accuracy(runner, network, static_cast<std::uint64_t>(seed), set, split.training, split.test);
   });
 }
 
@@ -91,7 +150,11 @@ template <class Recipe>
 Accuracy train_row(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
                    const std::filesystem::path& checkpoint, RunLog& log);
 
-/// The same on a GPU, where this program was built with CUDA.
+/// The same of recipe `research`, whose networks are `paper`'s but for "global".
+Accuracy train_research_row(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
+                            const std::filesystem::path& checkpoint, RunLog& log);
+
+/// The same of any recipe on a GPU, where this program was built with CUDA.
 Accuracy train_row_on_cuda(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
                            const std::filesystem::path& checkpoint, RunLog& log);
 /// What runs there, for people to read. Throws CudaError.
