@@ -7,11 +7,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 small=(--blocks 1 --width 16 --heads 2 --experts 4 --chosen 2 --length 16 --batch 8 --vocabulary 60 --steps 30 --epoch-steps 10
   --evaluation-rows 400 --warmup 5)
-rows=(--rows moe,global,smoe,smoe-similarity,smoe-attention,glu+similarity,smoe-similarity@all)
+rows=(--rows moe,global,moe@copy,global@copy,smoe,smoe-similarity,smoe-attention,glu+similarity,smoe-similarity@all)
 
 fail() { echo "FAILED: $1" >&2; exit 1; }
 # What must not differ between two calls: everything but clocks and the machine.
-bits() { grep -vE '"(seconds|step_ms|machine)"' "$1/results.json"; }
+bits() { grep -vE '"(seconds|step_ms|machine|command)"' "$1/results.json"; }
 same() { diff <(bits "$work/whole") <(bits "$work/$1") >/dev/null || fail "$1 differs from the uninterrupted run"; }
 refuses() {
   local words=$1; shift
@@ -28,6 +28,10 @@ grep -q "Floor" "$work/whole/table.md" || fail "the table lacks the grammars' en
 grep -q "Mutual-Inform SMoE: validation perplexity" "$work/whole/curves.gnuplot" || fail "no learning curves of the second paper"
 grep -q "^30 " "$work/whole/curves.gnuplot" || fail "the curves lack the last step"
 ! grep -q "$work" "$work/whole/curves.gnuplot" || fail "the curves name a folder"
+grep -q "the research code's copy task" "$work/whole/table.md" || fail "the copy task has no table of its own"
+grep -q "^| Global Inhibition, copy task − MoE 3/10 experts, copy task | less | [+−]" "$work/whole/table.md" || fail "the claim on the copy task is not judged"
+grep -q "^| Similarity-inform SMoE − SMoE | −0.084 | [+−]" "$work/whole/table.md" || fail "the second paper's claim is not judged"
+grep -q '"verdict": "not decided"' "$work/whole/results.json" || fail "the results have no verdicts"
 grep -q "not causal" "$work/whole/table.md" || fail "the arm without a causal mask is not labelled"
 
 "$program" "${small[@]}" "${rows[@]}" --sentences 100 --threads 1 --out "$work/one_thread" >/dev/null 2>"$work/err"

@@ -77,7 +77,8 @@ TEST_CASE("a misspelt name is answered with the nearest one") {
   check_refused({"--ot=x"}, {"did you mean --out?"});
   check_refused({"moe"}, {"expected options such as --rows, got \"moe\"; "});
   check_error<ConfigError>([] { (void)mixed({"--rows", "moe,globl"}); }, {"\"globl\"; did you mean global?"});
-  check_error<ConfigError>([] { (void)mixed({"--recipe", "papr"}); }, {"paper or clean", "did you mean paper?"});
+  check_error<ConfigError>([] { (void)mixed({"--recipe", "papr"}); },
+                           {"paper, clean or research", "did you mean paper?"});
   check_error<ConfigError>([] { (void)language({"--rows", "smoe-similarty"}); }, {"did you mean smoe-similarity?"});
 }
 
@@ -102,14 +103,32 @@ TEST_CASE("what cannot be meant is refused") {
                            {"--chosen", "at most", "got 3"});
   CHECK(language({"--experts", "2", "--rows", "smoe"}).second.experts == 2);
   check_error<ConfigError>([] { (void)language({"--rows", "glu@all"}); }, {"no mask to lift"});
+  check_error<ConfigError>([] { (void)language({"--rows", "smoe@copy"}); }, {"@copy behind a row of the first paper"});
+  check_error<ConfigError>([] { (void)language({"--rows", "moe@copy@copy"}); }, {"each once"});
+  check_error<ConfigError>([] { (void)language({"--rows", "moe@coyp"}); }, {"@all, @large or @copy"});
   std::string arms = "smoe-similarity";
   for (int i = 0; i < 20000; ++i) arms += "@all";
   check_error<ConfigError>([&] { (void)language({"--rows", arms}); }, {"--rows"});
 }
 
+TEST_CASE("arms of the first paper's rows have their vocabulary and their task") {
+  const auto s = language({"--rows", "moe,moe@large,moe@copy@large"});
+  const auto network = [&](const char* name) { return s.network(language_model::find_row(name).task); };
+  CHECK(network("moe").vocabulary == 8500);
+  CHECK(network("moe@large").vocabulary == 15000);
+  CHECK(network("moe@copy@large").vocabulary == 15000);
+  CHECK(language_model::find_row("moe@copy@large").task == language_model::find_row("glu@large@copy").task);
+  CHECK(language_model::find_row("moe@copy").task != language_model::find_row("moe").task);
+  CHECK(language_model::find_row("moe@copy").title == "MoE 3/10 experts, copy task");
+}
+
 TEST_CASE("a key tells what a result depends on, and nothing else") {
   CHECK(mixed({}).key() != mixed({"--lr", "5.0000001e-5"}).key());
   CHECK(mixed({}).key() == mixed({"--seeds", "9", "--threads", "1", "--rows", "moe", "--device", "cuda:1"}).key());
+  CHECK(mixed({"--recipe", "research"}).squares == "research");
+  CHECK(mixed({}).key() != mixed({"--drawings", "5"}).key());
+  CHECK(mixed({}).key() == mixed({"--evaluation-batch", "5120"}).key());
+  CHECK(mixed({"--recipe", "research"}).key() != mixed({"--recipe", "research", "--evaluation-batch", "5120"}).key());
   for (const char* option : {"--epoch-steps", "--evaluation-rows", "--steps", "--vocabulary", "--sentences"})
     CHECK(language({}).key() != language({option, "7"}).key());
 }

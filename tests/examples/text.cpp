@@ -136,6 +136,15 @@ TEST_CASE("rows hold every label once, and padding where there is none") {
   CHECK(changed.labels == rows.labels);
 }
 
+TEST_CASE("a copy reads the word that it predicts, and keeps its padding") {
+  const Corpus corpus = make_grammars(50, 200);
+  const Rows rows = sentence_rows(corpus, Split::test, 20), copy = copied(rows);
+  CHECK(copy.labels == rows.labels);
+  CHECK(copy.documents == rows.documents);
+  for (std::size_t i = 0; i < rows.ids.size(); ++i)
+    CHECK(copy.ids[i] == (rows.labels[i] < 0 ? rows.ids[i] : rows.labels[i]));
+}
+
 TEST_CASE("the grammars' floor is the entropy of one grammar, and what guessing the grammar costs") {
   const Corpus corpus = make_grammars(400, 20000);
   // One grammar's entropy a word: the end, and eight followers as 1 / rank.

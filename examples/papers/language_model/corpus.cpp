@@ -221,6 +221,12 @@ Rows text_rows(const Corpus& corpus, Split split, Index length) {
   return rows;
 }
 
+Rows copied(Rows rows) {
+  for (std::size_t i = 0; i < rows.ids.size(); ++i)
+    if (rows.labels[i] >= 0) rows.ids[i] = rows.labels[i];
+  return rows;
+}
+
 double grammar_floor(const Corpus& corpus, const Rows& rows) {
   const auto words = static_cast<Index>(corpus.vocabulary.size());
   double total = 0;

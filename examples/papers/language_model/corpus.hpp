@@ -60,6 +60,10 @@ Rows sentence_rows(const Corpus& corpus, Split split, Index length);
 /// Text one row after another, documents side by side (the second paper).
 Rows text_rows(const Corpus& corpus, Split split, Index length);
 
+/// The same rows as the first paper's research code has them: its decoder's mask includes the diagonal, and its input
+/// is its target, so that a model reads at each place the word that it is to predict there.
+Rows copied(Rows rows);
+
 /// Nats per counted label that a model which knew the grammars would need: the floor for these rows.
 double grammar_floor(const Corpus& corpus, const Rows& rows);
 

@@ -8,7 +8,7 @@ namespace language_model {
 class CpuRunner {
  public:
   CpuRunner(const Settings& settings, const Row& row, Index seed, const Data& data)
-      : batch_(settings.network(row).batch),
+      : batch_(settings.network(row.task).batch),
         data_(data),
         cpu_({.threads = settings.threads, .seed = static_cast<std::uint64_t>(seed)}) {}
 

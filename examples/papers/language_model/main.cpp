@@ -33,10 +33,14 @@ Rows some_rows(const Rows& rows, Index most) {
   return chosen;
 }
 
-/// The text of one paper's network.
-Data make_data(const Settings& settings, const Corpus& corpus, int paper, const Network& network) {
+/// The text of a task.
+Data make_data(const Settings& settings, const Corpus& corpus, const Task& task) {
   constexpr std::uint64_t kAttackSeed = 3;
-  const auto rows = paper == 1 ? sentence_rows : text_rows;
+  const Network& network = settings.network(task);
+  const auto rows = [&](const Corpus& from, Split split, Index length) {
+    Rows all = (task.paper == 1 ? sentence_rows : text_rows)(from, split, length);
+    return task.copies ? copied(std::move(all)) : all;
+  };
   Data data{&corpus,
             rows(corpus, Split::training, network.length),
             some_rows(rows(corpus, Split::validation, network.length), settings.evaluation_rows),
@@ -44,7 +48,7 @@ Data make_data(const Settings& settings, const Corpus& corpus, int paper, const 
             {},
             0};
   data.attacked = attacked(data.test, settings.attack, kAttackSeed);
-  if (settings.data.empty()) data.floor = grammar_floor(corpus, data.test);
+  if (settings.data.empty() && !task.copies) data.floor = grammar_floor(corpus, data.test);
   return data;
 }
 
@@ -63,17 +67,18 @@ int run_all(const Settings& settings) {
   const std::string machine =
       settings.on_cuda() ? describe_cuda(settings) : Cpu<float>({.threads = settings.threads}).describe();
   const papers::OutputFolder folder(settings);
-  std::map<int, Corpus> corpora;
-  std::map<int, Data> data;
+  std::map<Index, Corpus> corpora;  // by the size of their vocabulary
+  std::map<Task, Data> data;
   for (const std::string& name : settings.rows) {
-    const Row row = find_row(name);
-    if (data.contains(row.paper)) continue;
-    const Network& network = settings.network(row);
-    const Corpus& corpus = corpora[row.paper] = load_corpus(settings, network.vocabulary);
-    data[row.paper] = make_data(settings, corpus, row.paper, network);
-    std::printf("paper %d: %s, %td words to train on, vocabulary %zu, %.1f %% unknown, %td rows of %td\n", row.paper,
-                corpus.source.c_str(), corpus.words(Split::training), corpus.vocabulary.size(), 100 * corpus.unknown,
-                data[row.paper].training.count(), network.length);
+    const Task task = find_row(name).task;
+    if (data.contains(task)) continue;
+    const Network& network = settings.network(task);
+    if (!corpora.contains(network.vocabulary)) corpora[network.vocabulary] = load_corpus(settings, network.vocabulary);
+    const Corpus& corpus = corpora[network.vocabulary];
+    data[task] = make_data(settings, corpus, task);
+    std::printf("paper %d%s: %s, %td words to train on, vocabulary %zu, %.1f %% unknown, %td rows of %td\n", task.paper,
+                task.arms().c_str(), corpus.source.c_str(), corpus.words(Split::training), corpus.vocabulary.size(),
+                100 * corpus.unknown, data[task].training.count(), network.length);
     for (const std::string& note : corpus.notes) std::printf("note: %s\n", note.c_str());
   }
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
@@ -85,8 +90,8 @@ int run_all(const Settings& settings) {
       if (!report.has(name, seed)) {
         papers::stop_if_interrupted();
         const Row row = find_row(name);
-        const auto result = run(settings, row, seed, data.at(row.paper), checkpoint);
-        std::printf("%-18s seed %td: test %.4f nats, perplexity %.2f, %.0f s, %.2f ms a step\n", name.c_str(), seed,
+        const auto result = run(settings, row, seed, data.at(row.task), checkpoint);
+        std::printf("%-18s seed %td: test %.4g nats, perplexity %.2f, %.0f s, %.2f ms a step\n", name.c_str(), seed,
                     result["test"].get<double>(), std::exp(result["test"].get<double>()),
                     result["seconds"].get<double>(), result["step_ms"].get<double>());
         report.add(result);

@@ -13,7 +13,7 @@ using Model = LanguageModel<MoeLayer<Router, Inhibition, ScheduledTopM, Mlp<Relu
 
 template <class M>
 typename M::Config configuration(const Settings& s, const Row& row, Index vocabulary) {
-  const Network& n = s.network(row);
+  const Network& n = s.network(row.task);
   typename M::Config config;
   config.vocabulary = vocabulary;
   config.positions = n.length;

@@ -12,25 +12,33 @@ namespace language_model {
 /// All runs so far: results.json, kept up to date run by run, and the tables made of it.
 class Report {
  public:
-  /// Takes up the results in the output folder when resuming. `data` by paper. Throws ConfigError where they are of
+  /// Takes up the results in the output folder when resuming. `data` by task. Throws ConfigError where they are of
   /// other options or another text, FormatError for a damaged results.json.
-  Report(const papers::OutputFolder& folder, const Settings& settings, const std::map<int, Data>& data,
+  Report(const papers::OutputFolder& folder, const Settings& settings, const std::map<Task, Data>& data,
          const std::string& machine);
 
   [[nodiscard]] bool has(const std::string& row, Index seed) const { return results_.has(row, seed); }
   void add(nlohmann::json run);
-  /// Writes the tables and, where gnuplot is installed, the learning curves; prints the tables.
-  void show() const;
+  /// Judges the published claims; writes the tables and, where gnuplot is installed, the learning curves; prints the
+  /// tables.
+  void show();
 
  private:
   /// measure(run) of a row's runs.
   template <class Measure>
   [[nodiscard]] std::vector<double> values(const std::string& row, const Measure& measure) const;
-  /// The paper's rows that have runs.
-  [[nodiscard]] std::vector<Row> rows_of(int paper) const;
-  [[nodiscard]] std::string table(int paper) const;
+  /// The tasks that have runs, and a task's rows.
+  [[nodiscard]] std::vector<Task> tasks() const;
+  [[nodiscard]] std::vector<Row> rows_of(const Task& task) const;
+  [[nodiscard]] std::string table(const Task& task) const;
+  /// Test losses of a row minus another's, for the seeds that both have.
+  [[nodiscard]] std::vector<double> differences(const std::string& row, const std::string& other) const;
+  /// The published claims that have runs, judged.
+  [[nodiscard]] nlohmann::json verdicts(const Task& task) const;
+  /// What is scaled down from the published experiment.
+  [[nodiscard]] std::string scale(const Task& task) const;
   /// curves: training loss and validation perplexity by step, means with bands of one deviation over seeds; a line of
-  /// pictures a paper.
+  /// pictures a task.
   void draw_curves() const;
   /// Lines of a row's epochs: step, then mean, mean − deviation and mean + deviation of loss, then of perplexity.
   [[nodiscard]] std::string curve(const Row& row) const;

@@ -12,6 +12,9 @@ using namespace papers;
 
 namespace {
 
+/// Of the first paper's larger data set.
+constexpr Index kLargeVocabulary = 15000;
+
 Network paper_network(int paper, const std::string& size, Profile profile) {
   const bool quick = profile == Profile::quick;
   if (paper == 1) {
@@ -71,7 +74,9 @@ std::string Settings::key() const {
 Settings read_settings(const std::vector<std::string>& arguments) {
   Settings s;
   s.out = "out/language_model";
-  const std::string rows = "baseline,moe,random,glu,pretext,posttext,global,smoe,smoe-similarity,smoe-attention";
+  s.seeds = 5;
+  const std::string rows =
+      "baseline,moe,random,glu,pretext,posttext,global,moe@copy,global@copy,smoe,smoe-similarity,smoe-attention";
   s.rows = read_rows(rows);
   Options options("language_model", kExperiment);
   options.names("--rows", rows, [&](const std::string& text) { s.rows = read_rows(text); });
@@ -111,15 +116,16 @@ Settings read_settings(const std::vector<std::string>& arguments) {
     fail<ConfigError>("--precision", "a GPU", "the CPU, whose products are exact",
                       "add --device cuda:0, or leave it out");
   if (s.profile == Profile::quick) {
+    if (!options.given("--seeds")) s.seeds = 1;
     if (!options.given("--sentences")) s.sentences = 3000;
     if (!options.given("--evaluation-rows")) s.evaluation_rows = 512;
   }
-  for (const int paper : {1, 2}) {
-    Network& network = paper == 1 ? s.first : s.second;
-    network = paper_network(paper, s.size, s.profile);
-    for (const auto& change : changes) change(network);
-  }
-  for (const std::string& row : s.rows) check(s.network(find_row(row)));
+  s.first = s.large = paper_network(1, s.size, s.profile);
+  s.large.vocabulary = kLargeVocabulary;
+  s.second = paper_network(2, s.size, s.profile);
+  for (Network* network : {&s.first, &s.large, &s.second})
+    for (const auto& change : changes) change(*network);
+  for (const std::string& row : s.rows) check(s.network(find_row(row).task));
   return s;
 }
 

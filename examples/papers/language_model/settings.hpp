@@ -27,9 +27,11 @@ struct Settings : papers::Call {
   std::string size = "medium", precision = "tf32", compare = "features", head = "average";
   Index sentences = 0, evaluation_rows = 0;
   double temperature = 1, deviation = 1, attack = 0.2;
-  Network first, second;  ///< of the two papers
+  Network first, large, second;  ///< the first paper's with either vocabulary, and the second paper's
 
-  [[nodiscard]] const Network& network(const Row& row) const { return row.paper == 1 ? first : second; }
+  [[nodiscard]] const Network& network(const Task& task) const {
+    return task.paper == 2 ? second : task.large ? large : first;
+  }
   /// What a run's result depends on, besides its row, its seed and the text: the key under which results are kept and
   /// resumed.
   [[nodiscard]] std::string key() const;

@@ -55,7 +55,7 @@ class DeviceRows {
 class CudaRunner {
  public:
   CudaRunner(const Settings& settings, const Row& row, Index seed, const Data& data)
-      : batch_(settings.network(row).batch),
+      : batch_(settings.network(row.task).batch),
         data_(data),
         cuda_(options(settings, seed)),
         training_(data.training, cuda_.space()) {

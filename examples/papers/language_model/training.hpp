@@ -63,7 +63,7 @@ template <class Runner, class M>
 nlohmann::json train(Runner& runner, M& model, const Settings& settings, const Row& row, Index seed, const Data& data,
                      const std::filesystem::path& checkpoint) {
   using T = typename M::Scalar;
-  const Network& network = settings.network(row);
+  const Network& network = settings.network(row.task);
   const Extent extent = data.extent(network, row);
   const auto key = static_cast<std::uint64_t>(seed);
   Parameters<T> parameters(model, key, runner.backend().space());
