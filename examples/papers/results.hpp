@@ -48,13 +48,12 @@ class OutputFolder {
   /// Deletes what an earlier call left.
   void clear() const {
     for (const char* name : {"results.json", "table.md"}) std::filesystem::remove(file(name));
-<<<<<<< HEAD
-    for (const char* picture : {"test", "curves", "figure1", "figure2", "figure3", "masks", "load", "severities"})
-=======
-    for (const char* picture : {"test", "curves", "numbers", "figure1", "figure2", "figure3", "masks"})
->>>>>>> f1b0516 (Mixed numbers: recipe research, the research code to the letter; post-text as a row; verdicts; runs that lose a number are counted and drawn)
+    std::vector<std::filesystem::path> pictures;  // each with the script that draws it
+    for (const auto& entry : std::filesystem::directory_iterator(path_))
+      if (entry.path().extension() == ".gnuplot") pictures.push_back(entry.path());
+    for (std::filesystem::path& picture : pictures)
       for (const char* ending : {".gnuplot", ".png", ".svg"})
-        std::filesystem::remove(file(picture + std::string(ending)));
+        std::filesystem::remove(picture.replace_extension(ending));
     std::filesystem::remove_all(checkpoints());
     make(checkpoints());
   }

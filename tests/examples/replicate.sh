@@ -124,6 +124,19 @@ refuses "ages of guess-ages: young old, got .odl.; did you mean old" guess-ages 
 refuses "whole number from 1 to 150" guess-ages --years 151
 refuses "option of mixed-numbers" --years 7
 
+# No page after an error; a signal goes to the program, which saves.
+! AGES_EXIT=3 call guess-ages && ! grep -q "^reported" "$work/out" || fail "a report after an error"
+for signal in INT TERM; do
+  stand_in "$work/saving" "trap 'echo saved after $signal; exit 40' $signal; echo ready; while :; do sleep .1; done"
+  cp "$work/saving" "$work/repo/build/examples/examples/papers/guess_ages/guess_ages"
+  (cd "$work/caller" && PATH=$work/bin:$PATH exec setsid "$work/repo/scripts/replicate" guess-ages) >"$work/out" 2>&1 &
+  for i in $(seq 300); do ! grep -q ready "$work/out" || break; sleep .1; done
+  kill -$signal $! # the script alone
+  if wait $!; then fail "$signal does not end the run"; elif [ $? -ne 40 ]; then fail "$signal: another status than the program's"; fi
+  grep -q "saved after $signal" "$work/out" && ! grep -q "^reported" "$work/out" || fail "$signal does not reach the program"
+done
+stand_in "$work/repo/build/examples/examples/papers/guess_ages/guess_ages" 'echo ran guess_ages "$@" .; exit "${AGES_EXIT:-0}"'
+
 # All of them, one after the other, each in its own folder; what one refuses is refused before any is run.
 mkdir -p "$work/both" && ln -s "$work/digits/mnist" "$work/text" "$work/both"
 runs "guess_ages --quick --out=$work/caller/o/guess_ages --data=$work/both/text --seeds=3" \
