@@ -19,14 +19,14 @@ Network paper_network(int paper, const std::string& size, Profile profile) {
   const bool quick = profile == Profile::quick;
   if (paper == 1) {
     Network ni{2, 50, 2, 10, 3, 32, 256, 1e-3, 0, 0, 8500, 0, 0};
-    if (quick) ni.batch = 64, ni.vocabulary = 2000, ni.steps = 400, ni.epoch_steps = 100, ni.learning_rate = 3e-3;
+    if (quick) ni.batch = 64, ni.vocabulary = 2000, ni.steps = 300, ni.epoch_steps = 75, ni.learning_rate = 3e-3;
     return ni;
   }
   Network mi{3, 128, 8, 16, 2, 256, 96, 7e-4, 3000, .1, 30000, 60000, 1000};
   if (size == "medium") mi.blocks = 6, mi.width = 352, mi.length = 512, mi.batch = 48, mi.warmup = 4000;
   if (quick) {
     mi.blocks = 2, mi.width = 64, mi.heads = 4, mi.experts = 8, mi.length = 64, mi.batch = 16, mi.vocabulary = 2000;
-    mi.learning_rate = 3e-3, mi.warmup = 40, mi.dropout = 0, mi.steps = 400, mi.epoch_steps = 100;
+    mi.learning_rate = 3e-3, mi.warmup = 40, mi.dropout = 0, mi.steps = 300, mi.epoch_steps = 75;
   }
   return mi;
 }
