@@ -18,7 +18,10 @@ struct Sequences {
   /// [rows] number of each token's document: a token sees its own document only. Below zero is padding, which only sees
   /// itself and counts in no loss, load or pool. None: a sequence is one document.
   View<const int> document{};
-  Index past = 0;  ///< tokens of each sequence that are in a cache
+  Index past = 0;  ///< tokens of each sequence that are in a cache, or on the ranks before
+  /// Tokens of one sequence that lies over all ranks, of which this one's rows are a part: from spread_sequence(). 0:
+  /// sequences lie whole on a rank.
+  Index spread = 0;
 
   /// Rows of a sequence.
   [[nodiscard]] Index rows() const { return length - past; }
@@ -37,9 +40,13 @@ inline void require_sequences(std::string_view where, const Sequences& sequences
   if (sequences.document.data != nullptr && sequences.document.size() != rows)
     fail<ShapeError>(where, "a document number for each of " + std::to_string(rows) + " tokens",
                      sequences.document.shape.text(), "give one number a row");
-  if (sequences.document.data != nullptr && sequences.past > 0)
-    fail<ConfigError>(where, "no document numbers while decoding", std::to_string(sequences.document.size()),
-                      "decode one document a sequence");
+  if (sequences.spread > 0 && (rows != sequences.rows() || sequences.mask != Mask::causal))
+    fail<ConfigError>(where, "one causal sequence over all ranks",
+                      std::to_string(rows / sequences.rows()) + (sequences.mask == Mask::causal ? "" : " not causal"),
+                      "spread one sequence at a time, or keep sequences whole");
+  if (sequences.document.data != nullptr && (sequences.past > 0 || sequences.spread > 0))
+    fail<ConfigError>(where, "no document numbers while decoding, or over ranks",
+                      std::to_string(sequences.document.size()), "decode one document a sequence");
 }
 
 }  // namespace neuroinhib

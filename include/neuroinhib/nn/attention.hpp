@@ -3,6 +3,7 @@
 #include <neuroinhib/nn/linear.hpp>
 #include <neuroinhib/ops/append/op.hpp>
 #include <neuroinhib/ops/attention_inform/op.hpp>
+#include <neuroinhib/ops/collectives/op.hpp>
 
 namespace neuroinhib::nn {
 
@@ -45,6 +46,11 @@ struct Attention {
     trace.k = {all, width, width};
     trace.v = {all, 2 * width, width};
     trace.key_rows = sequences.length;
+    if (sequences.spread > 0) {
+      const Tensor<T> of_all = gather_sequence(ex, all, sequences);
+      trace.k.tensor = trace.v.tensor = of_all;
+      trace.key_rows = sequences.spread;
+    }
     if (cache != nullptr) {
       append<Ex>(ex, trace.k, cache->keys, sequences);
       append<Ex>(ex, trace.v, cache->values, sequences);

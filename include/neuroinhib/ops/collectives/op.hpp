@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include <neuroinhib/core/sequences.hpp>
 #include <neuroinhib/ops/elementwise/op.hpp>
 #include <neuroinhib/ops/ranked.hpp>
 #include <neuroinhib/parallel/communicator.hpp>
@@ -239,6 +240,33 @@ template <Executor Ex>
     return x;
   else
     return detail::all_to_all_rows(ex, x, sent, received, 0);
+}
+
+/// One sequence of `length` tokens that lies over all ranks, in the order of the ranks: what its tokens see, for the
+/// rows of this rank's share, [past, past + rows()). Says to the backend that this is the batch. Throws ConfigError for
+/// fewer tokens than ranks.
+template <Executor Ex>
+[[nodiscard]] Sequences spread_sequence(Ex& ex, Index length) {
+  if constexpr (kAlone<Ex>) {
+    return {.length = length};
+  } else {
+    const Share share = ex.backend().share_batch(length);
+    return {.length = share.end, .past = share.begin, .spread = length};
+  }
+}
+
+/// The rows of all ranks, of a sequence that lies over them.
+template <Executor Ex>
+[[nodiscard]] TensorOf<Ex> gather_sequence(Ex& ex, const TensorOf<Ex>& x, const Sequences& sequences) {
+  if constexpr (kAlone<Ex>) {
+    fail<ConfigError>("sequence over ranks", "a backend of several ranks", "one process",
+                      "make Sequences for this backend, with spread_sequence()");
+  } else {
+    const Index ranks = ex.backend().size();
+    Index* const rows = ex.backend().arena().template allocate<Index>(ranks);
+    for (Index r = 0; r < ranks; ++r) rows[r] = Share::of(sequences.spread, r, ranks).count();
+    return all_gather(ex, x, std::span<const Index>(rows, static_cast<std::size_t>(ranks)));
+  }
 }
 
 /// A value that every rank computes alike, such as a loss of statistics of all ranks, as part of a sum over ranks: it
