@@ -8,6 +8,7 @@
 #include <neuroinhib/ops/balance_bias/cuda.cuh>
 #include <neuroinhib/ops/batch_pool/cuda.cuh>
 #include <neuroinhib/ops/clip_norm/cuda.cuh>
+#include <neuroinhib/ops/collectives/cuda.cuh>
 #include <neuroinhib/ops/combine/cuda.cuh>
 #include <neuroinhib/ops/conv2d/cuda.cuh>
 #include <neuroinhib/ops/count_tokens/cuda.cuh>

@@ -1,0 +1,161 @@
+#pragma once
+
+#if !__has_include(<nccl.h>)
+#error \
+    "neuroinhib/parallel/nccl.cuh: expected nccl.h, found none; install NCCL 2.18 or later (libnccl-dev) and link nccl"
+#endif
+#include <nccl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <neuroinhib/backend/cuda.cuh>
+#include <neuroinhib/parallel/agreement.hpp>
+
+namespace neuroinhib {
+
+/// How ranks use NCCL.
+struct NcclOptions {
+  int device = -1;  ///< GPU of this rank; below zero: the one of its rank on the host, or the only one that it sees
+  std::chrono::milliseconds deadline = std::chrono::minutes(10);  ///< for wait()
+};
+
+/// Ranks of one GPU each that talk by NCCL: Ranks<Cuda<float>, Nccl<Mpi>>. `Host` is a communicator of the same ranks
+/// that carries host memory: it brings the ranks together, and counts and texts between steps. Make it before the
+/// backend, whose device is device(). Compiled here; run nowhere yet.
+template <class Host>
+class Nccl {
+ public:
+  /// Collective. Throws ConfigError where a rank has no GPU or two have one, CommunicationError where NCCL refuses.
+  explicit Nccl(Host& host, const NcclOptions& options = {})
+      : host_(&host), options_(options), exceptions_(std::uncaught_exceptions()), device_(own_device()) {
+    require_distinct_devices();
+    // Multicast needs rights that containers often lack, and its sums depend on what ran before.
+    ::setenv("NCCL_NVLS_ENABLE", "0", /*overwrite=*/0);
+    require_cuda(cudaSetDevice(device_), "NCCL");
+    ncclUniqueId id{};
+    if (rank() == 0) require(ncclGetUniqueId(&id), "meeting");
+    const std::string text = gather_texts(host, std::string(id.internal, rank() == 0 ? sizeof id.internal : 0))[0];
+    std::memcpy(id.internal, text.data(), sizeof id.internal);
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;  // so that a rank that never comes can be given up
+    ncclResult_t status = ncclCommInitRankConfig(&group_, size(), id, rank(), &config);
+    settle(status, "meeting");
+  }
+  Nccl(const Nccl&) = delete;
+  Nccl& operator=(const Nccl&) = delete;
+  ~Nccl() {
+    if (group_ == nullptr) return;
+    if (std::uncaught_exceptions() > exceptions_)
+      ncclCommAbort(group_);
+    else
+      ncclCommDestroy(group_);
+  }
+
+  /// This process among all, from 0.
+  [[nodiscard]] int rank() const { return host_->rank(); }
+  /// How many ranks there are.
+  [[nodiscard]] int size() const { return host_->size(); }
+  /// Its GPU, for CudaOptions::device.
+  [[nodiscard]] int device() const { return device_; }
+
+  /// See Communicator: on the backend's stream, in the order of its operations.
+  template <class T>
+  void exchange(Cuda<T>& cuda, const char* operation, std::span<const Parcel> outgoing,
+                std::span<const Parcel> incoming) {
+    require(ncclGroupStart(), operation);
+    for (const Parcel& parcel : incoming)
+      if (parcel.bytes > 0)
+        require(ncclRecv(parcel.data, parcel.bytes, ncclInt8, parcel.peer, group_, cuda.cuda_stream()), operation);
+    for (const Parcel& parcel : outgoing)
+      if (parcel.bytes > 0)
+        require(ncclSend(parcel.data, parcel.bytes, ncclInt8, parcel.peer, group_, cuda.cuda_stream()), operation);
+    settle(ncclGroupEnd(), operation);
+  }
+  /// The same for host memory.
+  void exchange(Alone& alone, const char* operation, std::span<const Parcel> outgoing,
+                std::span<const Parcel> incoming) {
+    host_->exchange(alone, operation, outgoing, incoming);
+  }
+
+  /// Waits for the backend's stream. Throws CommunicationError where ranks have not answered at the deadline: call it
+  /// where the host waits anyway, before check(), read() and value(), which have none.
+  template <class T>
+  void wait(Cuda<T>& cuda) {
+    const auto start = std::chrono::steady_clock::now();
+    for (;;) {
+      const cudaError_t status = cudaStreamQuery(cuda.cuda_stream());
+      if (status == cudaSuccess) return;
+      if (status != cudaErrorNotReady) require_cuda(status, "NCCL");
+      ncclResult_t progress = ncclSuccess;
+      require(ncclCommGetAsyncError(group_, &progress), "wait");
+      require(progress, "wait");
+      give_up_after(start, "wait");
+    }
+  }
+
+ private:
+  [[nodiscard]] int own_device() const {
+    int devices = 0;
+    if (cudaGetDeviceCount(&devices) != cudaSuccess) devices = 0;
+    const int device = options_.device >= 0 ? options_.device : devices == 1 ? 0 : host_->local_rank();
+    if (device >= devices)
+      fail<ConfigError>("NCCL on rank " + std::to_string(rank()), "GPU " + std::to_string(device),
+                        std::to_string(devices) + " GPUs", "start one rank a GPU, and let each see the host's GPUs");
+    return device;
+  }
+  /// Throws ConfigError, on every rank, where two have one GPU.
+  void require_distinct_devices() {
+    cudaDeviceProp properties{};
+    require_cuda(cudaGetDeviceProperties(&properties, device_), "NCCL");
+    const std::vector<std::string> all =
+        gather_texts(*host_, std::string(properties.uuid.bytes, sizeof properties.uuid.bytes));
+    for (std::size_t r = 1; r < all.size(); ++r)
+      if (const auto other = std::find(all.begin(), all.end(), all[r]) - all.begin();
+          other < static_cast<std::ptrdiff_t>(r))
+        fail<ConfigError>("NCCL", "a GPU for each rank",
+                          "one for ranks " + std::to_string(other) + " and " + std::to_string(r),
+                          "start one rank a GPU, and leave NcclOptions::device to the launcher's local rank");
+  }
+
+  void require(ncclResult_t status, const char* operation) {
+    if (status == ncclSuccess || status == ncclInProgress) return;
+    abandon(operation, "NCCL to do it", ncclGetErrorString(status), ncclGetLastError(group_));
+  }
+  /// Until NCCL has taken what it was given.
+  void settle(ncclResult_t status, const char* operation) {
+    const auto start = std::chrono::steady_clock::now();
+    for (; status == ncclInProgress; give_up_after(start, operation)) {
+      ncclResult_t progress = ncclSuccess;
+      require(ncclCommGetAsyncError(group_, &progress), operation);
+      status = progress;
+    }
+    require(status, operation);
+  }
+  void give_up_after(std::chrono::steady_clock::time_point start, const char* operation) {
+    if (std::chrono::steady_clock::now() - start < options_.deadline) return std::this_thread::yield();
+    const auto seconds = std::chrono::duration<double>(options_.deadline).count();
+    abandon(operation, "answers of all ranks within " + number_text(seconds) + " s", "none",
+            "see the other ranks' output: one has died, hangs, or does not call this operation");
+  }
+  [[noreturn]] void abandon(const char* operation, const std::string& expected, const std::string& actual,
+                            const std::string& remedy) {
+    if (group_ != nullptr) ncclCommAbort(std::exchange(group_, nullptr));
+    fail<CommunicationError>(
+        std::string(operation) + " on rank " + std::to_string(rank()) + " of " + std::to_string(size()), expected,
+        actual, remedy.empty() ? "set NCCL_DEBUG=WARN and read what it says" : remedy);
+  }
+
+  Host* host_;
+  NcclOptions options_;
+  int exceptions_, device_;
+  ncclComm_t group_ = nullptr;
+};
+
+}  // namespace neuroinhib
