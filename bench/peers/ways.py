@@ -77,6 +77,7 @@ def in_each_way(ways, make, use):
     results = {}
     for way in ways:
         compiles, captures = WAYS[way]
+        call = None  # the way before, whose graph has memory of its own
         torch._dynamo.reset()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
