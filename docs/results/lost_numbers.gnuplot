@@ -57,6 +57,9 @@ $run3 << EOD
 EOD
 $run4 << EOD
 1 98.0 82.7 51.7 30.1 30.8 11.7 28.9 14.4 11.2 89.8
+2 100.0 94.1 87.4 82.1 68.2 51.6 54.7 32.5 29.4 65.3
+3 99.5 98.2 78.7 84.7 75.6 52.1 54.7 37.3 33.7 79.2
+4 100.0 98.2 89.1 84.7 70.6 67.1 43.3 47.4 21.4 83.3
 EOD
 set terminal svg noenhanced size 1180,330 font 'Sans,11' background rgb 'white'
 set output '../images/lost-numbers.svg'
@@ -67,20 +70,19 @@ set xrange [1:16]
 set yrange [-2:102]
 set xtics 5
 set key off
-set style data linespoints
-set pointsize .4
+set style data lines
 colour(n) = word('#bdbdbd #969696 #737373 #525252 #9ecae1 #6baed6 #d55e00 #e69f00 #009e73 #cc79a7', n)
 width(n) = n > 6 ? 2.5 : 1.2
 set ylabel 'right answers, %'
-set title 'MoE, seed 1: none lost'
-plot for [n = 1 : 10] $run1 using 1:(column(n + 1)) pointtype 7 linewidth width(n) linecolor rgb colour(n) title sprintf('%d', n)
+set title 'MoE, seed 1'
+plot for [n = 1 : 10] $run1 using 1:(column(n + 1)) linewidth width(n) linecolor rgb colour(n) title sprintf('%d', n)
 unset ylabel
 set format y ''
-set title 'MoE, seed 0: 7 found again in epoch 16'
-plot for [n = 1 : 10] $run2 using 1:(column(n + 1)) pointtype 7 linewidth width(n) linecolor rgb colour(n) title sprintf('%d', n)
-set title 'baseline, seed 2: 7, 8 and 10 lost'
-plot for [n = 1 : 10] $run3 using 1:(column(n + 1)) pointtype 7 linewidth width(n) linecolor rgb colour(n) title sprintf('%d', n)
+set title 'MoE, seed 0'
+plot for [n = 1 : 10] $run2 using 1:(column(n + 1)) linewidth width(n) linecolor rgb colour(n) title sprintf('%d', n)
+set title 'baseline, seed 2'
+plot for [n = 1 : 10] $run3 using 1:(column(n + 1)) linewidth width(n) linecolor rgb colour(n) title sprintf('%d', n)
 set key at screen .995, .85 right top title 'squares'
 set title 'MoE, seed 0, logits in the loss'
-plot for [n = 1 : 10] $run4 using 1:(column(n + 1)) pointtype 7 linewidth width(n) linecolor rgb colour(n) title sprintf('%d', n)
+plot for [n = 1 : 10] $run4 using 1:(column(n + 1)) linewidth width(n) linecolor rgb colour(n) title sprintf('%d', n)
 unset multiplot
