@@ -2,6 +2,8 @@
 
 #include <neuroinhib/io/telemetry.hpp>
 
+#include <thread>
+
 #include "support.hpp"
 
 using namespace testing;
@@ -108,6 +110,33 @@ TEST_CASE("telemetry of one's own sees each forward") {
   }
   CHECK(total.tokens == 27);
   CHECK(total.slots[0] + total.slots[1] + total.slots[2] + total.slots[3] == 54);
+}
+
+TEST_CASE("layers that run in several threads are all recorded") {
+  const TemporaryFolder folder;
+  constexpr int kThreads = 4, kPasses = 25;
+  {
+    io::TelemetryWriter writer(folder / "t", {.every = 1});
+    Layer layer(config(writer));
+    const Parameters<float> parameters(layer, 1);
+    const auto run = [&](std::uint64_t seed) {
+      Cpu<float> cpu({.threads = 1});
+      Values<float> x({9, 6}, seed);
+      for (int pass = 0; pass < kPasses; ++pass) {
+        cpu.begin_step();
+        (void)layer.forward(cpu, x.constant());
+        writer.measure("seed", static_cast<double>(seed));
+      }
+    };
+    writer.step(0, [&] {
+      std::vector<std::thread> threads;
+      for (std::uint64_t seed = 0; seed < kThreads; ++seed) threads.emplace_back(run, seed);
+      for (std::thread& thread : threads) thread.join();
+    });
+  }
+  const io::TelemetryFile file(folder / "t");
+  CHECK(file.steps().at(0).layers.size() == kThreads * kPasses);
+  CHECK(file.steps().at(0).measures.size() == kThreads * kPasses);
 }
 
 TEST_CASE("telemetry has what the layer returned") {
