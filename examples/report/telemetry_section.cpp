@@ -99,9 +99,8 @@ json charts_of(const TelemetryFile& file) {
       means.insert(means.end(), layer->gate_means.begin(), layer->gate_means.end());
     if (!means.empty() && layers[l].size() == numbers.size())
       charts.push_back(heat(title.substr(0, title.find(": load")) + ": gate means over training",
-                            "mean σ of each neuron", {{"title", "step"}, {"values", numbers}}, "neuron",
-                            static_cast<Index>(numbers.size()), static_cast<std::size_t>(layers[l].front()->gated),
-                            means));
+                            "mean σ of each neuron", {{"title", "step"}, {"values", numbers}}, "neuron", numbers.size(),
+                            static_cast<std::size_t>(layers[l].front()->gated), means));
   }
   return charts;
 }
