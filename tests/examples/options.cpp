@@ -4,6 +4,7 @@
 #include "../../examples/papers/options.hpp"
 
 #include "../../examples/papers/language_model/settings.hpp"
+#include "../../examples/papers/mutual_inform_vision/settings.hpp"
 #include "../../examples/papers/neural_inhibition/inhibition_analysis/settings.hpp"
 #include "../../examples/papers/neural_inhibition/mixed_numbers/settings.hpp"
 #include "support.hpp"
@@ -24,6 +25,9 @@ mixed_numbers::Settings analysis(const Arguments& arguments) {
 }
 language_model::Settings language(const Arguments& arguments) {
   return language_model::read_settings(arguments);
+}
+vision::Settings images(const Arguments& arguments) {
+  return vision::read_settings(arguments);
 }
 /// What each program says to the same arguments.
 void check_refused(const Arguments& arguments, const std::vector<std::string>& words) {
@@ -152,4 +156,28 @@ TEST_CASE("the analysis of inhibition trains the rows that have gates, on two se
   CHECK(analysis({"--rows", "global,glu"}).rows == Arguments{"global", "glu"});
   check_error<ConfigError>([&] { (void)analysis({"--rows", "moe"}); }, {"glu, pretext, posttext or global"});
   check_error<ConfigError>([&] { (void)analysis({"--samples", "3"}); }, {"an even number"});
+}
+
+TEST_CASE("a vision network has experts in the last two odd blocks, or where one says, and a patch for the images") {
+  CHECK(images({}).network.experts_in == std::vector<neuroinhib::Index>{5, 7});
+  CHECK(images({"--quick"}).network.experts_in == std::vector<neuroinhib::Index>{1, 3});
+  CHECK(images({"--blocks", "2"}).network.experts_in == std::vector<neuroinhib::Index>{1});
+  CHECK(images({"--experts-in", "none"}).network.experts_in.empty());
+  CHECK(images({"--experts-in", "4,0"}).network.experts_in == std::vector<neuroinhib::Index>{0, 4});
+  check_error<ConfigError>([] { (void)images({"--experts-in", "8"}); }, {"--experts-in", "from 0 to 7", "\"8\""});
+  check_error<ConfigError>([] { (void)images({"--experts-in", "1,1"}); }, {"each block once", "1 twice"});
+  for (const Arguments& arguments : {Arguments{"--quick", "--steps", "9"}, Arguments{"--steps=9", "--quick"}}) {
+    CHECK(images(arguments).network.steps == 9);
+    CHECK(images(arguments).network.width == 64);
+    CHECK(images(arguments).seeds == 1);
+  }
+  CHECK(images({}).patch_for(28, 28) == 4);
+  CHECK(images({}).patch_for(224, 224) == 32);
+  CHECK(images({"--quick"}).patch_for(32, 32) == 8);
+  CHECK(images({"--patch", "2"}).patch_for(32, 30) == 2);
+  check_error<ConfigError>([] { (void)images({"--patch", "5"}).patch_for(28, 28); },
+                           {"divides 28 × 28 pixels", "got 5"});
+  check_error<ConfigError>([] { (void)images({"--chosen", "9"}); }, {"at most the number of experts, 8"});
+  check_error<ConfigError>([] { (void)images({"--precision", "bf16"}); }, {"--precision", "a GPU"});
+  check_error<ConfigError>([] { (void)images({"--epsilon", "1.5"}); }, {"--epsilon", "from 0 to 1"});
 }

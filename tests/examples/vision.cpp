@@ -9,7 +9,9 @@
 
 #include "attacks.hpp"
 #include "corruptions.hpp"
+#include "data/written_pictures.hpp"
 #include "detection.hpp"
+#include "images.hpp"
 #include "raster.hpp"
 #include "renditions.hpp"
 #include "support.hpp"
@@ -69,6 +71,24 @@ Difference difference(const Picture& a, const Picture& b) {
 std::size_t number_of(std::string_view corruption) {
   return static_cast<std::size_t>(std::find(vision::kCorruptions.begin(), vision::kCorruptions.end(), corruption) -
                                   vision::kCorruptions.begin());
+}
+
+void write(const std::filesystem::path& path, const std::string& content) {
+  std::filesystem::create_directories(path.parent_path());
+  io::write_file(path, content);
+}
+/// CIFAR-10 records of these labels.
+std::string cifar(const std::vector<int>& labels) {
+  std::string all;
+  for (const int label : labels)
+    all += std::string(1, static_cast<char>(label)) + std::string(3072, static_cast<char>(label * 20));
+  return all;
+}
+vision::Settings settings_for(const std::filesystem::path& folder) {
+  vision::Settings settings;
+  settings.data = folder;
+  settings.side = 8;
+  return settings;
 }
 
 data::ImageSet some_digits() {
@@ -143,6 +163,54 @@ TEST_CASE("renditions show the same image otherwise") {
   CHECK(rendered("negative").pixels.front() == 55);
   CHECK(rendered("outline").pixels[14 * 28 + 14] == 0);
   CHECK(rendered("posterised").pixels.front() == 170);
+}
+
+TEST_CASE("images come from CIFAR's files, a tenth of training for validation, with squares in colour as outliers") {
+  const TemporaryFolder folder;
+  for (const char number : std::string("12345"))
+    write(folder / ("data_batch_" + std::string(1, number) + ".bin"), cifar({0, 1, 2, 3}));
+  write(folder / "test_batch.bin", cifar({3, 2}));
+  const vision::Images images = vision::load_images(settings_for(folder.path));
+  CHECK(images.training.count() == 18);
+  CHECK(images.validation.count() == 2);
+  CHECK(images.classes == 4);
+  CHECK(images.test.labels == std::vector<int>{3, 2});
+  CHECK(images.outliers.count() == 2);
+  CHECK(images.outliers.channels == 3);
+  CHECK(images.outliers.height == 32);
+  CHECK(!images.renditions);
+  write(folder / "test_batch.bin", cifar({3, 4}));
+  check_error<ConfigError>([&] { (void)vision::load_images(settings_for(folder.path)); },
+                           {"labels from 0 to 3", "got 4"});
+  std::filesystem::create_directories(folder / "imagenet-r");
+  write(folder / "test_batch.bin", cifar({3, 2}));
+  check_error<ConfigError>([&] { (void)vision::load_images(settings_for(folder.path)); }, {"no folder imagenet-r"});
+}
+
+TEST_CASE("images come from folders of pictures, with ImageNet's other sets beside them") {
+  const TemporaryFolder folder;
+  for (int i = 0; i < 10; ++i) {
+    write(folder / "train" / "cat" / (std::to_string(i) + ".png"), written::png(written::slopes(9, 9 + i)));
+    write(folder / "train" / "dog" / (std::to_string(i) + ".jpg"), written::jpeg(written::slopes(12 + i, 9)));
+  }
+  write(folder / "val" / "dog" / "a.png", written::png(written::slopes(20, 20)));
+  const vision::Images alone = vision::load_images(settings_for(folder.path));
+  CHECK(alone.training.count() == 18);
+  CHECK(alone.training.height == 8);
+  CHECK(alone.test.labels == std::vector<int>{1});
+  CHECK(alone.outliers_name == "squares of the mixed numbers");
+  write(folder / "imagenet-r" / "cat" / "a.png", written::png(written::slopes(20, 20)));
+  write(folder / "imagenet-a" / "dog" / "a.png", written::png(written::slopes(20, 20)));
+  write(folder / "imagenet-o" / "shark" / "a.png", written::png(written::slopes(20, 20)));
+  const vision::Images images = vision::load_images(settings_for(folder.path));
+  REQUIRE(images.renditions);
+  CHECK(images.renditions->labels == std::vector<int>{0});
+  REQUIRE(images.adversarial);
+  CHECK(images.adversarial->labels == std::vector<int>{1});
+  CHECK(images.outliers_name == "imagenet-o");
+  CHECK(images.outliers.count() == 1);
+  check_error<IoError>([&] { (void)vision::load_images(settings_for(folder / "val")); },
+                       {"train and val", "none of them"});
 }
 
 TEST_CASE("resizing is Pillow's") {

@@ -40,6 +40,8 @@ std::vector<Index> read_blocks(const std::string& text, Index blocks) {
   for (const std::string& word : split_at_commas(text))
     numbers.push_back(number_of<Index>("--experts-in", word, {0, blocks - 1}));
   std::sort(numbers.begin(), numbers.end());
+  if (const auto same = std::adjacent_find(numbers.begin(), numbers.end()); same != numbers.end())
+    fail<ConfigError>("--experts-in", "each block once", shortest(*same) + " twice", "name it once");
   return numbers;
 }
 
