@@ -163,6 +163,31 @@ TEST_CASE("layers of gated and of plain experts answer in bf16, shared experts t
   check_layer<Mlp<Gelu>>({40, 21});
 }
 
+TEST_CASE("a language model goes on with a text in bf16 as a pass over the whole text does") {
+  LanguageModel<MoeLayer<LinearRouter, NoInhibition, TopM<2>, SwiGlu>> model(
+      {.vocabulary = 11,
+       .positions = 16,
+       .blocks = 2,
+       .block = {.width = 16, .heads = 2},
+       .moe = {.width = 16, .experts = 4, .hidden = {24}}});
+  Parameters<float> parameters(model, 3);
+  for (float& value : parameters.values()) value *= 4;  // far from uniform
+  const Bf16Weights weights(parameters);
+  Cpu<float> cpu({.threads = 1, .bf16_weights = &weights});
+  std::vector<int> text{3, 1, 4};
+  const auto made = generate(cpu, model, {text}, {.tokens = 8, .temperature = 0});
+  REQUIRE(made[0].size() == 8);
+  for (const int word : made[0]) {
+    cpu.begin_step();
+    const auto rows = static_cast<Index>(text.size());
+    const auto hidden = model.forward(cpu, {text.data(), {rows}}, {.length = rows}).hidden;
+    const auto scores = model.logits(cpu, hidden);
+    const float* last = scores.data + (rows - 1) * 11;
+    CHECK(word == std::max_element(last, last + 11) - last);
+    text.push_back(word);
+  }
+}
+
 TEST_CASE("weights in bf16 leave the default as it is, and say what they are multiplied by") {
   Run run({9, 4, 2, 64, 32, ExpertRows::tokens, true});
   Cpu<float> cpu({.threads = 1});
