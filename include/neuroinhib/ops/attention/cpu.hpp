@@ -169,10 +169,10 @@ Panel<T> exponentials(const Panel<T>& x, bool open) {
 
 /// What an online softmax knows of each query.
 template <class T>
-struct Softmax {
+struct OnlineSoftmaxLanes {
   Lanes<T> largest, sum, moment;
 
-  Softmax(const Grid<T>& state, Index p)
+  OnlineSoftmaxLanes(const Grid<T>& state, Index p)
       : largest(state.lanes(p, 0)), sum(state.lanes(p, 1)), moment(state.lanes(p, 2)) {}
   void start() {
     largest = kHidden<T>;
@@ -225,7 +225,7 @@ void forward_pass(const FlashAttention<T>& s, LaneBlock<T, true> b, const Scratc
   const Index first_query = b.query_row(sight), end = sight.keys_until(b.q_end);
   pack(s.q.at(first_query, b.head), s.q.stride, b.queries(), s.scale, own.keys);
   clear(own.value_sums);
-  for (Index p = 0; p < b.panels(); ++p) Softmax<T>(own.state, p).start();
+  for (Index p = 0; p < b.panels(); ++p) OnlineSoftmaxLanes<T>(own.state, p).start();
   for (b.k = 0; b.k < end; b.k += kRows) {
     b.k_end = std::min(end, b.k + kRows);
     const bool open = logits(s, b, own);
@@ -233,7 +233,7 @@ void forward_pass(const FlashAttention<T>& s, LaneBlock<T, true> b, const Scratc
       if (const Index key = sight.past + query; key >= b.k && key < b.k_end)
         *s.self.at(first_query + query - b.q, b.head) = b.pair(own.weights, query, key);
     for (Index p = 0; p < b.panels(); ++p) {
-      const Panel<T> shrink = Softmax<T>(own.state, p).add(own.weights, p, b.keys(), open);
+      const Panel<T> shrink = OnlineSoftmaxLanes<T>(own.state, p).add(own.weights, p, b.keys(), open);
       for (Index c = 0; c < s.value_width; ++c) own.value_sums.lanes(p, c) *= shrink;
     }
     if (s.value_width > 0) accumulate(b, s.v, b.key_row(sight), own.weights, own.value_sums);

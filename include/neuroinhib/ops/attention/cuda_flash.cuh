@@ -10,6 +10,14 @@
 /// goes over the others 64 at a time: what a warp needs of a tile of weights is in its own registers and its own part
 /// of shared memory. A forward pass; a pass over queries for dq, one over keys for dk, dv and dbias: no sum is shared
 /// between blocks.
+///
+///                 others, 64 a tile ──▶
+///               ┌─────┬─────┬─────┬──
+///   own: warp 0 │     │     │     │      a warp multiplies its 16 rows by a tile's 64, makes weights of the products
+///        warp 1 │     │     │     │      in its registers, and adds weights · values to its results
+///        warp 2 │     │     │     │
+///        warp 3 │     │     │     │      blocks of one row of tiles, where few are to keep the device busy, take a
+///               └─────┴─────┴─────┴──    slice of the tiles each, and leave results to be joined
 namespace neuroinhib::ops::flash {
 
 inline constexpr int kTile = 64, kChunk = 32, kThreads = 128, kWarpRows = 16, kStride = kTile + 4;
@@ -196,6 +204,116 @@ struct Slice {
   }
 };
 
+/// Keeps this warp's part of a tile where the next product reads it as its left factor.
+template <class T, class Math>
+__device__ __forceinline__ void put_weights(T* weights, Math& tile) {
+#pragma unroll
+  for (int r = 0; r < Math::kRows; ++r)
+#pragma unroll
+    for (int c = 0; c < Math::kColumns; ++c) weights[Math::row(r) * kStride + Math::column(c)] = tile.at(r, c);
+  __syncwarp();
+}
+
+/// What an online softmax knows of this thread's rows: the largest logit so far and, of this thread's columns, Σ exp
+/// and Σ exp · distance, a logit's distance being that from the largest.
+template <class Math>
+struct OnlineSoftmax {
+  using T = typename Math::Scalar;
+  static constexpr T kHidden = static_cast<T>(-INFINITY);
+  T largest[Math::kRows], sum[Math::kRows], moment[Math::kRows];
+
+  __device__ __forceinline__ void start() {
+#pragma unroll
+    for (int r = 0; r < Math::kRows; ++r) largest[r] = kHidden, sum[r] = moment[r] = 0;
+  }
+  /// Takes up row r's logits of a tile and leaves their exponentials. Returns what sums so far are to be multiplied by.
+  __device__ __forceinline__ T add(Math& logits, int r) {
+    T highest = largest[r];
+#pragma unroll
+    for (int c = 0; c < Math::kColumns; ++c) highest = max(highest, logits.at(r, c));
+    highest = row_max<Math>(highest);
+    const T base = highest == kHidden ? T{0} : highest;  // nothing seen yet: all weights are zero
+    T added = 0, moved = 0;
+#pragma unroll
+    for (int c = 0; c < Math::kColumns; ++c) {
+      T& logit = logits.at(r, c);
+      const T distance = logit - base, weight = exponential<Math>(distance);
+      added += weight;
+      moved += weight > 0 ? weight * distance : T{0};
+      logit = weight;
+    }
+    const T shrink = largest[r] == kHidden ? T{0} : exponential<Math>(largest[r] - base);
+    if (largest[r] != kHidden) moment[r] = shrink * (moment[r] + (largest[r] - base) * sum[r]);
+    moment[r] += moved;
+    sum[r] = shrink * sum[r] + added;
+    largest[r] = highest;
+    return shrink;
+  }
+
+  /// A row's results, of all its columns.
+  struct Row {
+    T largest, total, moment;
+
+    /// Nothing was seen.
+    __device__ bool empty() const { return total == 0; }
+    __device__ T log_sum() const { return empty() ? kHidden : largest + log(total); }
+    __device__ T normaliser() const { return empty() ? T{0} : 1 / total; }
+    __device__ T entropy() const { return empty() ? T{0} : positive_part(log(total) - moment / total); }
+  };
+  __device__ __forceinline__ Row finish(int r) const {
+    const T total = row_sum<Math>(sum[r]), all = row_sum<Math>(moment[r]);
+    return {largest[r], total, all};
+  }
+};
+
+/// Starts bringing a side's rows and values: queries with dy, or keys with values.
+template <class Plan, class T = typename Plan::T>
+__device__ __forceinline__ void load_side(const HeadRows<const T>& rows, const HeadRows<const T>& values, Index first,
+                                          int head, int count, int d, int dv, T* rows_in_shared, T* values_in_shared) {
+  load_rows<Plan, Plan::kKeyPanels>(rows.at(first, head), rows.stride, count, d, rows_in_shared);
+  if (dv > 0) load_rows<Plan, Plan::kValuePanels>(values.at(first, head), values.stride, count, dv, values_in_shared);
+}
+template <class Plan, class T = typename Plan::T>
+__device__ __forceinline__ void load_biases(const FlashAttention<T>& s, const Shared<Plan>& shared, Index first,
+                                            int head, int count) {
+  if (s.bias && static_cast<int>(threadIdx.x) < count)
+    shared.number(RowValue::bias, threadIdx.x) = *s.bias.at(first + threadIdx.x, head);
+}
+
+/// The others of one tile, [begin, begin + count), which a block's own rows meet.
+struct Tile {
+  int begin, count;
+};
+
+/// Row r's logits, of products of queries and keys; −∞ where a key is hidden. self: the token's own, if it is there.
+template <class Plan, class T = typename Plan::T>
+__device__ __forceinline__ void make_logits(typename Plan::Math& products, int r, int warp_row,
+                                            const FlashAttention<T>& s, const Block& own, const Tile& keys, bool whole,
+                                            const Shared<Plan>& shared, T& self) {
+  using Math = typename Plan::Math;
+  const int row = warp_row + Math::row(r), position = static_cast<int>(s.sight.past) + own.begin + row - keys.begin;
+#pragma unroll
+  for (int c = 0; c < Math::kColumns; ++c) products.at(r, c) *= s.scale;
+  if (s.bias) {
+#pragma unroll
+    for (int c = 0; c < Math::kColumns; ++c) products.at(r, c) += shared.number(RowValue::bias, Math::column(c));
+  }
+  if (!whole) {
+#pragma unroll
+    for (int c = 0; c < Math::kColumns; ++c) {
+      const int n = Math::column(c);
+      const bool seen =
+          n < keys.count && (row >= own.count || s.sight.sees(own.sequence, own.begin + row, keys.begin + n));
+      if (!seen) products.at(r, c) = OnlineSoftmax<Math>::kHidden;
+    }
+  }
+  if (s.self && position >= 0 && position < kTile) {
+#pragma unroll
+    for (int c = 0; c < Math::kColumns; ++c)
+      if (Math::column(c) == position) self = products.at(r, c);
+  }
+}
+
 /// y, log-sum, entropy and weight on itself, of all keys or of each split's: then `split` rows apart.
 template <class Plan, class T = typename Plan::T>
 __global__ void __launch_bounds__(kThreads) forward_kernel(FlashAttention<T> s, Index split) {
@@ -209,75 +327,31 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(FlashAttention<T> s, 
   const int d = static_cast<int>(s.key_width), dv = static_cast<int>(s.value_width);
   const int end = static_cast<int>(s.sight.keys_until(own.begin + own.count));
   const int warp_row = static_cast<int>(threadIdx.x) / 32 * kWarpRows;
-  const T hidden = static_cast<T>(-INFINITY);
   load_rows<Plan, Plan::kKeyPanels>(s.q.at(first_query, own.head), s.q.stride, own.count, d, shared.own);
 
-  T largest[Math::kRows], sum[Math::kRows], moment[Math::kRows], self[Math::kRows];
+  OnlineSoftmax<Math> softmax;
+  softmax.start();
+  T self[Math::kRows];
 #pragma unroll
-  for (int r = 0; r < Math::kRows; ++r) largest[r] = self[r] = hidden, sum[r] = moment[r] = 0;
+  for (int r = 0; r < Math::kRows; ++r) self[r] = OnlineSoftmax<Math>::kHidden;
   Sums<Plan, Plan::kValues> y;
   const Slice slice(0, tiles_of(end));
   for (int tile = slice.begin; tile < slice.end; ++tile) {
-    const int k = tile * kTile, keys = min(kTile, end - k);
-    load_rows<Plan, Plan::kKeyPanels>(s.k.at(first_key + k, own.head), s.k.stride, keys, d, shared.others);
-    if (dv > 0)
-      load_rows<Plan, Plan::kValuePanels>(s.v.at(first_key + k, own.head), s.v.stride, keys, dv, shared.other_values);
-    if (s.bias && static_cast<int>(threadIdx.x) < keys)
-      shared.number(RowValue::bias, threadIdx.x) = *s.bias.at(first_key + k + threadIdx.x, own.head);
+    const Tile keys{tile * kTile, min(kTile, end - tile * kTile)};
+    load_side<Plan>(s.k, s.v, first_key + keys.begin, own.head, keys.count, d, dv, shared.others, shared.other_values);
+    load_biases<Plan>(s, shared, first_key + keys.begin, own.head, keys.count);
     await_rows();
-    Math logits;
-    multiply_rows<Plan, Plan::kKeyPanels>(logits, shared.own, shared.others, d);
-    const bool whole = keys == kTile && own.count == kTile && s.sight.open(own.begin, k + keys);
+    Math products;
+    multiply_rows<Plan, Plan::kKeyPanels>(products, shared.own, shared.others, d);
+    const bool whole = keys.count == kTile && own.count == kTile && s.sight.open(own.begin, keys.begin + keys.count);
     T shrink[Math::kRows];
 #pragma unroll
     for (int r = 0; r < Math::kRows; ++r) {
-      const int row = warp_row + Math::row(r), position = static_cast<int>(s.sight.past) + own.begin + row - k;
-      T highest = largest[r];
-#pragma unroll
-      for (int c = 0; c < Math::kColumns; ++c) logits.at(r, c) *= s.scale;
-      if (s.bias) {
-#pragma unroll
-        for (int c = 0; c < Math::kColumns; ++c) logits.at(r, c) += shared.number(RowValue::bias, Math::column(c));
-      }
-      if (!whole) {
-#pragma unroll
-        for (int c = 0; c < Math::kColumns; ++c) {
-          const int n = Math::column(c);
-          const bool seen = n < keys && (row >= own.count || s.sight.sees(own.sequence, own.begin + row, k + n));
-          if (!seen) logits.at(r, c) = hidden;
-        }
-      }
-      if (s.self && position >= 0 && position < kTile) {
-#pragma unroll
-        for (int c = 0; c < Math::kColumns; ++c)
-          if (Math::column(c) == position) self[r] = logits.at(r, c);
-      }
-#pragma unroll
-      for (int c = 0; c < Math::kColumns; ++c) highest = max(highest, logits.at(r, c));
-      highest = row_max<Math>(highest);
-      const T base = highest == hidden ? T{0} : highest;  // nothing seen yet: all weights are zero
-      T added = 0, moved = 0;
-#pragma unroll
-      for (int c = 0; c < Math::kColumns; ++c) {
-        T& logit = logits.at(r, c);
-        const T distance = logit - base, weight = exponential<Math>(distance);
-        added += weight;
-        moved += weight > 0 ? weight * distance : T{0};
-        logit = weight;
-      }
-      shrink[r] = largest[r] == hidden ? T{0} : exponential<Math>(largest[r] - base);
-      if (largest[r] != hidden) moment[r] = shrink[r] * (moment[r] + (largest[r] - base) * sum[r]);
-      moment[r] += moved;  // of this thread's columns: added up in the end
-      sum[r] = shrink[r] * sum[r] + added;
-      largest[r] = highest;
+      make_logits<Plan>(products, r, warp_row, s, own, keys, whole, shared, self[r]);
+      shrink[r] = softmax.add(products, r);
     }
     if (dv > 0) {
-#pragma unroll
-      for (int r = 0; r < Math::kRows; ++r)
-#pragma unroll
-        for (int c = 0; c < Math::kColumns; ++c)
-          shared.weights[Math::row(r) * kStride + Math::column(c)] = logits.at(r, c);
-      __syncwarp();
+      put_weights(shared.weights, products);
       y.shrink(shrink);
       y.add(shared.weights, shared.other_values, dv);
     }
@@ -287,14 +361,13 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(FlashAttention<T> s, 
 #pragma unroll
   for (int r = 0; r < Math::kRows; ++r) {
     const int row = warp_row + Math::row(r);
-    const T total = row_sum<Math>(sum[r]), all = row_sum<Math>(moment[r]), on_self = row_max<Math>(self[r]);
-    const bool empty = total == 0;  // nothing seen in this split
-    const T log_sum = empty ? hidden : largest[r] + log(total);
-    factors[r] = empty ? T{0} : 1 / total;
+    const auto result = softmax.finish(r);
+    const T on_self = row_max<Math>(self[r]), log_sum = result.log_sum();
+    factors[r] = result.normaliser();
     if (static_cast<int>(threadIdx.x) % Math::kRowLanes != 0 || row >= own.count) continue;
     *s.log_sum.at(out + row, own.head) = log_sum;
-    if (s.entropy) *s.entropy.at(out + row, own.head) = empty ? T{0} : positive_part(log(total) - all / total);
-    if (s.self) *s.self.at(out + row, own.head) = empty ? T{0} : exp(on_self - log_sum);
+    if (s.entropy) *s.entropy.at(out + row, own.head) = result.entropy();
+    if (s.self) *s.self.at(out + row, own.head) = result.empty() ? T{0} : exp(on_self - log_sum);
   }
   if (dv > 0) y.store(s.y, out, own.head, own.count, dv, factors);
 }
@@ -310,101 +383,163 @@ __device__ void load_queries(const FlashGradient<T>& g, const Shared<Plan>& shar
   shared.number(RowValue::label, i) = inside && g.label != nullptr ? static_cast<T>(g.label[first + i]) : T{-1};
 }
 
-/// The gradient of a block's own rows: queries (dq and row sums), or ByKeys keys (dk, dv, dbias).
+/// What is kept beside a side's rows: the numbers of queries, or the biases of keys.
+template <class Plan, bool OfQueries, class T = typename Plan::T>
+__device__ __forceinline__ void load_numbers(const FlashAttention<T>& s, const FlashGradient<T>& g,
+                                             const Shared<Plan>& shared, Index first, int head, int count) {
+  if (OfQueries)
+    load_queries<Plan>(g, shared, first, head, count);
+  else
+    load_biases<Plan>(s, shared, first, head, count);
+}
+
+/// Which sides of the pairs a gradient's block has: rows of its own are queries (dq and row sums), or ByKeys keys (dk,
+/// dv, dbias), and the others come in tiles.
+template <class T, bool ByKeys>
+struct Sides {
+  const FlashAttention<T>& s;
+  const FlashGradient<T>& g;
+  Block own;
+  Index queries_at, keys_at;  ///< the first rows of the sequence
+
+  __device__ Sides(const FlashAttention<T>& attention, const FlashGradient<T>& gradient)
+      : s(attention),
+        g(gradient),
+        own(ByKeys ? s.sight.keys : s.sight.queries, s.heads, !ByKeys),
+        queries_at(own.sequence * s.sight.queries),
+        keys_at(own.sequence * s.sight.key_rows) {}
+
+  __device__ const HeadRows<const T>& own_rows() const { return ByKeys ? s.k : s.q; }
+  __device__ const HeadRows<const T>& own_values() const { return ByKeys ? s.v : g.dy; }
+  __device__ const HeadRows<const T>& other_rows() const { return ByKeys ? s.q : s.k; }
+  __device__ const HeadRows<const T>& other_values() const { return ByKeys ? g.dy : s.v; }
+  /// Where sums over the others go: of pairs times rows, of pairs times values, and of pairs alone.
+  __device__ const HeadSlot<T>& of_rows() const { return ByKeys ? g.dk : g.dq; }
+  __device__ bool has_values() const { return ByKeys && g.dv; }
+  __device__ const HeadRows<T>& of_pairs() const {
+    return ByKeys ? static_cast<const HeadRows<T>&>(g.dbias) : g.row_sum;
+  }
+  /// The others that the block's rows see, or that see them: from this tile on, and before this one.
+  __device__ int first_tile() const { return ByKeys ? static_cast<int>(s.sight.first_query(own.begin)) / kTile : 0; }
+  __device__ int others_until() const {
+    return static_cast<int>(ByKeys ? s.sight.queries : s.sight.keys_until(own.begin + own.count));
+  }
+  __device__ Index own_at() const { return (ByKeys ? keys_at : queries_at) + own.begin; }
+  __device__ Index others_at() const { return ByKeys ? queries_at : keys_at; }
+  /// Of the pairs of the block and the others from `begin` on: the first query and the first key; of the pair at a row
+  /// and a column, its query and its key, counted from those.
+  __device__ int first_query(int begin) const { return ByKeys ? begin : own.begin; }
+  __device__ int first_key(int begin) const { return ByKeys ? own.begin : begin; }
+  __device__ static int query(int row, int column) { return ByKeys ? column : row; }
+  __device__ static int key(int row, int column) { return ByKeys ? row : column; }
+};
+
+/// Row r of P, of products of queries and keys; 0 where a pair is hidden.
+template <class Plan, bool ByKeys, class T = typename Plan::T>
+__device__ __forceinline__ void make_weights(typename Plan::Math& products, int r, int warp_row,
+                                             const Sides<T, ByKeys>& sides, const Tile& tile, bool whole,
+                                             const Shared<Plan>& shared) {
+  using Math = typename Plan::Math;
+  const FlashAttention<T>& s = sides.s;
+  const int row = warp_row + Math::row(r);
+#pragma unroll
+  for (int c = 0; c < Math::kColumns; ++c) {
+    const int column = Math::column(c), query = sides.query(row, column);
+    const T bias = s.bias ? shared.number(RowValue::bias, sides.key(row, column)) : T{0};
+    products.at(r, c) = exponential<Math>(products.at(r, c) * s.scale + bias - shared.number(RowValue::log_sum, query));
+  }
+  if (whole) return;
+#pragma unroll
+  for (int c = 0; c < Math::kColumns; ++c) {
+    const int column = Math::column(c);
+    const bool seen = row < sides.own.count && column < tile.count &&
+                      s.sight.sees(sides.own.sequence, sides.query(row, column) + sides.first_query(tile.begin),
+                                   sides.key(row, column) + sides.first_key(tile.begin));
+    if (!seen) products.at(r, c) = 0;
+  }
+}
+
+/// Row r of dS, of P and ⟨dy, v⟩; total += its sum over this thread's columns.
+template <class Plan, bool ByKeys, class T = typename Plan::T>
+__device__ __forceinline__ void make_slopes(typename Plan::Math& inner, typename Plan::Math& weights, int r,
+                                            int warp_row, const Sides<T, ByKeys>& sides, const Tile& tile,
+                                            const Shared<Plan>& shared, T& total) {
+  using Math = typename Plan::Math;
+  const int row = warp_row + Math::row(r);
+#pragma unroll
+  for (int c = 0; c < Math::kColumns; ++c)
+    inner.at(r, c) =
+        weights.at(r, c) * (inner.at(r, c) - shared.number(RowValue::delta, sides.query(row, Math::column(c))));
+  if (sides.g.label != nullptr) {
+#pragma unroll
+    for (int c = 0; c < Math::kColumns; ++c) {
+      const int column = Math::column(c), query = sides.query(row, column);
+      const int key = sides.key(row, column) + sides.first_key(tile.begin);
+      if (shared.number(RowValue::label, query) == static_cast<T>(key))
+        inner.at(r, c) += shared.number(RowValue::delta, query);
+    }
+  }
+#pragma unroll
+  for (int c = 0; c < Math::kColumns; ++c) total += inner.at(r, c);
+}
+
+/// sums.at(first + row, head) = the total over all columns of this warp's rows.
+template <class Math, class T = typename Math::Scalar>
+__device__ __forceinline__ void store_sums(const T (&totals)[Math::kRows], const HeadRows<T>& sums, Index first,
+                                           const Block& own) {
+#pragma unroll
+  for (int r = 0; r < Math::kRows; ++r) {
+    const int row = static_cast<int>(threadIdx.x) / 32 * kWarpRows + Math::row(r);
+    const T sum = row_sum<Math>(totals[r]);
+    if (static_cast<int>(threadIdx.x) % Math::kRowLanes == 0 && row < own.count) *sums.at(first + row, own.head) = sum;
+  }
+}
+
+/// The gradient of a block's own rows.
 template <class Plan, bool ByKeys, class T = typename Plan::T>
 __global__ void __launch_bounds__(kThreads) gradient_kernel(FlashAttention<T> s, FlashGradient<T> g, Index split) {
   detail::pdl_begin();
   using Math = typename Plan::Math;
   extern __shared__ __align__(16) unsigned char memory[];
   const Shared<Plan> shared(memory, true);
-  const Visibility& sight = s.sight;
-  const Block own(ByKeys ? sight.keys : sight.queries, s.heads, !ByKeys);
+  const Sides<T, ByKeys> sides(s, g);
+  const Block& own = sides.own;
   const int d = static_cast<int>(s.key_width), dv = static_cast<int>(s.value_width);
-  const Index queries_at = own.sequence * sight.queries, keys_at = own.sequence * sight.key_rows;
-  const Index first = (ByKeys ? keys_at : queries_at) + own.begin, out = first + blockIdx.y * split;
-  const HeadRows<const T>&own_rows = ByKeys ? s.k : s.q, &own_values = ByKeys ? s.v : g.dy;
-  const HeadRows<const T>&other_rows = ByKeys ? s.q : s.k, &other_values = ByKeys ? g.dy : s.v;
+  const Index first = sides.own_at(), out = first + blockIdx.y * split;
   const int warp_row = static_cast<int>(threadIdx.x) / 32 * kWarpRows;
-  load_rows<Plan, Plan::kKeyPanels>(own_rows.at(first, own.head), own_rows.stride, own.count, d, shared.own);
-  if (dv > 0)
-    load_rows<Plan, Plan::kValuePanels>(own_values.at(first, own.head), own_values.stride, own.count, dv,
-                                        shared.own_values);
-  if (!ByKeys) load_queries<Plan>(g, shared, first, own.head, own.count);
-  if (ByKeys && s.bias && static_cast<int>(threadIdx.x) < own.count)
-    shared.number(RowValue::bias, threadIdx.x) = *s.bias.at(first + threadIdx.x, own.head);
+  load_side<Plan>(sides.own_rows(), sides.own_values(), first, own.head, own.count, d, dv, shared.own,
+                  shared.own_values);
+  load_numbers<Plan, !ByKeys>(s, g, shared, first, own.head, own.count);
 
   Sums<Plan, Plan::kKeys> of_rows;
   Sums<Plan, Plan::kValues> of_values;
   T total[Math::kRows] = {};
-  const int others = static_cast<int>(ByKeys ? sight.queries : sight.keys_until(own.begin + own.count));
-  const Slice slice(ByKeys ? static_cast<int>(sight.first_query(own.begin)) / kTile : 0, tiles_of(others));
-  for (int tile = slice.begin; tile < slice.end; ++tile) {
-    const int begin = tile * kTile, count = min(kTile, others - begin);
-    const Index from = (ByKeys ? queries_at : keys_at) + begin;
-    load_rows<Plan, Plan::kKeyPanels>(other_rows.at(from, own.head), other_rows.stride, count, d, shared.others);
-    if (dv > 0)
-      load_rows<Plan, Plan::kValuePanels>(other_values.at(from, own.head), other_values.stride, count, dv,
-                                          shared.other_values);
-    if (ByKeys) load_queries<Plan>(g, shared, from, own.head, count);
-    if (!ByKeys && s.bias && static_cast<int>(threadIdx.x) < count)
-      shared.number(RowValue::bias, threadIdx.x) = *s.bias.at(from + threadIdx.x, own.head);
+  const int others = sides.others_until();
+  const Slice slice(sides.first_tile(), tiles_of(others));
+  for (int number = slice.begin; number < slice.end; ++number) {
+    const Tile tile{number * kTile, min(kTile, others - number * kTile)};
+    const Index from = sides.others_at() + tile.begin;
+    load_side<Plan>(sides.other_rows(), sides.other_values(), from, own.head, tile.count, d, dv, shared.others,
+                    shared.other_values);
+    load_numbers<Plan, ByKeys>(s, g, shared, from, own.head, tile.count);
     await_rows();
-    Math products, inner;
-    multiply_rows<Plan, Plan::kKeyPanels>(products, shared.own, shared.others, d);
-    if (dv > 0) multiply_rows<Plan, Plan::kValuePanels>(inner, shared.own_values, shared.other_values, dv);
-    const bool whole = count == kTile && own.count == kTile &&
-                       sight.open(ByKeys ? begin : own.begin, ByKeys ? own.begin + kTile : begin + kTile);
+    Math weights, slopes;
+    multiply_rows<Plan, Plan::kKeyPanels>(weights, shared.own, shared.others, d);
+    if (dv > 0) multiply_rows<Plan, Plan::kValuePanels>(slopes, shared.own_values, shared.other_values, dv);
+    const bool whole = tile.count == kTile && own.count == kTile &&
+                       s.sight.open(sides.first_query(tile.begin), sides.first_key(tile.begin) + kTile);
 #pragma unroll
     for (int r = 0; r < Math::kRows; ++r) {
-      const int row = warp_row + Math::row(r);
-#pragma unroll
-      for (int c = 0; c < Math::kColumns; ++c) {
-        const int column = Math::column(c), query = ByKeys ? column : row;
-        const T bias = s.bias ? shared.number(RowValue::bias, ByKeys ? row : column) : T{0};
-        products.at(r, c) =
-            exponential<Math>(products.at(r, c) * s.scale + bias - shared.number(RowValue::log_sum, query));
-      }
-      if (!whole) {
-#pragma unroll
-        for (int c = 0; c < Math::kColumns; ++c) {
-          const int column = Math::column(c), query = ByKeys ? column : row, key = ByKeys ? row : column;
-          const bool seen =
-              row < own.count && column < count &&
-              sight.sees(own.sequence, query + (ByKeys ? begin : own.begin), key + (ByKeys ? own.begin : begin));
-          if (!seen) products.at(r, c) = 0;
-        }
-      }
-#pragma unroll
-      for (int c = 0; c < Math::kColumns; ++c)
-        inner.at(r, c) =
-            products.at(r, c) * (inner.at(r, c) - shared.number(RowValue::delta, ByKeys ? Math::column(c) : row));
-      if (g.label != nullptr) {
-#pragma unroll
-        for (int c = 0; c < Math::kColumns; ++c) {
-          const int column = Math::column(c), query = ByKeys ? column : row;
-          const int key = ByKeys ? row + own.begin : column + begin;
-          if (shared.number(RowValue::label, query) == static_cast<T>(key))
-            inner.at(r, c) += shared.number(RowValue::delta, query);
-        }
-      }
-#pragma unroll
-      for (int c = 0; c < Math::kColumns; ++c) total[r] += inner.at(r, c);
+      make_weights<Plan>(weights, r, warp_row, sides, tile, whole, shared);
+      make_slopes<Plan>(slopes, weights, r, warp_row, sides, tile, shared, total[r]);
     }
-    const auto put = [&](Math& tile_part) {
-#pragma unroll
-      for (int r = 0; r < Math::kRows; ++r)
-#pragma unroll
-        for (int c = 0; c < Math::kColumns; ++c)
-          shared.weights[Math::row(r) * kStride + Math::column(c)] = tile_part.at(r, c);
-      __syncwarp();
-    };
-    if (ByKeys && g.dv) {
-      put(products);
+    if (sides.has_values()) {
+      put_weights(shared.weights, weights);
       of_values.add(shared.weights, shared.other_values, dv);
       __syncwarp();
     }
-    if (ByKeys ? static_cast<bool>(g.dk) : static_cast<bool>(g.dq)) {
-      put(inner);
+    if (sides.of_rows()) {
+      put_weights(shared.weights, slopes);
       of_rows.add(shared.weights, shared.others, d);
     }
     __syncthreads();
@@ -412,17 +547,9 @@ __global__ void __launch_bounds__(kThreads) gradient_kernel(FlashAttention<T> s,
   T scales[Math::kRows], ones[Math::kRows];
 #pragma unroll
   for (int r = 0; r < Math::kRows; ++r) scales[r] = s.scale, ones[r] = 1;
-  const HeadSlot<T>& slot = ByKeys ? g.dk : g.dq;
-  if (slot) of_rows.store(slot, out, own.head, own.count, d, scales);
-  if (ByKeys && g.dv) of_values.store(g.dv, out, own.head, own.count, dv, ones);
-  const HeadRows<T>& sums = ByKeys ? static_cast<const HeadRows<T>&>(g.dbias) : g.row_sum;
-  if (!sums) return;
-#pragma unroll
-  for (int r = 0; r < Math::kRows; ++r) {
-    const int row = warp_row + Math::row(r);
-    const T sum = row_sum<Math>(total[r]);
-    if (static_cast<int>(threadIdx.x) % Math::kRowLanes == 0 && row < own.count) *sums.at(out + row, own.head) = sum;
-  }
+  if (sides.of_rows()) of_rows.store(sides.of_rows(), out, own.head, own.count, d, scales);
+  if (sides.has_values()) of_values.store(g.dv, out, own.head, own.count, dv, ones);
+  if (sides.of_pairs()) store_sums<Math>(total, sides.of_pairs(), out, own);
 }
 
 }  // namespace neuroinhib::ops::flash
