@@ -31,16 +31,18 @@ options=--enable-recovery check killed 10 "since that process has ended; see why
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$mpirun" -n 2 "$program" train "$folder/straight" || { echo "train: expected success, got status $?"; failed=1; }
+killed=0
 for ((kill = 0; kill < kills; ++kill)); do
   "$mpirun" -n 2 "$program" train "$folder/killed" >"$folder/log" 2>&1 &
   launcher=$!
   sleep "0.$((3 + RANDOM % 7))"
-  victim=$(pgrep -P $launcher | shuf -n 1)
-  [ -z "$victim" ] || command kill -9 "$victim" 2>/dev/null
+  victim=$(tr ' ' '\n' 2>/dev/null <"/proc/$launcher/task/$launcher/children" | grep . | shuf -n 1)
+  [ -z "$victim" ] || { command kill -9 "$victim" 2>/dev/null && killed=$((killed + 1)); }
   start=$SECONDS
   wait $launcher
   [ $((SECONDS - start)) -le 10 ] || { echo "train: expected the other rank to end within 10 s"; failed=1; }
 done
 "$mpirun" -n 2 "$program" train "$folder/killed" || { echo "train: expected to go on, got status $?"; failed=1; }
+[ "$killed" -gt 0 ] || { echo "train: expected ranks to kill, got none in $kills trainings"; failed=1; }
 cmp "$folder/straight" "$folder/killed" || failed=1
 exit $failed
