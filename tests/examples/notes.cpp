@@ -102,6 +102,17 @@ TEST_CASE("a run of mixed numbers goes on with the losses it had, NaN and infini
   CHECK(same(result["squares_curve"], {-kInfinity}));
 }
 
+TEST_CASE("a run of mixed numbers goes on within an epoch whose only batch of fresh draws is larger than its data") {
+  mixed_numbers::Settings settings;
+  settings.recipe = "research";
+  settings.samples = 40;
+  mixed_numbers::RunLog log = mixed_log(settings), taken = mixed_log(settings);
+  log.advance(1, 1, settings.batch, settings.batch, 2.5);
+  taken.load({"run.safetensors", log.save()});
+  CHECK(saved(taken) == saved(log));
+  CHECK(taken.images() == settings.batch);
+}
+
 TEST_CASE("malformed notes of a run of mixed numbers are told, and change nothing") {
   const mixed_numbers::Settings settings{{}, {}, "paper", "recipe", 35, 200};
   auto log = mixed_log(settings), target = mixed_log(settings);
@@ -125,6 +136,7 @@ TEST_CASE("malformed notes of a run of mixed numbers are told, and change nothin
                  {"validation", "0.5"},
                  {"digits", "[0.5, 0.5]"},
                  {"squares", "[null]"},
+                 {"of_squares", "[0.5]"},
                  {"loss", "[[1]]"},
                  {"loss", "{\"a\": 1}"}});
 }

@@ -110,15 +110,15 @@ struct ResearchGlobalNetwork : MoeNetwork<PaperRecipe, Gated<Glu, ResearchPostte
     }
     const auto now = this->forward(ex, images, std::span(conditions).first(active ? conditions.size() : 0));
     const Conditions next = seen(now);
-    for (std::size_t j = 0; j < 4; ++j) remember(ex, next[j], before[j]);
+    for (std::size_t j = 0; j < kSeen; ++j) remember(ex, next[j], before[j]);
     return now.logits;
   }
   template <Executor Ex>
   [[nodiscard]] Tensor<T> loss(Ex& ex, const Tensor<T>& logits, const View<int>& labels) const {
     const Tensor<T> loss = Base::loss(ex, logits, labels);
     if (ex.training()) {
-      remember(ex, rows_of(ex, labels), before[4]);
-      remember(ex, repeated(ex, loss, labels.size()), before[5]);
+      remember(ex, one_hot_of(ex, labels), before[kSeen]);
+      remember(ex, repeated(ex, loss, labels.size()), before[kSeen + 1]);
     }
     return loss;
   }
@@ -128,19 +128,19 @@ struct ResearchGlobalNetwork : MoeNetwork<PaperRecipe, Gated<Glu, ResearchPostte
                                              const View<int>& labels_of_others) const {
     const auto other = this->forward(ex, others);
     Conditions conditions = seen(other);
-    conditions[4] = rows_of(ex, labels_of_others);
-    conditions[5] = repeated(ex, Base::loss(ex, other.logits, labels_of_others), labels_of_others.size());
+    conditions[kSeen] = one_hot_of(ex, labels_of_others);
+    conditions[kSeen + 1] = repeated(ex, Base::loss(ex, other.logits, labels_of_others), labels_of_others.size());
     return this->forward(ex, images, conditions).logits;
   }
 
  private:
-  /// All but labels and loss.
+  static constexpr std::size_t kSeen = 4;  ///< the sources before labels and loss
   static Conditions seen(const typename Base::Activations& now) {
     return {now.moe.inhibited.mask, now.moe.router.hidden, now.moe.y, now.logits, {}, {}};
   }
   /// One-hot labels.
   template <Executor Ex>
-  [[nodiscard]] Tensor<T> rows_of(Ex& ex, const View<int>& labels) const {
+  [[nodiscard]] Tensor<T> one_hot_of(Ex& ex, const View<int>& labels) const {
     Tensor<T> table;
     table.data = one_hot.data();
     table.shape = one_hot.start;

@@ -59,7 +59,7 @@ std::string RunLog::save() const {
 void RunLog::load(const papers::Notes& notes) {
   State state;
   state.epoch = notes.count("epoch", 0, settings_.epochs);
-  state.images = notes.count("images", 0, settings_.samples);
+  state.images = notes.count("images", 0, std::max(settings_.samples, settings_.batch));
   state.steps = notes.count("steps", state.images > 0 ? 1 : 0, state.images);
   state.loss_sum = notes.number("loss_sum");
   state.seconds_before = notes.number("seconds");
