@@ -161,6 +161,17 @@ TEST_CASE("a language model's run goes on with the losses it had, NaN and infini
   CHECK(resumed.loss().back() == 1.0);
 }
 
+TEST_CASE("a language model's run that ended in its first evaluation begins anew") {
+  const LanguageModelRun run;
+  auto resumed = run.log();
+  resumed.load({"run.safetensors", run.log().save()});
+  CHECK(resumed.step() == 0);
+  resumed.start(evaluation(9));
+  resumed.advance(3, 1.0, 6);
+  resumed.end_epoch(evaluation(5));
+  CHECK(resumed.fluctuation() == std::vector<double>{0, 0});
+}
+
 TEST_CASE("malformed notes of a language model's run are told, and change nothing") {
   const LanguageModelRun run;
   auto log = run.log(), target = run.log();

@@ -57,7 +57,8 @@ class RunLog {
     state.loss = notes.numbers("loss", epochs, epochs);
     const Index compared = epochs > 0 ? extent_.layers : 0;
     state.fluctuation = notes.numbers("fluctuation", compared, compared);
-    state.chosen = notes.sets("chosen", extent_.layers, extent_.words);
+    // Before the first step they are those of start(), which follows: a run may have ended in its first evaluation.
+    if (state.step > 0) state.chosen = notes.sets("chosen", extent_.layers, extent_.words);
     first_step_ = state.step;
     state_ = std::move(state);
   }
