@@ -18,6 +18,11 @@ using papers::Summary;
 
 namespace {
 
+constexpr const char* kSeverityTitle =
+    "accuracy by severity, mean over 15 corruptions; bands: one deviation over seeds";
+constexpr const char* kSeverityAxis = "severity (0: clean)";
+constexpr const char* kAccuracyAxis = "accuracy, percent";
+
 std::string text(const char* format, double value) {
   char line[64];
   std::snprintf(line, sizeof line, format, value);
@@ -39,17 +44,10 @@ double mean_of(const nlohmann::json& values) {
   for (const auto& value : flat) sum += number_in(value);
   return flat.empty() ? NAN : sum / static_cast<double>(flat.size());
 }
-/// exp of the load's entropy: as many experts as would share the work evenly.
-double effective_experts(const nlohmann::json& layer) {
-  double entropy = 0;
-  for (const double share : numbers_in(layer.at("load")))
-    if (share > 0) entropy -= share * std::log(share);
-  return std::exp(entropy);
-}
 /// Of the layer with the most uneven load.
 double least_effective(const nlohmann::json& run) {
   double least = INFINITY;
-  for (const auto& layer : run.at("layers")) least = std::min(least, effective_experts(layer));
+  for (const auto& layer : run.at("layers")) least = std::min(least, number_in(layer.at("effective")));
   return least;
 }
 /// The head of a table with a column for each layer.
@@ -68,6 +66,7 @@ nlohmann::json measures(const Answers& answers) {
   auto all = nlohmann::json::array();
   for (const LayerMeasures& layer : answers.layers)
     all.push_back({{"load", layer.counts.load()},
+                   {"effective", layer.counts.effective_experts()},
                    {"entropy", layer.counts.entropy()},
                    {"neighbours", layer.neighbours / layer.counts.tokens},
                    {"self", layer.self / layer.counts.tokens}});
@@ -91,7 +90,7 @@ void Report::add(nlohmann::json run) {
 
 void Report::show() {
   const auto verdicts = results_.look([&] { return papers::verdicts_json(circumstances(), comparisons()); });
-  results_.conclude(verdicts);
+  results_.conclude(verdicts, results_.look([&] { return figures(); }));
   const std::string all = results_.look([&] { return table() + "\nVerdicts:\n\n" + papers::verdict_tables(verdicts); });
   neuroinhib::io::write_file(results_.folder().file("table.md"), all);
   std::printf("\n%s\nresults in %s\n", all.c_str(), results_.folder().path().c_str());
@@ -254,8 +253,8 @@ std::string Report::routing() const {
       };
       const double base = of(kRows.front().name, of_layer("entropy")), self = of(row.name, of_layer("self"));
       lines +=
-          " " + text("%.2f", of(row.name, [&](const auto& run) { return effective_experts(run.at("layers").at(l)); })) +
-          " / " + (base > 0 ? text("%.3f", of(row.name, of_layer("entropy")) / base) : "–") + " / " +
+          " " + text("%.2f", of(row.name, of_layer("effective"))) + " / " +
+          (base > 0 ? text("%.3f", of(row.name, of_layer("entropy")) / base) : "–") + " / " +
           text("%.3f", of(row.name, [&](const auto& run) { return number_in(run.at("fluctuation").at(l)); })) +
           (self > 0 ? " / " + text("%.2f", self) + " / " + text("%.1f", of(row.name, of_layer("neighbours"))) : "") +
           " |";
@@ -304,19 +303,43 @@ void Report::draw_loads() const {
                    commands + "unset multiplot\n");
 }
 
+Summary Report::at_severity(const Row& row, int severity) const {
+  return Summary(values(row.name, [severity](const nlohmann::json& run) {
+    if (severity == 0) return 100 * number_in(run.at("test"));
+    double sum = 0;
+    for (const auto& [name, each] : run.at("corruptions").items())
+      sum += 100 * number_in(each.at(static_cast<std::size_t>(severity - 1)));
+    return sum / static_cast<double>(run.at("corruptions").size());
+  }));
+}
+
+nlohmann::json Report::figures() const {
+  nlohmann::json series = nlohmann::json::array();
+  for (const Row& row : rows()) {
+    nlohmann::json line{{"name", row.title}};
+    for (int severity = 0; severity <= kSeverities; ++severity) {
+      const Summary accuracy = at_severity(row, severity);
+      line["x"].push_back(severity);
+      line["y"].push_back(accuracy.mean);
+      line["low"].push_back(accuracy.mean - accuracy.deviation);
+      line["high"].push_back(accuracy.mean + accuracy.deviation);
+    }
+    series.push_back(std::move(line));
+  }
+  return nlohmann::json::array({{{"kind", "lines"},
+                                 {"title", kSeverityTitle},
+                                 {"x", {{"title", kSeverityAxis}}},
+                                 {"y", {{"title", kAccuracyAxis}}},
+                                 {"series", series}}});
+}
+
 void Report::draw_severities() const {
   const std::vector<Row> all = rows();
   std::string data, commands = "plot ";
   for (std::size_t r = 0; r < all.size(); ++r) {
     data += "$row" + std::to_string(r) + " << EOD\n";
     for (int severity = 0; severity <= kSeverities; ++severity) {
-      const Summary accuracy(values(all[r].name, [&](const nlohmann::json& run) {
-        if (severity == 0) return 100 * number_in(run.at("test"));
-        double sum = 0;
-        for (const auto& [name, each] : run.at("corruptions").items())
-          sum += 100 * number_in(each.at(static_cast<std::size_t>(severity - 1)));
-        return sum / static_cast<double>(run.at("corruptions").size());
-      }));
+      const Summary accuracy = at_severity(all[r], severity);
       data += std::to_string(severity) + text(" %.5g", accuracy.mean) +
               text(" %.5g", accuracy.mean - accuracy.deviation) + text(" %.5g\n", accuracy.mean + accuracy.deviation);
     }
@@ -328,9 +351,9 @@ void Report::draw_severities() const {
                 papers::for_gnuplot(all[r].title) + (r + 1 < all.size() ? ", " : "\n");
   }
   papers::draw(results_.folder(), "severities", "900,480", data,
-               "colours = '#000000 #0072b2 #d55e00 #009e73'\nset style fill transparent solid .1 noborder\n"
-               "set title 'accuracy by severity, mean over 15 corruptions; bands: one deviation over seeds'\n"
-               "set xlabel 'severity (0: clean)'\nset ylabel 'accuracy, percent'\nset grid\nset key bottom left\n" +
+               "colours = '#000000 #0072b2 #d55e00 #009e73'\nset style fill transparent solid .1 noborder\nset title " +
+                   papers::for_gnuplot(kSeverityTitle) + "\nset xlabel " + papers::for_gnuplot(kSeverityAxis) +
+                   "\nset ylabel " + papers::for_gnuplot(kAccuracyAxis) + "\nset grid\nset key bottom left\n" +
                    commands);
 }
 

@@ -45,6 +45,9 @@ class Report {
   [[nodiscard]] papers::Circumstances circumstances() const;
   [[nodiscard]] std::string by_name(const char* kind, const std::string& title) const;
   [[nodiscard]] std::string routing() const;
+  /// The accuracy in percent, mean over corruptions; severity 0 is the clean test.
+  [[nodiscard]] papers::Summary at_severity(const Row& row, int severity) const;
+  [[nodiscard]] nlohmann::json figures() const;
   void draw_loads() const;
   void draw_severities() const;
 
