@@ -53,7 +53,7 @@ struct CudaOptions {
 /// begin_step() or replay(), and have the same bits in every run. One Cuda serves one thread at a time, whichever it
 /// is; a thread may use several, of one device or of many: its own current device stays what it was.
 template <class T = float>
-class Cuda : public detail::CudaLoops<Cuda<T>, T> {
+class Cuda : public CudaLoops<Cuda<T>, T> {
  public:
   using Scalar = T;
   using Backend = Cuda;

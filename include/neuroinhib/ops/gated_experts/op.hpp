@@ -58,6 +58,7 @@ template <class T>
   return w.gate.shape[2] % kPiece == 0 && w.gate.shape[1] % kPiece == 0 && w.down.shape[1] % kPiece == 0;
 }
 /// Throws ShapeError unless weights of these widths can be multiplied there.
+/// Throws ShapeError unless whole_pieces().
 template <class T>
 void require_whole_pieces(const GatedWeights<T>& w) {
   if (whole_pieces(w)) return;
