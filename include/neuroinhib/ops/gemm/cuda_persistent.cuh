@@ -236,8 +236,8 @@ __global__ void __launch_bounds__(P::kThreads, 1) persistent_kernel(const __grid
                                                                     TileOrder<P::kGroups> order, Epilogue epilogue) {
 #ifdef NEUROINHIB_WGMMA
   detail::pdl_begin();
-  extern __shared__ __align__(1024) unsigned char shared[];
-  const BlockMemory<P> memory{shared};
+  extern __shared__ __align__(1024) unsigned char stages[];
+  const BlockMemory<P> memory{stages};
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < P::kStages; ++stage) {
       memory.full(stage).init(1);
