@@ -187,9 +187,16 @@ def mark_documented(names, words):
         mark_documented(name.members, words | words_in(name.comment))
 
 
+def is_of_others(member):
+    """A macro that another library reads."""
+    return member.get("kind") == "define" and not plain(member.find("name")).startswith("NEUROINHIB_")
+
+
 def members_of(compound, scope, seen):
     """The public members of a namespace, file or class; what another compound has shown already is left out."""
     for member in compound.iter("memberdef"):
+        if is_of_others(member):
+            continue
         if member.get("prot") == "public" and member.get("kind") != "friend" and member.get("id") not in seen:
             seen.add(member.get("id"))
             yield member_of(member, scope)

@@ -64,7 +64,7 @@ TEST_CASE("a JPEG is read as nearly as it is written: colour, grey, inks, in one
   CHECK(largest_difference(data::decode_picture(jpeg(inks, JCS_CMYK, 4), "p"), expected) < 4);
 }
 
-TEST_CASE("a picture goes through JPEG, grey and colour; quality and channels are held to their range") {
+TEST_CASE("a picture goes through JPEG in grey and in colour, whose quality and channels are held to their range") {
   const Picture picture = slopes(19, 35), grey = data::with_channels(picture, 1);
   const Picture back = data::decode_picture(data::encode_jpeg(picture, 95), "p");
   CHECK(largest_difference(back, picture) < 12);

@@ -50,8 +50,7 @@ TEST_CASE("the research code's Global equals numpy") {
   check_research_global(cpu, 1e-4);
 }
 
-TEST_CASE(
-    "the research code's Global acts from step 3,000 on, on rows of the batch before; evaluations are conditioned") {
+TEST_CASE("the research code's Global acts from step 3,000 on by the batch before, also in evaluations") {
   constexpr Index kBatch = 5;
   using Network = ResearchGlobalNetwork<float>;
   Cpu<float> cpu({.threads = 1});

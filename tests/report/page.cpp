@@ -99,7 +99,7 @@ TEST_CASE("report: verdicts and figures of results are shown") {
   json all = results(json::array({run("moe", 0, .5)}));
   const papers::Circumstances circumstances{.of = "table 1", .scale = "small", .command = "c", .unit = "points"};
   all["verdicts"] = papers::verdicts_json(
-      circumstances, {papers::compare({.text = "MoE − baseline", .published = 2., .published_half = 1.}, {2, 2, 2}),
+      circumstances, {papers::compare({.text = "MoE − baseline", .published = 2., .published_half = 1.}, {1.5, 2, 2.5}),
                       papers::compare({.text = kHostile, .direction = -1, .published = {}}, {1})});
   all["figures"] = {{{"kind", "lines"},
                      {"title", "figure 1"},

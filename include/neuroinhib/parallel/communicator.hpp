@@ -14,9 +14,9 @@ namespace neuroinhib {
 
 /// Bytes for another rank, or from it.
 struct Parcel {
-  int peer = 0;
-  void* data = nullptr;
-  std::size_t bytes = 0;
+  int peer = 0;           ///< the other rank
+  void* data = nullptr;   ///< in memory that the backend computes in
+  std::size_t bytes = 0;  ///< may be 0
 };
 
 /// What carries parcels between ranks that compute on backend B. `exchange` sends and receives them all, and returns,
@@ -32,7 +32,9 @@ concept Communicator = requires(C& c, B& backend, const char* operation, std::sp
 
 /// The communicator of a process by itself.
 struct Alone {
+  /// Rank 0 of 1.
   [[nodiscard]] static constexpr int rank() { return 0; }
+  /// One process.
   [[nodiscard]] static constexpr int size() { return 1; }
   template <class B>
   static void exchange(B&, const char*, std::span<const Parcel>, std::span<const Parcel>) {}

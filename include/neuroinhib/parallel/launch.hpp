@@ -12,7 +12,7 @@ namespace neuroinhib {
 
 /// What a launcher told this process.
 struct Launch {
-  int rank = 0, size = 1;
+  int rank = 0, size = 1;         ///< this process, and how many there are
   int local_rank = 0;             ///< among the ranks of this host: the GPU to take
   std::string launcher = "none";  ///< whose variables were read
 

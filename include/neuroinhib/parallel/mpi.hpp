@@ -32,6 +32,7 @@
 
 namespace neuroinhib {
 
+/// How ranks find and wait for each other.
 struct MpiOptions {
   std::chrono::milliseconds deadline = std::chrono::minutes(10);  ///< for the answer of another rank
   std::string configuration{};      ///< whatever must be equal on all ranks: model, data, batch size, …
@@ -62,10 +63,13 @@ class Mpi {
     if (!session_.failed) MPI_Comm_free(&group_);
   }
 
+  /// This process, from 0 to size() − 1.
   [[nodiscard]] int rank() const { return rank_; }
+  /// Processes in the group.
   [[nodiscard]] int size() const { return size_; }
   /// Its rank among those on this host: the device to take.
   [[nodiscard]] int local_rank() const { return launch_.local_rank; }
+  /// For people: rank, size and host.
   [[nodiscard]] std::string describe() const {
     return "MPI, rank " + std::to_string(rank_) + " of " + std::to_string(size_) + ", " + names_[index(rank_)];
   }

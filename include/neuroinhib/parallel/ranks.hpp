@@ -17,7 +17,7 @@ class Ranks : public B {
 
  public:
   using Backend = Ranks;
-  using Computing = B;
+  using Computing = B;  ///< the backend that each rank computes with
   using typename B::Scalar;
 
   /// `arguments` are those of the backend. The communicator must outlive this.
@@ -25,8 +25,10 @@ class Ranks : public B {
   explicit Ranks(C& communicator, Arguments&&... arguments)
       : B(std::forward<Arguments>(arguments)...), communicator_(&communicator) {}
 
+  /// What carries numbers to other ranks.
   [[nodiscard]] C& communicator() { return *communicator_; }
   [[nodiscard]] Index rank() const { return communicator_->rank(); }
+  /// How many ranks there are.
   [[nodiscard]] Index size() const { return communicator_->size(); }
 
   /// Says that the batches from now on have `samples` (images, sequences, tokens) over all ranks, and which of them are
@@ -47,6 +49,7 @@ class Ranks : public B {
     return {share_.begin * each, share_.end * each, share_.total * each};
   }
 
+  /// The backend's description, rank and size.
   [[nodiscard]] std::string describe() const {
     return B::describe() + ", rank " + std::to_string(rank()) + " of " + std::to_string(size());
   }

@@ -75,6 +75,7 @@ struct CollectiveKernels {
     hand_out(y);
     if (winner != nullptr) hand_out(winner);
   }
+  /// x.gradient += Σ_r y.gradient of rank r, of a maximum where it is this rank's.
   template <class B, class T, class C>
   static void all_reduce_back(B& backend, const AllReduce<T, C>& op) {
     const auto scope = backend.scope();
@@ -115,6 +116,7 @@ struct CollectiveKernels {
         backend, *op.communicator, op.name, [&](Index r) { return rows_of_rank(from, sent, op.x.cols(), r); },
         [&](Index r) { return rows_of_rank(to, received, op.x.cols(), r); });
   }
+  /// The forward pass of AllToAll: rows behind those that came are zero.
   template <class B, class T, class C>
   static void send_rows(B& backend, const AllToAll<T, C>& op) {
     send(backend, op, op.sent, op.x.data, op.received, op.y.data);

@@ -14,6 +14,7 @@
 /// rank, whatever the network does. Every rank must call them, in the same order.
 namespace neuroinhib {
 
+/// What all_reduce makes of the ranks' numbers.
 enum class Reduction {
   sum,
   max  ///< NaN before all numbers; the gradient is the lowest rank's that has it
@@ -24,9 +25,10 @@ namespace ops {
 /// How many rows a rank has, of a tensor whose rows are laid out rank by rank. On the host.
 struct RankRows {
   const Index* count = nullptr;  ///< [ranks]; none: `each`
-  Index each = 0;
+  Index each = 0;                ///< of every rank, where there is no count
 
   [[nodiscard]] Index of(Index rank) const { return count != nullptr ? count[rank] : each; }
+  /// Rows of all lower ranks.
   [[nodiscard]] Index before(Index rank) const {
     if (count == nullptr) return rank * each;
     Index sum = 0;
@@ -40,9 +42,9 @@ struct RankRows {
 template <class T, class C>
 struct AllReduce {
   static constexpr const char* name = "all_reduce";
-  Tensor<T> x, y;
-  C* communicator;
-  Reduction reduction;
+  Tensor<T> x, y;       ///< of one shape
+  C* communicator;      ///< outlives the recording
+  Reduction reduction;  ///< sum or max
   View<int> winner;
 };
 
@@ -51,7 +53,7 @@ template <class T, class C>
 struct AllGather {
   static constexpr const char* name = "all_gather";
   Tensor<T> x, y;
-  C* communicator;
+  C* communicator;  ///< outlives the recording
   RankRows rows;
 };
 
@@ -60,7 +62,7 @@ template <class T, class C>
 struct ReduceScatter {
   static constexpr const char* name = "reduce_scatter";
   Tensor<T> x, y;
-  C* communicator;
+  C* communicator;  ///< outlives the recording
   RankRows rows;
 
   /// Other ranks wait for the gradients that go back, and a rank without rows has none.
@@ -73,7 +75,7 @@ template <class T, class C>
 struct AllToAll {
   static constexpr const char* name = "all_to_all";
   Tensor<T> x, y;
-  C* communicator;
+  C* communicator;  ///< outlives the recording
   RankRows sent, received;
 
   /// As ReduceScatter::reached().
@@ -87,7 +89,7 @@ struct ExchangeCounts {
   const Index* sent;
   Index* received;
   Index each;
-  C* communicator;
+  C* communicator;  ///< outlives the recording
   Tensor<T> y;
 };
 
