@@ -66,8 +66,7 @@ class TelemetryBytes {
   }
   template <class Number>
   void put_all(std::span<const Number> numbers) {
-    const auto* first = reinterpret_cast<const char*>(numbers.data());
-    bytes_.insert(bytes_.end(), first, first + numbers.size_bytes());
+    bytes_.append(reinterpret_cast<const char*>(numbers.data()), numbers.size_bytes());
   }
   template <class T>
   void put_floats(const std::vector<T>& numbers) {
@@ -110,11 +109,11 @@ class TelemetryBytes {
     fill_in(4, crc32(view().substr(payload - 12, 8)));
     put(crc32(view().substr(payload)));
   }
-  [[nodiscard]] std::string_view view() const { return {bytes_.data(), bytes_.size()}; }
+  [[nodiscard]] std::string_view view() const { return bytes_; }
   void cut(std::size_t size) { bytes_.resize(size); }
 
  private:
-  std::vector<char> bytes_;
+  std::string bytes_;
 };
 
 }  // namespace detail
