@@ -54,7 +54,7 @@ refuses "at most the number of experts, 4" --experts 4 --chosen 5
 refuses "from 0 to 1" "${small[@]:0:2}" --experts-in 2
 refuses "divides 28 × 28 pixels" --patch 5 --samples 200 --test-images 20 --out "$work/none"
 refuses "none of them" --data "$work" --out "$work/none"
-refuses "resume with the same options" --blocks 3 --seeds 1 --out "$work/whole" --resume
+refuses "resume with the same options" "${small[@]}" --lr 1e-4 --seeds 1 --out "$work/whole" --resume
 mkdir -p "$work/pictures/train/cat" "$work/pictures/val/cat"
 refuses "an empty class" --data "$work/pictures" --out "$work/none"
 echo "GIF89a" >"$work/pictures/train/cat/a.png"

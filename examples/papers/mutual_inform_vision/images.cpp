@@ -50,8 +50,10 @@ bool has(const std::filesystem::path& folder, const std::vector<std::string>& pl
 Parts load_parts(const Settings& s) {
   if (s.data.empty()) {
     std::printf("data: %s; name a folder with --data\n", data::kBuiltInDigits);
-    constexpr Index kDigits = 12000, kTest = 2000;
-    return {data::make_built_in_digits(kDigits, kDataSeed), data::make_built_in_digits(kTest, kDataSeed + 1)};
+    // A tenth of the training digits is held out.
+    const Index digits = s.samples > 0 ? 10 * (s.samples / 9 + 1) : 12000,
+                test = s.test_images > 0 ? s.test_images : 2000;
+    return {data::make_built_in_digits(digits, kDataSeed), data::make_built_in_digits(test, kDataSeed + 1)};
   }
   if (has(s.data, {"", "mnist"}, "train-images-idx3-ubyte"))
     return {data::load_images(s.data, "train"), data::load_images(s.data, "t10k")};
