@@ -36,7 +36,8 @@ struct NearestCentre {
     [[nodiscard]] RouterOutput<T> scores(auto& ex, const Tensor<T>& z) const {
       const Tensor<T>& c = centres;
       const auto norms = row_sums(ex, multiply(ex, c, c)).reshaped({1, c.rows()});
-      return {subtract(ex, scale(ex, linear(ex, z, c), 2), norms), z};  // −|u|² is the same for all experts
+      const auto products = linear(ex, z, c, {}, LinearUse::routing);
+      return {subtract(ex, scale(ex, products, 2), norms), z};  // −|u|² is the same for all experts
     }
   };
 };

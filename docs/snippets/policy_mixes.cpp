@@ -1,4 +1,5 @@
-// The examples of docs/policies on mixes: the same four tokens, each routed by another rule.
+// The examples of docs/policies on mixes, and the mix of docs/write-a-policy.md: the same four tokens, each routed by
+// another rule.
 
 #include <cmath>
 #include <cstdio>
@@ -28,6 +29,33 @@ void print(const char* name, Layer<Mix>& layer) {
     std::printf("\n");
   }
 }
+
+/// The M best experts of each token with equal gates, 1 / M. No gradient of the task reaches the router through such
+/// gates; a loss of the mix's own trains it towards even loads.
+template <Index M>
+struct UniformTopM {
+  static constexpr bool kTakesProbabilities = true;
+  struct Config {
+    double balance_weight = 0.01;
+  };
+  template <class T>
+  struct Module {
+    double balance_weight;
+
+    Module(const Config& config, const MixSizes& sizes) : balance_weight(config.balance_weight) {
+      require_experts("uniform top M", M, sizes);
+    }
+    void visit(auto&&) {}  // it has no parameters
+    Routing<T> route(auto& ex, const RouterOutput<T>& router, ScoreKind kind) const {
+      const auto [expert, score] = top_m(ex, router.scores, M);
+      const RoutingPlan plan = routing_plan(ex, expert, router.scores.cols());
+      const Tensor<T> gates = ex.tensor(score.shape, /*wants_gradient=*/false);
+      ex.backend().fill(gates.data, gates.size(), 1 / static_cast<T>(M));
+      const Tensor<T> p = kind == ScoreKind::logits ? softmax(ex, router.scores) : router.scores;
+      return {plan, gates, p, scale(ex, balance_loss(ex, p, plan), balance_weight)};
+    }
+  };
+};
 
 int main() {
   Layer<TopM<2>> top_m({.width = 4, .experts = 4, .hidden = {8}});
@@ -62,4 +90,7 @@ int main() {
 
   Layer<ExpertChoice<2>> choice({.width = 4, .experts = 4, .hidden = {8}, .mix = {.capacity = 1}});
   print("ExpertChoice<2>", choice);
+
+  Layer<UniformTopM<2>> uniform({.width = 4, .experts = 4, .hidden = {8}, .mix = {.balance_weight = 0.1}});
+  print("UniformTopM<2>", uniform);
 }

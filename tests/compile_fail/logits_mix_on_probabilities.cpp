@@ -1,4 +1,4 @@
-// expect: this mix is defined on logits, and the router gives probabilities: use TopM
+// expect: such as TopM, or set kTakesProbabilities = true in your own
 #include <neuroinhib/neuroinhib.hpp>
 using namespace neuroinhib;
 struct Router : LinearRouter {

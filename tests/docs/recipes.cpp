@@ -93,10 +93,32 @@ TEST_CASE("which neurons an inhibition suppresses, and whether experts specialis
 TEST_CASE("gradients of a layer are checked") {
   using Smooth = MoeLayer<TwoLayerRouter<Tanh>, NoInhibition, Dense, Mlp<Tanh>, Cpu<double>>;
   Smooth layer({.width = 6, .experts = 4, .hidden = {5}});
-  Values<double> x({7, 6}, 2);
+  std::vector<double> values(7 * 6), wanted(7 * 6);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = std::sin(0.7 * static_cast<double>(i));
+    wanted[i] = std::cos(0.3 * static_cast<double>(i));
+  }
+  const auto x = tensor(values, {7, 6}), target = tensor(wanted, {7, 6});
   const auto check = check_gradients(layer, [&](auto& ex) {
-    const auto out = layer.forward(ex, x.constant());
-    return total(ex, multiply(ex, out.y, out.y));
+    const auto error = subtract(ex, layer.forward(ex, x).y, target);
+    return scale(ex, total(ex, multiply(ex, error, error)), 1.0 / static_cast<double>(error.size()));
   });
   CHECK_MESSAGE(check.passed(), check.text());
+}
+
+TEST_CASE("parameters are read and set one by one") {
+  Layer layer({.width = 6,
+               .experts = 4,
+               .hidden = {8},
+               .output = 3,
+               .inhibition = GlobalInhibition::with(Pretext::Config{.earlier_widths = {6}})});
+  Parameters<float> parameters(layer, /*seed=*/1);
+  for (const auto& entry : parameters) {
+    std::vector<float> numbers = parameters.values_of(entry);  // on the host
+    if (entry.name == "router.score.bias") numbers.assign(numbers.size(), 0.5F);
+    parameters.set_values(entry, numbers);
+  }
+  Cpu cpu;
+  const std::vector<float> bias = cpu.read(parameters["router.score.bias"]);
+  CHECK(bias == std::vector<float>(4, 0.5F));
 }

@@ -173,15 +173,20 @@ struct LeafVisitor {
       int i = 0;
       for (auto& element : child) LeafVisitor{full, leaves}(std::to_string(i++), element);
     } else {
-      leaves.add(full, child);
+      constexpr bool kIsLeaf = requires { leaves.add(full, child); };
+      static_assert(kIsLeaf,
+                    "a module needs visit(v), which calls v(\"name\", part) for each of its parts: modules, and "
+                    "Parameter<T> or Buffer<T> with the T of Parameters<T>; see docs/write-a-policy.md");
+      if constexpr (kIsLeaf) leaves.add(full, child);
     }
   }
 };
 
 template <class T, class M>
 [[nodiscard]] Leaves<T> leaves_of(M& module) {
+  static_assert(Visitable<M>, "Parameters takes a module with visit(v), not const; see docs/write-a-policy.md");
   Leaves<T> leaves;
-  module.visit(LeafVisitor<T>{"", leaves});
+  if constexpr (Visitable<M>) module.visit(LeafVisitor<T>{"", leaves});
   return leaves;
 }
 

@@ -54,9 +54,14 @@ concept InhibitionInhibits = requires(const typename P::template Module<float>& 
   { module.inhibit(ex, z, inputs) } -> std::same_as<Inhibited<float>>;
 };
 
+/// Its Module<float> has tap(executor, name, tensor).
+template <class P>
+concept InhibitionHasTap = requires(const typename P::template Module<float>& module, detail::AnyExecutor& ex,
+                                    const Tensor<float>& activation) { module.tap(ex, tap::output, activation); };
+
 /// A policy struct with a Config and a template Module<T>(Config, InhibitionSizes) that has
 /// inhibit(executor, z, inputs) → Inhibited<T>, visit(visitor) for its parameters and tap(executor, name, tensor).
 template <class P>
-concept InhibitionPolicy = HasConfig<P> && InhibitionHasModule<P> && InhibitionInhibits<P>;
+concept InhibitionPolicy = HasConfig<P> && InhibitionHasModule<P> && InhibitionInhibits<P> && InhibitionHasTap<P>;
 
 }  // namespace neuroinhib

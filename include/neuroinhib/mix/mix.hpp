@@ -44,7 +44,8 @@ concept MixHasRoute = requires(const typename P::template Module<float>& module,
   { module.route(ex, scores, ScoreKind::logits) } -> std::same_as<Routing<float>>;
 };
 
-/// Whether the rule is defined on probabilities (as mutual-inform routers give) as well as on logits.
+/// Whether the rule is defined on probabilities (as mutual-inform routers give) as well as on logits; a mix without
+/// kTakesProbabilities is not.
 template <class P>
 concept MixTakesProbabilities = P::kTakesProbabilities;
 

@@ -61,17 +61,7 @@ template <class Router, class Inhibition = NoInhibition, class Mix = TopM<2>, cl
           class Backend = Cpu<float>, class Telemetry = NoTelemetry>
 class MoeLayer {
   static_assert(detail::is_backend<Backend>());
-  static_assert(HasConfig<Router>, "a router needs a default-constructible Config; see docs/write-a-policy.md");
-  static_assert(RouterHasKind<Router>,
-                "a router needs kScoreKind, logits or probabilities; see docs/write-a-policy.md");
-  static_assert(RouterHasModule<Router>,
-                "a router needs a template Module<T>(Config, features, experts); see docs/write-a-policy.md");
-  static_assert(
-      RouterHasGated<Router>,
-      "a router's Module<T> needs gated(executor, x) const and gated_width() const; see docs/write-a-policy.md");
-  static_assert(RouterHasScores<Router>,
-                "a router's Module<T> needs scores(executor, z) const returning RouterOutput<T>; "
-                "see docs/write-a-policy.md");
+  static_assert(detail::is_router<Router>());
   static_assert(HasConfig<Inhibition>,
                 "an inhibition needs a default-constructible Config; see docs/write-a-policy.md");
   static_assert(InhibitionHasModule<Inhibition>,
@@ -79,13 +69,16 @@ class MoeLayer {
   static_assert(InhibitionInhibits<Inhibition>,
                 "an inhibition's Module<T> needs inhibit(executor, z, inputs) const returning Inhibited<T>; "
                 "see docs/write-a-policy.md");
+  static_assert(InhibitionHasTap<Inhibition>,
+                "an inhibition's Module<T> needs tap(executor, name, tensor) const; see docs/write-a-policy.md");
   static_assert(MixHasModule<Mix>, "a mix needs a template Module<T>(Config, MixSizes); see docs/write-a-policy.md");
   static_assert(MixHasRoute<Mix>,
                 "a mix's Module<T> needs route(executor, RouterOutput<T>, ScoreKind) const returning Routing<T>; "
                 "see docs/write-a-policy.md");
   static_assert(
-      Router::kScoreKind == ScoreKind::logits || MixTakesProbabilities<Mix>,
-      "this mix is defined on logits, and the router gives probabilities: use TopM; see docs/policies/top_m.md");
+      detail::kScoreKindOf<Router> == ScoreKind::logits || MixTakesProbabilities<Mix>,
+      "the router gives probabilities, and the mix does not say that it takes them: use a mix that does, such "
+      "as TopM, or set kTakesProbabilities = true in your own; see docs/write-a-policy.md");
   static_assert(TelemetryPolicy<Telemetry>,
                 "telemetry needs kWatches and a default-constructible Config; see docs/report.md");
   static_assert(ExpertHasModule<Experts>,
@@ -200,7 +193,7 @@ class MoeLayer {
                                        {"auxiliary.balance", weights.balance},
                                        {"auxiliary.z", weights.z}})
       require_option("MoE layer", name, weight, std::isfinite(weight) && weight >= 0, "≥ 0", "0 turns the loss off");
-    if (weights.z > 0 && Router::kScoreKind != ScoreKind::logits)
+    if (weights.z > 0 && detail::kScoreKindOf<Router> != ScoreKind::logits)
       fail<ConfigError>("MoE layer", "a router that gives logits for the z-loss", "one that gives probabilities",
                         "set auxiliary.z to 0, or use a router of logits, such as LinearRouter");
     return config;
@@ -214,10 +207,10 @@ class MoeLayer {
 
   template <Executor Ex>
   Routing<Scalar> route(Ex& ex, const RouterOutput<Scalar>& scores, const TokenContext<Scalar>& context) const {
-    if constexpr (requires { mix_.route(ex, scores, Router::kScoreKind, context); })
-      return mix_.route(ex, scores, Router::kScoreKind, context);
+    if constexpr (requires { mix_.route(ex, scores, detail::kScoreKindOf<Router>, context); })
+      return mix_.route(ex, scores, detail::kScoreKindOf<Router>, context);
     else
-      return mix_.route(ex, scores, Router::kScoreKind);
+      return mix_.route(ex, scores, detail::kScoreKindOf<Router>);
   }
   /// Σ_k gate_k g_k(u), in one operation where the experts have it.
   template <Executor Ex, class Module>

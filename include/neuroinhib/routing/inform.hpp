@@ -10,6 +10,8 @@ namespace neuroinhib::detail {
 /// A base router whose probabilities other tokens may use.
 template <class Base, class T>
 struct Informed {
+  static_assert(is_router<Base>());
+
   typename Base::template Module<T> base;
 
   Informed(const typename Base::Config& config, Index features, Index experts) : base(config, features, experts) {}
@@ -25,7 +27,7 @@ struct Informed {
                                            const TokenContext<T>& context) const {
     require_sequences("mutual-inform routing", context.sequences, x.rows());
     RouterOutput<T> own = router_scores(ex, base, z, x, context);
-    if constexpr (Base::kScoreKind == ScoreKind::logits) own.scores = softmax(ex, own.scores);
+    if constexpr (kScoreKindOf<Base> == ScoreKind::logits) own.scores = softmax(ex, own.scores);
     return own;
   }
 

@@ -46,6 +46,12 @@ concept RouterHasGated =
 
 namespace detail {
 
+/// A router's kScoreKind. One without it, which is_router() refuses, counts as giving logits.
+template <class P>
+inline constexpr ScoreKind kScoreKindOf = ScoreKind::logits;
+template <RouterHasKind P>
+inline constexpr ScoreKind kScoreKindOf<P> = P::kScoreKind;
+
 /// Routers that look beyond the gated vector: scores(executor, z*, x, context).
 template <class M, class Ex, class T>
 concept LooksAround = requires(const M& module, Ex& ex, const Tensor<T>& x, const TokenContext<T>& context) {
@@ -79,4 +85,23 @@ template <class P>
 concept RouterPolicy =
     HasConfig<P> && RouterHasKind<P> && RouterHasModule<P> && RouterHasGated<P> && RouterHasScores<P>;
 
+namespace detail {
+
+/// Asked by what takes a router as a template parameter: true, or errors that say in a sentence each what a router has.
+template <class P>
+[[nodiscard]] constexpr bool is_router() {
+  static_assert(HasConfig<P>, "a router needs a default-constructible Config; see docs/write-a-router.md");
+  static_assert(RouterHasKind<P>, "a router needs kScoreKind, logits or probabilities; see docs/write-a-router.md");
+  static_assert(RouterHasModule<P>,
+                "a router needs a template Module<T>(Config, features, experts); see docs/write-a-router.md");
+  static_assert(
+      RouterHasGated<P>,
+      "a router's Module<T> needs gated(executor, x) const and gated_width() const; see docs/write-a-router.md");
+  static_assert(RouterHasScores<P>,
+                "a router's Module<T> needs scores(executor, z) const returning RouterOutput<T>; "
+                "see docs/write-a-router.md");
+  return true;
+}
+
+}  // namespace detail
 }  // namespace neuroinhib
