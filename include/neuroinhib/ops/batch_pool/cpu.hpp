@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
 
 #include <neuroinhib/ops/batch_pool/op.hpp>
 #include <neuroinhib/ops/reduce/cpu_fold.hpp>
@@ -29,7 +28,7 @@ void pool_largest(Cpu<T>& cpu, const BatchPool<T>& op) {
     if (!op.counted(row)) std::fill_n(buffer, count, none);
     return static_cast<const int*>(buffer);
   };
-  fold_columns<T>(cpu, rows, width, 1, Maximum{}, counted_rows(op, -std::numeric_limits<T>::infinity()),
+  fold_columns<T>(cpu, rows, width, 1, Maximum{}, counted_rows(op, kMaximumOfNothing<T>),
                   [&](Index c, T largest) { op.y[c] = largest; });
   fold_columns<int>(cpu, rows, width, 1, Minimum{}, candidates, [&](Index c, int row) {
     op.winner[c] = row < none ? row : -1;

@@ -44,12 +44,16 @@ struct BatchPool {
   }
 };
 
-/// 0 in the place of −∞, the maximum of no rows.
+/// The maximum of no rows.
+template <class T>
+inline constexpr T kMaximumOfNothing = -std::numeric_limits<T>::infinity();
+
+/// 0 in the place of the maximum of no rows.
 struct ZeroForNothing {
   static constexpr const char* name = "zero_for_nothing";
   template <class T>
   NEUROINHIB_DEVICE T operator()(T x) const {
-    return x == -std::numeric_limits<T>::infinity() ? T{0} : x;
+    return x == kMaximumOfNothing<T> ? T{0} : x;
   }
   template <class T>
   NEUROINHIB_DEVICE T derivative(T) const {
@@ -71,7 +75,7 @@ template <Executor Ex>
   auto y = ex.tensor({pooling == Pooling::row ? tokens : 1, x.cols()}, x.wants_gradient());
   const View<int> winner = pooling == Pooling::max ? ex.integers({x.cols()}) : View<int>{};
   using T = ScalarOf<Ex>;
-  const T nothing = kAlone<Ex> ? T{0} : -std::numeric_limits<T>::infinity();
+  const T nothing = kAlone<Ex> ? T{0} : ops::kMaximumOfNothing<T>;
   ex.run(ops::BatchPool<T>{x, y, winner, pooling, detail::counted_of(ex, "batch pool", counted, x.rows()), nothing});
   if constexpr (!kAlone<Ex>) {
     if (pooling == Pooling::mean) return all_reduce(ex, y);
