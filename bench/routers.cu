@@ -133,8 +133,8 @@ void measure(const Extents& e, const CudaOptions& options) {
     const auto head = lowest_head(cuda, mean_entropy(cuda, entropy, {}));
     return attention_inform(cuda, trace, experts(), sequences, head, static_cast<double>(trace.heads), 1).y;
   };
-  report("attention", [=](auto& cuda, const auto&, const auto& experts, const auto& trace, const auto& entropy) {
-    return informed(cuda, experts, trace(), entropy);
+  report("attention", [=](auto& cuda, const auto&, const auto& experts, const auto& trace, const auto& before) {
+    return informed(cuda, experts, trace(), before);
   });
   report("attention, with its own", [=](auto& cuda, const auto&, const auto& experts, const auto& trace, const auto&) {
     auto t = trace();

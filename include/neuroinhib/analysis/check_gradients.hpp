@@ -106,7 +106,7 @@ template <class Loss>
 
 /// The same for a module without Parameters, which it gets meanwhile: afterwards it has none.
 template <class Module, class Loss>
-  requires detail::Visitable<Module>
+  requires detail::Visitable<Module, detail::LeafVisitor<double>>
 [[nodiscard]] GradientCheck check_gradients(Module& module, const Loss& loss,
                                             const GradientCheckOptions& options = {}) {
   Parameters<double> parameters(module, options.seed);

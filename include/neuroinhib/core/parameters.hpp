@@ -122,12 +122,6 @@ struct Buffer : StateForm {
 
 namespace detail {
 
-/// Stands in for a visitor where a module is checked.
-struct AnyVisitor {
-  template <class Child>
-  void operator()(std::string_view, Child&) const {}
-};
-
 /// `count` elements filled up to whole lines of the cache, as they lie in flat buffers.
 template <class T>
 [[nodiscard]] constexpr Index padded(Index count) {
@@ -135,8 +129,8 @@ template <class T>
   return (count + kLine - 1) / kLine * kLine;
 }
 
-template <class M>
-concept Visitable = requires(M& module) { module.visit(AnyVisitor{}); };
+template <class M, class Visitor>
+concept Visitable = requires(M& module, Visitor&& visitor) { module.visit(std::move(visitor)); };
 
 /// A module's parameters and states, in the order of its visit(), with their dotted names.
 template <class T>
@@ -163,7 +157,7 @@ struct LeafVisitor {
   template <class M>
   [[gnu::noinline]] void operator()(std::string_view name, M& child) const {
     const std::string full = prefix.empty() ? std::string(name) : prefix + "." + std::string(name);
-    if constexpr (Visitable<M>) {
+    if constexpr (Visitable<M, LeafVisitor>) {
       child.visit(LeafVisitor{full, leaves});
     } else if constexpr (
         requires {
@@ -184,9 +178,10 @@ struct LeafVisitor {
 
 template <class T, class M>
 [[nodiscard]] Leaves<T> leaves_of(M& module) {
-  static_assert(Visitable<M>, "Parameters takes a module with visit(v), not const; see docs/write-a-policy.md");
+  static_assert(Visitable<M, LeafVisitor<T>>,
+                "Parameters takes a module with visit(v), not const; see docs/write-a-policy.md");
   Leaves<T> leaves;
-  if constexpr (Visitable<M>) module.visit(LeafVisitor<T>{"", leaves});
+  if constexpr (Visitable<M, LeafVisitor<T>>) module.visit(LeafVisitor<T>{"", leaves});
   return leaves;
 }
 

@@ -123,6 +123,8 @@ struct Telemetry {
       const View<int>& expert = out.routing.plan.expert;
       const Index tokens = trace.x.rows(), rows = std::min(tokens, writer->options().tokens);
       const bool informed = out.router.base_scores.defined();
+      // First of all, since a capture refuses to read.
+      const std::vector<int> chosen = backend.read(View<int>(expert.data, {rows, expert.cols()}));
       const detail::Neighbourhood near = detail::neighbourhood(trace, rows, writer->options().neighbours);
       const auto put = [&](const Tensor<T>& tensor) {
         bytes.put_floats(backend.read(View<T>(detail::first_rows(tensor, rows))));
@@ -139,7 +141,7 @@ struct Telemetry {
       if (mask.defined()) bytes.put_floats(backend.read(View<T>(column_means(backend, mask.detached()))));
       bytes.put_levels(mask.defined() ? backend.read(View<T>(detail::first_rows(mask, rows))) : std::vector<T>{});
       put(out.router.scores);
-      bytes.put_all(std::span<const int>(backend.read(View<int>(expert.data, {rows, expert.cols()}))));
+      bytes.put_all(std::span<const int>(chosen));
       put(out.routing.gates);
       if (informed) {
         for (const auto* tensor : {&out.router.base_scores, &out.router.entropy, &out.router.self_weight}) put(*tensor);
