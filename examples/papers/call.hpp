@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <neuroinhib/core/tensor.hpp>
 
@@ -18,9 +19,11 @@ enum class Earlier { refuse, resume, overwrite };
 
 /// What every experiment is told about a call.
 struct Call {
+  std::vector<std::string> rows;  ///< of the experiment's table
   Index seeds = 1;
   int threads = 0;                 ///< 0: all processors
   std::optional<int> cuda_device;  ///< none: the CPU
+  std::string precision = "tf32";  ///< of products on a GPU: tf32, bf16 or strict
   double save_seconds = 60;        ///< between two checkpoints; 0: one after every step
   std::filesystem::path data, out;
   Profile profile = Profile::full;

@@ -53,6 +53,7 @@ inline void catch_interrupts() {
 /// main() of an experiment: `program(arguments)` returns the exit status; help, interrupts and errors are told.
 template <class Program>
 int run_program(int count, char** arguments, const Program& program) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log shows each run as it ends
   try {
     return program(std::vector<std::string>(arguments + 1, arguments + count));
   } catch (const HelpWanted& help) {
@@ -128,6 +129,17 @@ struct Summary {
     deviation = count > 1 ? std::sqrt(deviation / static_cast<double>(count - 1)) : 0;
   }
 };
+
+/// A number as printf writes it.
+inline std::string text(const char* format, double value) {
+  std::array<char, 64> line;
+  std::snprintf(line.data(), line.size(), format, value);
+  return line.data();
+}
+/// A mean, and the deviation where there is one.
+inline std::string with_deviation(const char* format, const Summary& summary) {
+  return text(format, summary.mean) + (summary.count > 1 ? " ± " + text(format, summary.deviation) : "");
+}
 
 /// The two-sided 95 % quantile of Student's t; the normal law's beyond 30 degrees of freedom, with its first
 /// correction.

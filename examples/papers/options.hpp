@@ -199,9 +199,43 @@ class Options {
   std::vector<std::pair<std::string, std::string>> exclusions_;
 };
 
-/// Says where the values of what every experiment is told (call.txt) go, and of its --data and --quick. `call` holds
-/// the defaults and outlives the parsing.
-inline void add_call_options(Options& options, Call& call) {
+/// The rows of a list of names. Throws ConfigError for a name that is no row, and for a row named twice.
+inline std::vector<std::string> read_rows(const std::string& text, const std::vector<std::string>& names) {
+  std::vector<std::string> rows;
+  for (const std::string& name : split_at_commas(text)) {
+    const bool all = name == "all";
+    if (!all && std::find(names.begin(), names.end(), name) == names.end())
+      fail<ConfigError>("--rows", "all, " + either(names), '"' + name + '"',
+                        suggestion(name, names) + "separate rows by commas");
+    for (const std::string& row : all ? names : std::vector{name}) {
+      if (std::find(rows.begin(), rows.end(), row) != rows.end())
+        fail<ConfigError>("--rows", "each row once", row + " twice", "name it once; all means every row");
+      rows.push_back(row);
+    }
+  }
+  return rows;
+}
+/// --rows, all of them unless told otherwise.
+template <class Table>
+void add_rows(Options& options, Call& call, const Table& table) {
+  for (const auto& row : table) call.rows.emplace_back(row.name);
+  options.names("--rows", "all",
+                [&call, names = call.rows](const std::string& text) { call.rows = read_rows(text, names); });
+}
+
+/// Throws ConfigError for extents of a network that do not fit together.
+inline void check_extents(Index width, Index heads, Index experts, Index chosen) {
+  const auto refuse = [](const char* option, const std::string& expected, Index got) {
+    fail<ConfigError>(option, expected, shortest(got),
+                      "give --width in multiples of --heads, and no more --chosen than --experts");
+  };
+  if (width % heads != 0) refuse("--heads", "a number that divides the width " + shortest(width), heads);
+  if (chosen > experts) refuse("--chosen", "at most the number of experts, " + shortest(experts), chosen);
+}
+
+/// Parses the options, with those of every experiment (call.txt), --data and --quick, which go to `call`: it holds
+/// their defaults.
+inline void parse(Options& options, const std::vector<std::string>& arguments, Call& call) {
   options.number("--seeds", call.seeds);
   options.path("--data", call.data);
   options.path("--out", call.out);
@@ -219,6 +253,12 @@ inline void add_call_options(Options& options, Call& call) {
     call.cuda_device = number_of("--device cuda:N", text.substr(kCuda.size()), Limits<int>{0, 255});
   };
   options.value("--device", take_device, " (default cpu)");
+  options.choice("--precision", call.precision);
+  options.parse(arguments);
+  call.command = options.command();
+  if (options.given("--precision") && !call.on_cuda())
+    fail<ConfigError>("--precision", "a GPU", "the CPU, whose products are exact",
+                      "add --device cuda:0, or leave it out");
 }
 
 }  // namespace papers

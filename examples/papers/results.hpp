@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <tuple>
 #include <utility>
@@ -97,6 +98,25 @@ class Results {
     for (const auto& run : runs())
       if (run.at("row") == row && run.at("seed") == seed) return true;
     return false;
+  }
+  /// measure(run) of a row's runs.
+  template <class Measure>
+  [[nodiscard]] std::vector<double> values(std::string_view row, const Measure& measure) const {
+    std::vector<double> all;
+    for (const auto& run : runs())
+      if (run.at("row") == row) all.push_back(measure(run));
+    return all;
+  }
+  /// measure(run) of a row's runs minus that of another's, for the seeds that both have.
+  template <class Measure>
+  [[nodiscard]] std::vector<double> differences(std::string_view row, std::string_view other,
+                                                const Measure& measure) const {
+    std::vector<double> all;
+    for (const auto& run : runs())
+      for (const auto& against : runs())
+        if (run.at("row") == row && against.at("row") == other && run.at("seed") == against.at("seed"))
+          all.push_back(measure(run) - measure(against));
+    return all;
   }
   /// Adds a run in its place, where before(run, other) holds for all that follow. Notes where it was made, since
   /// resuming may go on elsewhere, and saves.

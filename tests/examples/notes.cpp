@@ -3,7 +3,6 @@
 
 #include "../../examples/papers/notes.hpp"
 
-#include "../../examples/papers/language_model/run_log.hpp"
 #include "../../examples/papers/neural_inhibition/mixed_numbers/run_log.hpp"
 #include "../../examples/papers/results.hpp"
 #include "support.hpp"
@@ -53,22 +52,19 @@ mixed_numbers::RunLog mixed_log(const mixed_numbers::Settings& settings) {
   return {settings, "moe", 0, "digits"};
 }
 
-/// Of an evaluation of two layers on three words.
-language_model::Evaluation evaluation(double nats) {
-  language_model::Evaluation result;
-  result.nats = nats;
-  result.layers.resize(2);
-  for (auto& layer : result.layers) layer.chosen = {1, 3, std::uint64_t{1} << 63};
-  return result;
+/// Of two layers on three words.
+const papers::ChosenExperts kChosen(2, {1, 3, std::uint64_t{1} << 63});
+
+papers::RunLog log_of_steps() {
+  return {"moe", 0, "settings, data text", {.steps = 7, .epoch = 3, .batch = 4, .layers = 2, .tokens = 3}};
 }
-
-struct LanguageModelRun {
-  language_model::Settings settings;
-  language_model::Row row = language_model::find_row("moe");
-  language_model::Extent extent{.steps = 7, .epoch = 3, .layers = 2, .words = 3};
-
-  [[nodiscard]] language_model::RunLog log() const { return {settings, row, 0, extent, "text"}; }
-};
+void end_epoch(papers::RunLog& log, double nats) {
+  log.end_epoch(kChosen, nats, "");
+}
+/// Steps on so many numbers, after which the sum of the losses is that.
+papers::Steps steps(Index count, double loss_sum, Index numbers = 4) {
+  return {.count = count, .numbers = numbers, .all = 100, .seconds = 1, .loss_sum = loss_sum};
+}
 
 }  // namespace
 
@@ -86,15 +82,15 @@ TEST_CASE("numbers that JSON lacks are kept as text, whatever they are in") {
 }
 
 TEST_CASE("a run of mixed numbers goes on with the losses it had, NaN and infinity among them") {
-  const mixed_numbers::Settings settings{{}, {}, "paper", "recipe", 35, 200};
+  const mixed_numbers::Settings settings{{}, "paper", "recipe", 35, 200};
   auto log = mixed_log(settings), resumed = mixed_log(settings);
-  log.advance(4, 1.0, 100, 100, kInfinity);
+  log.advance(steps(4, kInfinity, 100));
   log.end_epoch({kNan, 0.5, -kInfinity});
-  log.advance(2, 1.0, 50, 100, kNan);
+  log.advance(steps(2, kNan, 50));
   resumed.load({"run.safetensors", log.save()});
   CHECK(saved(resumed) == saved(log));
-  CHECK(resumed.epoch() == 1);
-  CHECK(resumed.images() == 50);
+  CHECK(resumed.epochs() == 1);
+  CHECK(resumed.taken() == 50);
   CHECK(std::isnan(resumed.loss_sum()));
   const json result = resumed.result({}, 200);
   CHECK(same(result["loss_curve"], {kInfinity}));
@@ -107,19 +103,19 @@ TEST_CASE("a run of mixed numbers goes on within an epoch whose only batch of fr
   settings.recipe = "research";
   settings.samples = 40;
   mixed_numbers::RunLog log = mixed_log(settings), taken = mixed_log(settings);
-  log.advance(1, 1, settings.batch, settings.batch, 2.5);
+  log.advance(steps(1, 2.5, settings.batch));
   taken.load({"run.safetensors", log.save()});
   CHECK(saved(taken) == saved(log));
-  CHECK(taken.images() == settings.batch);
+  CHECK(taken.taken() == settings.batch);
 }
 
 TEST_CASE("malformed notes of a run of mixed numbers are told, and change nothing") {
-  const mixed_numbers::Settings settings{{}, {}, "paper", "recipe", 35, 200};
+  const mixed_numbers::Settings settings{{}, "paper", "recipe", 35, 200};
   auto log = mixed_log(settings), target = mixed_log(settings);
-  log.advance(4, 1.0, 100, 100, 2.5);
+  log.advance(steps(4, 2.5, 100));
   log.end_epoch({0.5, 0.6, 0.4});
-  log.advance(2, 1.0, 50, 100, 1.5);
-  target.advance(1, 1.0, 25, 100, 3.5);
+  log.advance(steps(2, 1.5, 50));
+  target.advance(steps(1, 3.5, 25));
   check_refused(log, target,
                 {{"epoch", "\"one\""},
                  {"epoch", "1.5"},
@@ -141,13 +137,12 @@ TEST_CASE("malformed notes of a run of mixed numbers are told, and change nothin
                  {"loss", "{\"a\": 1}"}});
 }
 
-TEST_CASE("a language model's run goes on with the losses it had, NaN and infinity among them") {
-  const LanguageModelRun run;
-  auto log = run.log(), resumed = run.log();
-  log.start(evaluation(9));
-  log.advance(3, 1.0, kInfinity);
-  log.end_epoch(evaluation(kNan));
-  log.advance(2, 1.0, kNan);
+TEST_CASE("a run of so many steps goes on with the losses it had, NaN and infinity among them") {
+  auto log = log_of_steps(), resumed = log_of_steps();
+  log.start(kChosen);
+  log.advance(steps(3, kInfinity));
+  end_epoch(log, kNan);
+  log.advance(steps(2, kNan));
   resumed.load({"run.safetensors", log.save()});
   CHECK(saved(resumed) == saved(log));
   CHECK(resumed.step() == 5);
@@ -155,31 +150,29 @@ TEST_CASE("a language model's run goes on with the losses it had, NaN and infini
   CHECK(std::isnan(resumed.loss_sum()));
   CHECK(same(resumed.loss(), {kInfinity}));
   CHECK(same(resumed.validation(), {kNan}));
-  resumed.advance(1, 1.0, 3.0);
-  resumed.end_epoch(evaluation(1));
+  resumed.advance(steps(1, 3.0));
+  end_epoch(resumed, 1);
   CHECK(resumed.fluctuation() == std::vector<double>{0, 0});
   CHECK(resumed.loss().back() == 1.0);
 }
 
-TEST_CASE("a language model's run that ended in its first evaluation begins anew") {
-  const LanguageModelRun run;
-  auto resumed = run.log();
-  resumed.load({"run.safetensors", run.log().save()});
+TEST_CASE("a run of so many steps that ended in its first evaluation begins anew") {
+  auto resumed = log_of_steps();
+  resumed.load({"run.safetensors", log_of_steps().save()});
   CHECK(resumed.step() == 0);
-  resumed.start(evaluation(9));
-  resumed.advance(3, 1.0, 6);
-  resumed.end_epoch(evaluation(5));
+  resumed.start(kChosen);
+  resumed.advance(steps(3, 6));
+  end_epoch(resumed, 5);
   CHECK(resumed.fluctuation() == std::vector<double>{0, 0});
 }
 
-TEST_CASE("malformed notes of a language model's run are told, and change nothing") {
-  const LanguageModelRun run;
-  auto log = run.log(), target = run.log();
-  log.start(evaluation(9));
-  log.advance(3, 1.0, 6);
-  log.end_epoch(evaluation(5));
-  log.advance(2, 1.0, 4);
-  target.advance(1, 1.0, 2);
+TEST_CASE("malformed notes of a run of so many steps are told, and change nothing") {
+  auto log = log_of_steps(), target = log_of_steps();
+  log.start(kChosen);
+  log.advance(steps(3, 6));
+  end_epoch(log, 5);
+  log.advance(steps(2, 4));
+  target.advance(steps(1, 2));
   check_refused(log, target,
                 {{"step", "\"5\""},
                  {"step", "2"},

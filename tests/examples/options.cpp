@@ -99,7 +99,7 @@ TEST_CASE("what cannot be meant is refused") {
   check_error<ConfigError>([] { (void)mixed({"--rows", "all,moe"}); }, {"moe twice"});
   check_error<ConfigError>([] { (void)mixed({"--samples", "401"}); }, {"--samples", "an even number", "got 401"});
   check_error<ConfigError>([] { (void)mixed({"--replicas", "2"}); }, {"--device cuda:0"});
-  check_error<ConfigError>([] { (void)language({"--precision", "bf16"}); }, {"--device cuda:0"});
+  check_refused({"--precision", "bf16"}, {"--precision: expected a GPU", "--device cuda:0"});
   check_error<ConfigError>([] { (void)language({"--quick", "--size", "small"}); }, {"--quick or --size"});
   check_error<ConfigError>([] { (void)language({"--width", "16", "--heads", "3", "--rows", "moe"}); },
                            {"--heads", "divides the width 16", "got 3"});

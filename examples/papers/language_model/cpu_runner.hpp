@@ -14,21 +14,11 @@ class CpuRunner {
 
   [[nodiscard]] Cpu<float>& backend() { return cpu_; }
 
-  template <class M>
-  void train(M& model, Parameters<float>& parameters, Adam<float>& adam, std::span<const Index> order, RunLog& log,
-             const WarmUp& rate, const papers::SaveClock& clock) {
-    const auto count = static_cast<Index>(order.size()) / batch_;
-    do {
-      const auto start = papers::Clock::now();
-      Recording ex(cpu_);
-      gather(data_.training,
-             order.subspan(static_cast<std::size_t>(log.step_of_epoch() * batch_), static_cast<std::size_t>(batch_)));
-      const auto loss = model.loss(ex, view(ids_), view(labels_), sequences(data_.training));
-      ex.require_finite(loss.total, log.configuration() + ", step " + std::to_string(log.step()));
-      ex.backward(loss.total);
-      adam.step(cpu_, parameters, rate(log.step()));
-      log.advance(1, papers::seconds_since(start), log.loss_sum() + static_cast<double>(loss.mean[0]));
-    } while (log.step_of_epoch() < count && !clock.due());
+  void train(auto& run, std::span<const Index> order) {
+    papers::train_steps(cpu_, run, order, [&](auto& ex, std::span<const Index> numbers) {
+      gather(data_.training, numbers);
+      return run.model.loss(ex, view(ids_), view(labels_), sequences(data_.training));
+    });
   }
 
   template <class M>
@@ -70,16 +60,11 @@ class CpuRunner {
   std::vector<int> ids_, labels_, documents_;
 };
 
-/// What the files of single inhibitions hold.
 template <class Inhibition>
-nlohmann::json train_on_cpu(const Settings& settings, const Row& row, Index seed, const Data& data,
-                            const std::filesystem::path& checkpoint) {
-  return with_router<Inhibition>(row, [&]<class Router>() {
-    using M = Model<Router, Inhibition, float>;
-    M model(configuration<M>(settings, row, static_cast<Index>(data.corpus->vocabulary.size())));
-    CpuRunner runner(settings, row, seed, data);
-    return train(runner, model, settings, row, seed, data, checkpoint);
-  });
+nlohmann::json CpuTraining<Inhibition>::train(const Settings& settings, const Row& row, Index seed, const Data& data,
+                                              const std::filesystem::path& checkpoint) {
+  CpuRunner runner(settings, row, seed, data);
+  return train_model<Inhibition>(runner, settings, row, seed, data, checkpoint);
 }
 
 }  // namespace language_model

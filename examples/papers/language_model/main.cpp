@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <map>
 
+#include "../machine.hpp"
+#include "../work_off.hpp"
 #include "report.hpp"
 #include "training.hpp"
 
@@ -52,20 +54,8 @@ Data make_data(const Settings& settings, const Corpus& corpus, const Task& task)
   return data;
 }
 
-nlohmann::json run(const Settings& settings, const Row& row, Index seed, const Data& data,
-                   const std::filesystem::path& checkpoint) {
-  const std::map<std::string, decltype(&train_row_on_cuda)> on_cpu{
-      {"none", train_row<NoInhibition>},           {"random", train_row<RandomInhibition>},
-      {"glu", train_row<GluInhibition>},           {"pretext", train_row<PretextInhibition>},
-      {"posttext", train_row<PosttextInhibition>}, {"global", train_row<GlobalInhibition>}};
-  const auto train = settings.on_cuda() ? train_row_on_cuda : on_cpu.at(row.inhibition);
-  return train(settings, row, seed, data, checkpoint);
-}
-
 int run_all(const Settings& settings) {
-  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log shows each run as it ends
-  const std::string machine =
-      settings.on_cuda() ? describe_cuda(settings) : Cpu<float>({.threads = settings.threads}).describe();
+  const std::string machine = papers::describe_machine(settings);
   const papers::OutputFolder folder(settings);
   std::map<Index, Corpus> corpora;  // by the size of their vocabulary
   std::map<Task, Data> data;
@@ -82,23 +72,15 @@ int run_all(const Settings& settings) {
     for (const std::string& note : corpus.notes) std::printf("note: %s\n", note.c_str());
   }
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
-  papers::catch_interrupts();
   Report report(folder, settings, data, machine);
-  for (Index seed = 0; seed < settings.seeds; ++seed)
-    for (const std::string& name : settings.rows) {
-      const auto checkpoint = folder.checkpoint(name + "-" + std::to_string(seed));
-      if (!report.has(name, seed)) {
-        papers::stop_if_interrupted();
-        const Row row = find_row(name);
-        const auto result = run(settings, row, seed, data.at(row.task), checkpoint);
-        std::printf("%-18s seed %td: test %.4g nats, perplexity %.2f, %.0f s, %.2f ms a step\n", name.c_str(), seed,
-                    result["test"].get<double>(), std::exp(result["test"].get<double>()),
-                    result["seconds"].get<double>(), result["step_ms"].get<double>());
-        report.add(result);
-      }
-      std::filesystem::remove(checkpoint);  // only now, with the result saved
-    }
-  report.show();
+  papers::work_off(settings, folder, report, [&](const std::string& name, Index seed, const auto& checkpoint) {
+    const Row row = find_row(name);
+    const Data& text = data.at(row.task);
+    if constexpr (papers::kHasCuda)
+      if (settings.on_cuda()) return train_on_cuda(settings, row, seed, text, checkpoint);
+    return with_inhibition(
+        row, [&]<class Inhibition>() { return CpuTraining<Inhibition>::train(settings, row, seed, text, checkpoint); });
+  });
   return 0;
 }
 

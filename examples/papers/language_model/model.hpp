@@ -2,6 +2,7 @@
 
 #include <neuroinhib/neuroinhib.hpp>
 
+#include "../routers.hpp"
 #include "settings.hpp"
 
 namespace language_model {
@@ -32,23 +33,19 @@ typename M::Config configuration(const Settings& s, const Row& row, Index vocabu
   config.moe.mix = {.first = n.chosen, .last = grows ? n.experts : n.chosen, .growth_steps = grows ? n.steps : 0};
   if constexpr (requires { config.moe.inhibition.earlier_widths; }) config.moe.inhibition.earlier_widths = {n.width};
   if constexpr (requires { config.moe.inhibition.p; }) config.moe.inhibition.p = 0.5;
-  using Router = decltype(config.moe.router);
-  if constexpr (requires(Router r) {
-                  r.temperature;
-                  r.compare;
-                }) {
-    config.moe.router.temperature = s.temperature;
-    config.moe.router.compare = s.compare == "raw"          ? SimilarityOf::raw
-                                : s.compare == "normalised" ? SimilarityOf::normalised
-                                                            : SimilarityOf::features;
-  }
-  if constexpr (requires(Router r) { r.deviation; }) {
-    config.moe.router.deviation = s.deviation;
-    config.moe.router.choice = s.head == "batch" ? HeadChoice::batch
-                               : s.head == "all" ? HeadChoice::all
-                                                 : HeadChoice::average;
-  }
+  papers::set_router(config.moe.router, s);
   return config;
+}
+
+/// Calls use.operator()<Inhibition>() for the row's inhibition.
+template <class Use>
+auto with_inhibition(const Row& row, const Use& use) {
+  if (row.inhibition == "random") return use.template operator()<RandomInhibition>();
+  if (row.inhibition == "glu") return use.template operator()<GluInhibition>();
+  if (row.inhibition == "pretext") return use.template operator()<PretextInhibition>();
+  if (row.inhibition == "posttext") return use.template operator()<PosttextInhibition>();
+  if (row.inhibition == "global") return use.template operator()<GlobalInhibition>();
+  return use.template operator()<NoInhibition>();
 }
 
 /// Calls use.operator()<Router>() for the row's router.

@@ -18,17 +18,11 @@ using neuroinhib::RoutingAnalysis;
 using papers::number_in;
 using papers::numbers_in;
 using papers::Summary;
+using papers::text;
+using papers::with_deviation;
 
 namespace {
 
-std::string text(const char* format, double value) {
-  char line[64];
-  std::snprintf(line, sizeof line, format, value);
-  return line;
-}
-std::string with_deviation(const char* format, const Summary& summary) {
-  return text(format, summary.mean) + (summary.count > 1 ? " ± " + text(format, summary.deviation) : "");
-}
 double mean_of(const nlohmann::json& values) {
   double sum = 0;
   for (const auto& value : values) sum += number_in(value);
@@ -114,6 +108,10 @@ Report::Report(const papers::OutputFolder& folder, const Settings& settings, con
 }
 
 void Report::add(nlohmann::json run) {
+  const auto number = [&](const char* name) { return run.at(name).get<double>(); };
+  std::printf("%-18s seed %td: test %.4g nats, perplexity %.2f, %.0f s, %.2f ms a step\n",
+              run.at("row").get<std::string>().c_str(), run.at("seed").get<Index>(), number("test"),
+              std::exp(number("test")), number("seconds"), number("step_ms"));
   // The papers' rows in their order, then pairs; the file does not depend on the order of calls.
   const auto place = [](const nlohmann::json& one) {
     const auto name = one.at("row").get<std::string>();
@@ -137,14 +135,6 @@ void Report::show() {
   neuroinhib::io::write_file(results_.folder().file("table.md"), all);
   std::printf("\n%s\nresults in %s\n", all.c_str(), results_.folder().path().c_str());
   if (!results_.runs().empty()) results_.look([&] { draw_curves(); });
-}
-
-template <class Measure>
-std::vector<double> Report::values(const std::string& row, const Measure& measure) const {
-  std::vector<double> all;
-  for (const auto& run : results_.runs())
-    if (run.at("row") == row) all.push_back(measure(run));
-  return all;
 }
 
 std::vector<Task> Report::tasks() const {
@@ -201,9 +191,9 @@ std::string Report::table(const Task& task) const {
       "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
   for (const Row& row : rows) {
     const auto exp_of = [&](const char* measure) {
-      return Summary(values(row.name, [&](const auto& run) { return std::exp(number_in(run.at(measure))); }));
+      return Summary(results_.values(row.name, [&](const auto& run) { return std::exp(number_in(run.at(measure))); }));
     };
-    const auto of = [&](const auto& measure) { return Summary(values(row.name, measure)); };
+    const auto of = [&](const auto& measure) { return Summary(results_.values(row.name, measure)); };
     const auto load = [&](auto measure) {
       return of([&](const auto& run) { return mean_of_loads(run, measure); }).mean;
     };
@@ -294,12 +284,7 @@ std::string Report::curve(const Row& row) const {
 }
 
 std::vector<double> Report::differences(const std::string& row, const std::string& other) const {
-  std::vector<double> all;
-  for (const auto& run : results_.runs())
-    for (const auto& against : results_.runs())
-      if (run.at("row") == row && against.at("row") == other && run.at("seed") == against.at("seed"))
-        all.push_back(number_in(run.at("test")) - number_in(against.at("test")));
-  return all;
+  return results_.differences(row, other, [](const auto& run) { return number_in(run.at("test")); });
 }
 
 nlohmann::json Report::verdicts(const Task& task) const {
@@ -383,7 +368,8 @@ std::string Report::domains(const std::vector<Row>& rows) const {
   for (const Row& row : rows) {
     out += "| " + row.title + " |";
     for (std::size_t d = 0; d < results_.settings().at("domains").size(); ++d) {
-      const Summary nats(values(row.name, [&](const auto& run) { return number_in(run.at("domains").at(d)); }));
+      const Summary nats(
+          results_.values(row.name, [&](const auto& run) { return number_in(run.at("domains").at(d)); }));
       out += " " + or_dash("%.3f", nats.mean) + " |";
     }
     out += "\n";

@@ -24,9 +24,6 @@ class Report {
   void show();
 
  private:
-  /// measure(run) of a row's runs.
-  template <class Measure>
-  [[nodiscard]] std::vector<double> values(const std::string& row, const Measure& measure) const;
   /// The tasks that have runs, and a task's rows.
   [[nodiscard]] std::vector<Task> tasks() const;
   [[nodiscard]] std::vector<Row> rows_of(const Task& task) const;

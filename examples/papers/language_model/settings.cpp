@@ -3,7 +3,6 @@
 #include <array>
 #include <set>
 
-#include "../options.hpp"
 #include "experiment.hpp"
 
 namespace language_model {
@@ -29,16 +28,6 @@ Network paper_network(int paper, const std::string& size, Profile profile) {
     mi.learning_rate = 3e-3, mi.warmup = 40, mi.dropout = 0, mi.steps = 300, mi.epoch_steps = 75;
   }
   return mi;
-}
-
-/// Throws ConfigError for extents that do not fit together.
-void check(const Network& n) {
-  const auto refuse = [](const char* option, const std::string& expected, Index got) {
-    fail<ConfigError>(option, expected, shortest(got),
-                      "give --width in multiples of --heads, and no more --chosen than --experts");
-  };
-  if (n.width % n.heads != 0) refuse("--heads", "a number that divides the width " + shortest(n.width), n.heads);
-  if (n.chosen > n.experts) refuse("--chosen", "at most the number of experts, " + shortest(n.experts), n.chosen);
 }
 
 std::string extents(const Network& n) {
@@ -67,8 +56,7 @@ std::string Network::name() const {
 
 std::string Settings::key() const {
   return "paper 1: " + extents(first) + "; paper 2: " + extents(second) + "; sentences " + shortest(sentences) +
-         ", evaluation rows " + shortest(evaluation_rows) + ", tau " + shortest(temperature) + " of " + compare +
-         ", sigma " + shortest(deviation) + ", head " + head + ", attack " + shortest(attack);
+         ", evaluation rows " + shortest(evaluation_rows) + ", " + inform_text() + ", attack " + shortest(attack);
 }
 
 Settings read_settings(const std::vector<std::string>& arguments) {
@@ -102,19 +90,10 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   extent("--warmup", &Network::warmup);
   extent("--lr", &Network::learning_rate);
   extent("--dropout", &Network::dropout);
-  options.number("--tau", s.temperature);
-  options.number("--sigma", s.deviation);
-  options.choice("--compare", s.compare);
-  options.choice("--head", s.head);
+  add_inform_options(options, s);
   options.number("--attack", s.attack);
   options.number("--evaluation-rows", s.evaluation_rows);
-  options.choice("--precision", s.precision);
-  add_call_options(options, s);
-  options.parse(arguments);
-  s.command = options.command();
-  if (options.given("--precision") && !s.on_cuda())
-    fail<ConfigError>("--precision", "a GPU", "the CPU, whose products are exact",
-                      "add --device cuda:0, or leave it out");
+  parse(options, arguments, s);
   if (s.profile == Profile::quick) {
     if (!options.given("--seeds")) s.seeds = 1;
     if (!options.given("--sentences")) s.sentences = 3000;
@@ -125,7 +104,10 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   s.second = paper_network(2, s.size, s.profile);
   for (Network* network : {&s.first, &s.large, &s.second})
     for (const auto& change : changes) change(*network);
-  for (const std::string& row : s.rows) check(s.network(find_row(row).task));
+  for (const std::string& row : s.rows) {
+    const Network& n = s.network(find_row(row).task);
+    check_extents(n.width, n.heads, n.experts, n.chosen);
+  }
   return s;
 }
 

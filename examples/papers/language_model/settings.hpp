@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "../call.hpp"
+#include "../informed.hpp"
 #include "rows.hpp"
 
 namespace language_model {
@@ -22,11 +22,10 @@ struct Network {
   [[nodiscard]] std::string name() const;
 };
 
-struct Settings : papers::Call {
-  std::vector<std::string> rows;
-  std::string size = "medium", precision = "tf32", compare = "features", head = "average";
+struct Settings : papers::Call, papers::Informed {
+  std::string size = "medium";
   Index sentences = 0, evaluation_rows = 0;
-  double temperature = 1, deviation = 1, attack = 0.2;
+  double attack = 0.2;
   Network first, large, second;  ///< the first paper's with either vocabulary, and the second paper's
 
   [[nodiscard]] const Network& network(const Task& task) const {

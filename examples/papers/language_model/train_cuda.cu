@@ -1,18 +1,8 @@
-#include <neuroinhib/cuda.cuh>
-#include <neuroinhib/data/cuda_image_set.cuh>
-
+#include "../cuda_steps.cuh"
 #include "training.hpp"
 
 namespace language_model {
 namespace {
-
-CudaOptions options(const Settings& settings, Index seed) {
-  return {.device = *settings.cuda_device,
-          .seed = static_cast<std::uint64_t>(seed),
-          .precision = settings.precision == "bf16"     ? Precision::bf16
-                       : settings.precision == "strict" ? Precision::strict
-                                                        : Precision::tf32};
-}
 
 /// Rows of text on the device.
 class DeviceRows {
@@ -51,57 +41,29 @@ class DeviceRows {
   Storage<int> ids_, labels_, documents_;
 };
 
-/// Training and evaluation on a GPU: text, order and losses stay there, and the host launches captured steps.
+/// A training step's b-th row.
+struct Ordered {
+  const int* numbers;
+  neuroinhib::data::CudaOrder::Place place;
+  __device__ Index operator()(Index b) const { return numbers[place(b)]; }
+};
+
+/// Training and evaluation on a GPU, where the text stays.
 class CudaRunner {
  public:
   CudaRunner(const Settings& settings, const Row& row, Index seed, const Data& data)
       : batch_(settings.network(row.task).batch),
         data_(data),
-        cuda_(options(settings, seed)),
-        training_(data.training, cuda_.space()) {
-    loss_sum_.assign_zeros(1);
-  }
+        cuda_(papers::cuda_options(settings, seed)),
+        training_(data.training, cuda_.space()) {}
 
   [[nodiscard]] Cuda<float>& backend() { return cuda_; }
 
-  template <class M>
-  void train(M& model, Parameters<float>& parameters, Adam<float>& adam, std::span<const Index> order, RunLog& log,
-             const WarmUp& rate, const papers::SaveClock& clock) {
-    const auto start = papers::Clock::now();
-    const auto step = [&](double factor) {
-      Recording ex(cuda_);
-      const int* numbers = order_.numbers();
-      const auto place = order_.place(cuda_, batch_);
-      const auto batch = training_.gather(ex, batch_, [=] __device__(Index b) { return Index{numbers[place(b)]}; });
-      const auto loss = model.loss(ex, batch.ids, batch.labels, training_.sequences(batch));
-      ex.backward(loss.total);
-      adam.step(cuda_, parameters, factor);
-      double* sum = loss_sum_.data();
-      const float* value = loss.mean.data;
-      cuda_.parallel_for(1, [=] __device__(Index) { *sum += static_cast<double>(*value); });
-    };
-    const View<double> sum{loss_sum_.data(), {1}};
-    const double sum_before = log.loss_sum();
-    cuda_.write(sum, &sum_before);
-    order_.start(cuda_, papers::rotated(order, log.step_of_epoch() * batch_));
-    const Index rest = static_cast<Index>(order.size()) / batch_ - log.step_of_epoch();
-    Index steps = 0;
-    do {
-      const double factor = rate(log.step() + steps++);
-      if (steps_ >= kWarmUp && cuda_.settled()) {
-        if (!graph_) graph_ = cuda_.capture([&] { step(1); });
-        cuda_.replay(graph_, factor);
-      } else {
-        step(factor);
-        ++steps_;
-      }
-    } while (steps < rest && !clock.due());
-    const double loss_sum = cuda_.read(sum)[0];
-    if (!std::isfinite(loss_sum))
-      fail<NumericError>(log.configuration() + ", step " + std::to_string(log.step() + steps), "a finite loss",
-                         std::to_string(loss_sum),
-                         "lower the learning rate; with --device cpu the error names the operation");
-    log.advance(steps, papers::seconds_since(start), loss_sum);
+  void train(auto& run, std::span<const Index> order) {
+    steps_.train(run, order, [&](auto& ex, const neuroinhib::data::CudaOrder& on_device, Index count) {
+      const auto batch = training_.gather(ex, count, Ordered{on_device.numbers(), on_device.place(cuda_, batch_)});
+      return run.model.loss(ex, batch.ids, batch.labels, training_.sequences(batch));
+    });
   }
 
   template <class M>
@@ -121,44 +83,21 @@ class CudaRunner {
   }
 
  private:
-  static constexpr Index kWarmUp = 3;  ///< steps one by one, in which memory takes its final size
-
   Index batch_;
   const Data& data_;
   Cuda<float> cuda_;
   DeviceRows training_;
-  neuroinhib::data::CudaOrder order_{cuda_.space()};
-  Storage<double> loss_sum_{cuda_.space()};
-  CudaGraph graph_;
-  Index steps_ = 0;
+  papers::CudaSteps steps_{cuda_};
 };
-
-template <class Inhibition>
-nlohmann::json train_on_cuda(const Settings& settings, const Row& row, Index seed, const Data& data,
-                             const std::filesystem::path& checkpoint) {
-  return with_router<Inhibition>(row, [&]<class Router>() {
-    using M = Model<Router, Inhibition, float>;
-    M model(configuration<M>(settings, row, static_cast<Index>(data.corpus->vocabulary.size())));
-    CudaRunner runner(settings, row, seed, data);
-    return train(runner, model, settings, row, seed, data, checkpoint);
-  });
-}
 
 }  // namespace
 
-nlohmann::json train_row_on_cuda(const Settings& settings, const Row& row, Index seed, const Data& data,
-                                 const std::filesystem::path& checkpoint) {
-  const auto train = row.inhibition == "random"     ? train_on_cuda<RandomInhibition>
-                     : row.inhibition == "glu"      ? train_on_cuda<GluInhibition>
-                     : row.inhibition == "pretext"  ? train_on_cuda<PretextInhibition>
-                     : row.inhibition == "posttext" ? train_on_cuda<PosttextInhibition>
-                     : row.inhibition == "global"   ? train_on_cuda<GlobalInhibition>
-                                                    : train_on_cuda<NoInhibition>;
-  return train(settings, row, seed, data, checkpoint);
-}
-
-std::string describe_cuda(const Settings& settings) {
-  return Cuda<float>(options(settings, 0)).describe();
+nlohmann::json train_on_cuda(const Settings& settings, const Row& row, Index seed, const Data& data,
+                             const std::filesystem::path& checkpoint) {
+  return with_inhibition(row, [&]<class Inhibition>() {
+    CudaRunner runner(settings, row, seed, data);
+    return train_model<Inhibition>(runner, settings, row, seed, data, checkpoint);
+  });
 }
 
 }  // namespace language_model

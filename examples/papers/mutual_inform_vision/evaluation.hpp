@@ -141,23 +141,4 @@ class Evaluator {
   std::vector<T> scaled_;
 };
 
-/// [layers, tokens] as LayerMeasures::chosen.
-using ChosenExperts = std::vector<std::vector<std::uint64_t>>;
-inline ChosenExperts chosen_experts(const Answers& answers) {
-  ChosenExperts chosen;
-  for (const LayerMeasures& layer : answers.layers) chosen.push_back(layer.chosen);
-  return chosen;
-}
-
-/// Share of tokens whose chosen experts differ, per layer: the routing fluctuation between two evaluations.
-inline std::vector<double> fluctuation(const ChosenExperts& before, const ChosenExperts& after) {
-  std::vector<double> shares;
-  for (std::size_t l = 0; l < after.size(); ++l) {
-    double changed = 0;
-    for (std::size_t i = 0; i < after[l].size(); ++i) changed += before[l][i] != after[l][i];
-    shares.push_back(changed / static_cast<double>(after[l].size()));
-  }
-  return shares;
-}
-
 }  // namespace vision

@@ -5,6 +5,7 @@
 
 #include <neuroinhib/neuroinhib.hpp>
 
+#include "../routers.hpp"
 #include "images.hpp"
 #include "rows.hpp"
 
@@ -15,23 +16,6 @@ using namespace neuroinhib;
 
 template <class Router, class T>
 using Layer = MoeLayer<Router, NoInhibition, ScheduledTopM, Mlp<Gelu>, Cpu<T>>;
-
-template <class Router>
-void set_router(typename Router::Config& config, const Settings& s) {
-  if constexpr (requires {
-                  config.temperature;
-                  config.compare;
-                }) {
-    config.temperature = s.temperature;
-    config.compare = s.compare == "raw"          ? SimilarityOf::raw
-                     : s.compare == "normalised" ? SimilarityOf::normalised
-                                                 : SimilarityOf::features;
-  }
-  if constexpr (requires { config.deviation; }) {
-    config.deviation = s.deviation;
-    config.choice = s.head == "batch" ? HeadChoice::batch : s.head == "all" ? HeadChoice::all : HeadChoice::average;
-  }
-}
 
 /// The network whose layers of experts take turns among these routers.
 template <class T, class... Routers>
@@ -64,7 +48,7 @@ struct Kind {
     layer.hidden = {n.hidden};
     layer.mix = {.first = n.chosen, .last = n.chosen};
     layer.auxiliary = {.importance = s.balance == "importance" ? 0.005 : 0, .balance = s.balance == "loss" ? 0.01 : 0};
-    set_router<Router>(layer.router, s);
+    papers::set_router(layer.router, s);
   }
 };
 

@@ -15,6 +15,8 @@ namespace vision {
 using papers::number_in;
 using papers::numbers_in;
 using papers::Summary;
+using papers::text;
+using papers::with_deviation;
 
 namespace {
 
@@ -23,14 +25,6 @@ constexpr const char* kSeverityTitle =
 constexpr const char* kSeverityAxis = "severity (0: clean)";
 constexpr const char* kAccuracyAxis = "accuracy, percent";
 
-std::string text(const char* format, double value) {
-  char line[64];
-  std::snprintf(line, sizeof line, format, value);
-  return line;
-}
-std::string with_deviation(const char* format, const Summary& summary) {
-  return text(format, summary.mean) + (summary.count > 1 ? " ± " + text(format, summary.deviation) : "");
-}
 /// "72.71 / 35.42 / 5.27 / 48.72".
 std::string published(const Row& row) {
   std::string all;
@@ -81,6 +75,9 @@ Report::Report(const papers::OutputFolder& folder, const Settings& settings, con
                {{"key", settings.key() + ", images " + images.name()}, {"images", images.training.source}}, machine) {}
 
 void Report::add(nlohmann::json run) {
+  std::printf("%-11s seed %td: test %.2f %%, %.0f s, %.2f ms a step\n", run.at("row").get<std::string>().c_str(),
+              run.at("seed").get<Index>(), 100 * run.at("test").get<double>(), run.at("seconds").get<double>(),
+              run.at("step_ms").get<double>());
   const auto place = [](const nlohmann::json& one) {
     const auto row = std::find_if(kRows.begin(), kRows.end(), [&](const Row& r) { return one.at("row") == r.name; });
     return std::pair(row - kRows.begin(), one.at("seed").get<Index>());
@@ -100,17 +97,10 @@ void Report::show() {
   });
 }
 
-std::vector<double> Report::values(const std::string& row, const Measure& measure) const {
-  std::vector<double> all;
-  for (const auto& run : results_.runs())
-    if (run.at("row") == row) all.push_back(measure(run));
-  return all;
-}
-
 std::vector<Row> Report::rows() const {
   std::vector<Row> present;
   for (const Row& row : kRows)
-    if (!values(row.name, [](const auto&) { return 0.0; }).empty()) present.push_back(row);
+    if (!results_.values(row.name, [](const auto&) { return 0.0; }).empty()) present.push_back(row);
   return present;
 }
 
@@ -172,8 +162,8 @@ std::string Report::table() const {
   for (const Row& row : rows()) {
     out += std::string("| ") + row.title + " | " + published(row) + " |";
     for (const Column& column : all)
-      out += " " + with_deviation("%.2f", Summary(values(row.name, column.measure))) + " |";
-    out += " " + std::to_string(values(row.name, all.front().measure).size()) + " |\n";
+      out += " " + with_deviation("%.2f", Summary(results_.values(row.name, column.measure))) + " |";
+    out += " " + std::to_string(results_.values(row.name, all.front().measure).size()) + " |\n";
   }
   return out + by_name("corruptions", "Accuracy by corruption, mean over severities, percent") +
          by_name("renditions", "Accuracy by rendition, percent") + routing() + "\n";
@@ -182,11 +172,7 @@ std::string Report::table() const {
 std::vector<papers::Comparison> Report::comparisons() const {
   std::vector<papers::Comparison> all;
   const auto add = [&](const Row& row, const Column& column, const std::string& what, std::optional<double> published) {
-    std::vector<double> differences;
-    for (const auto& run : results_.runs())
-      for (const auto& other : results_.runs())
-        if (run.at("row") == row.name && other.at("row") == kRows.front().name && run.at("seed") == other.at("seed"))
-          differences.push_back(column.measure(run) - column.measure(other));
+    const auto differences = results_.differences(row.name, kRows.front().name, column.measure);
     if (!differences.empty())
       all.push_back(papers::compare({std::string(row.title) + " − " + kRows.front().title + ", " + what, 1, published},
                                     differences));
@@ -233,7 +219,8 @@ std::string Report::by_name(const char* kind, const std::string& title) const {
       lines +=
           " " +
           text("%.1f",
-               Summary(values(row.name, [&](const auto& run) { return 100 * mean_of(run.at(kind).at(name)); })).mean) +
+               Summary(results_.values(row.name, [&](const auto& run) { return 100 * mean_of(run.at(kind).at(name)); }))
+                   .mean) +
           " |";
     lines += "\n";
   }
@@ -247,7 +234,9 @@ std::string Report::routing() const {
   for (const Row& row : rows()) {
     lines += std::string("| ") + row.title + " |";
     for (std::size_t l = 0; l < blocks.size(); ++l) {
-      const auto of = [&](const std::string& name, const auto& measure) { return Summary(values(name, measure)).mean; };
+      const auto of = [&](const std::string& name, const auto& measure) {
+        return Summary(results_.values(name, measure)).mean;
+      };
       const auto of_layer = [&](const char* measure) {
         return [l, measure](const nlohmann::json& run) { return number_in(run.at("layers").at(l).at(measure)); };
       };
@@ -283,7 +272,7 @@ void Report::draw_loads() const {
     for (Index k = 0; k < settings_.network.experts; ++k) {
       data += std::to_string(k + 1);
       for (const Row& row : all)
-        data += text(" %.6g", Summary(values(row.name, [&](const auto& run) {
+        data += text(" %.6g", Summary(results_.values(row.name, [&](const auto& run) {
                                 return number_in(run.at("layers").at(l).at("load").at(static_cast<std::size_t>(k)));
                               })).mean);
       data += "\n";
@@ -304,7 +293,7 @@ void Report::draw_loads() const {
 }
 
 Summary Report::at_severity(const Row& row, int severity) const {
-  return Summary(values(row.name, [severity](const nlohmann::json& run) {
+  return Summary(results_.values(row.name, [severity](const nlohmann::json& run) {
     if (severity == 0) return 100 * number_in(run.at("test"));
     double sum = 0;
     for (const auto& [name, each] : run.at("corruptions").items())

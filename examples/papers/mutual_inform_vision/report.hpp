@@ -36,7 +36,6 @@ class Report {
     std::optional<std::size_t> published;  ///< number of the published column that it stands for
   };
 
-  [[nodiscard]] std::vector<double> values(const std::string& row, const Measure& measure) const;
   [[nodiscard]] std::vector<Column> columns() const;
   [[nodiscard]] std::vector<Row> rows() const;
   [[nodiscard]] std::string table() const;

@@ -1,6 +1,5 @@
 #include "settings.hpp"
 
-#include "../options.hpp"
 #include "experiment.hpp"
 #include "rows.hpp"
 
@@ -9,24 +8,6 @@ namespace vision {
 using namespace papers;
 
 namespace {
-
-/// The rows of a list of names. Throws ConfigError for a name that is no row, and for a row named twice.
-std::vector<std::string> read_rows(const std::string& text) {
-  std::vector<std::string> names, rows;
-  for (const Row& row : kRows) names.emplace_back(row.name);
-  for (const std::string& name : split_at_commas(text)) {
-    const bool all = name == "all";
-    if (!all && std::find(names.begin(), names.end(), name) == names.end())
-      fail<ConfigError>("--rows", "all, " + either(names), '"' + name + '"',
-                        suggestion(name, names) + "separate rows by commas");
-    for (const std::string& row : all ? names : std::vector{name}) {
-      if (std::find(rows.begin(), rows.end(), row) != rows.end())
-        fail<ConfigError>("--rows", "each row once", row + " twice", "name it once; all means every row");
-      rows.push_back(row);
-    }
-  }
-  return rows;
-}
 
 /// Numbers of blocks, "last2" or "none".
 std::vector<Index> read_blocks(const std::string& text, Index blocks) {
@@ -43,15 +24,6 @@ std::vector<Index> read_blocks(const std::string& text, Index blocks) {
   if (const auto same = std::adjacent_find(numbers.begin(), numbers.end()); same != numbers.end())
     fail<ConfigError>("--experts-in", "each block once", shortest(*same) + " twice", "name it once");
   return numbers;
-}
-
-/// Throws ConfigError for extents that do not fit together.
-void check(const Network& n) {
-  const auto refuse = [](const char* option, const std::string& expected, Index got) {
-    fail<ConfigError>(option, expected, shortest(got), "give --width, --heads, --experts and --chosen that fit");
-  };
-  if (n.width % n.heads != 0) refuse("--heads", "a number that divides the width " + shortest(n.width), n.heads);
-  if (n.chosen > n.experts) refuse("--chosen", "at most the number of experts, " + shortest(n.experts), n.chosen);
 }
 
 void make_quick(Settings& s) {
@@ -88,21 +60,20 @@ std::string Settings::key() const {
          " images a step, rate " + shortest(n.learning_rate) + ", warm-up " + shortest(n.warmup) + ", decay " +
          shortest(n.decay) + ", steps " + shortest(n.steps) + " by " + shortest(n.epoch_steps) + "; set " + set +
          ", side " + shortest(side) + ", samples " + shortest(samples) + ", test images " + shortest(test_images) +
-         ", attacked " + shortest(attacked_images) + " by " + shortest(epsilon) + ", tau " + shortest(temperature) +
-         " of " + compare + ", sigma " + shortest(deviation) + ", head " + head + ", balance " + balance;
+         ", attacked " + shortest(attacked_images) + " by " + shortest(epsilon) + ", " + inform_text() + ", balance " +
+         balance;
 }
 
 Settings read_settings(const std::vector<std::string>& arguments) {
   Settings s;
   s.seeds = 3;
   s.out = "out/mutual_inform_vision";
-  s.rows = read_rows("all");
   // The profile's defaults first, whatever the order of the options.
   if (std::find(arguments.begin(), arguments.end(), "--quick") != arguments.end()) make_quick(s);
   Network& n = s.network;
   std::string experts_in = "last2";
   Options options("mutual_inform_vision", kExperiment);
-  options.names("--rows", "all", [&](const std::string& text) { s.rows = read_rows(text); });
+  add_rows(options, s, kRows);
   options.choice("--set", s.set);
   options.number("--side", s.side);
   options.number("--samples", s.samples);
@@ -122,22 +93,13 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   options.number("--warmup", n.warmup);
   options.number("--lr", n.learning_rate);
   options.number("--decay", n.decay);
-  options.number("--tau", s.temperature);
-  options.number("--sigma", s.deviation);
-  options.choice("--compare", s.compare);
-  options.choice("--head", s.head);
+  add_inform_options(options, s);
   options.choice("--balance", s.balance);
   options.number("--epsilon", s.epsilon);
-  options.choice("--precision", s.precision);
-  add_call_options(options, s);
-  options.parse(arguments);
-  s.command = options.command();
-  if (options.given("--precision") && !s.on_cuda())
-    fail<ConfigError>("--precision", "a GPU", "the CPU, whose products are exact",
-                      "add --device cuda:0, or leave it out");
+  parse(options, arguments, s);
   if (s.profile == Profile::quick && !options.given("--seeds")) s.seeds = 1;
   n.experts_in = read_blocks(experts_in, n.blocks);
-  check(n);
+  check_extents(n.width, n.heads, n.experts, n.chosen);
   return s;
 }
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "../call.hpp"
+#include "../informed.hpp"
 
 namespace vision {
 
@@ -21,11 +21,10 @@ struct Network {
   [[nodiscard]] std::string name() const;
 };
 
-struct Settings : papers::Call {
-  std::vector<std::string> rows;
-  std::string set = "own", compare = "features", head = "average", balance = "importance", precision = "tf32";
+struct Settings : papers::Call, papers::Informed {
+  std::string set = "own", balance = "importance";
   Index side = 64, samples = 0, test_images = 0, attacked_images = 1000;
-  double temperature = 1, deviation = 1, epsilon = 8.0 / 255;
+  double epsilon = 8.0 / 255;
   Network network;
 
   /// The patch for images of that size. Throws ConfigError where it does not divide them.

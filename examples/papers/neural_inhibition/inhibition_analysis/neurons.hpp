@@ -15,6 +15,8 @@
 namespace inhibition_analysis {
 
 using namespace neuroinhib;
+using mixed_numbers::CleanRecipe;
+using mixed_numbers::PaperRecipe;
 using mixed_numbers::RunLog;
 using mixed_numbers::Settings;
 
@@ -83,15 +85,22 @@ nlohmann::json train_with(const MakeRunner& make_runner, const Settings& setting
   });
 }
 
-/// The same on the CPU: one function a recipe, each in a file of its own.
+/// The same on the CPU: a unit for each recipe.
 template <class Recipe>
-nlohmann::json train_row(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
-                         const std::filesystem::path& checkpoint, RunLog& log);
+struct CpuTraining {
+  static nlohmann::json train(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
+                              const std::filesystem::path& checkpoint, RunLog& log);
+};
 
 /// The same on a GPU, where this program was built with CUDA.
-nlohmann::json train_row_on_cuda(const Settings& settings, const std::string& row, Index seed,
-                                 const data::ImageSet& set, const std::filesystem::path& checkpoint, RunLog& log);
-/// What runs there, for people to read. Throws CudaError.
-std::string describe_cuda(const Settings& settings);
+nlohmann::json train_on_cuda(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
+                             const std::filesystem::path& checkpoint, RunLog& log);
+
+/// Calls use.operator()<Recipe>().
+template <class Use>
+auto with_recipe(const std::string& recipe, const Use& use) {
+  if (recipe == "paper") return use.template operator()<PaperRecipe>();
+  return use.template operator()<CleanRecipe>();
+}
 
 }  // namespace inhibition_analysis

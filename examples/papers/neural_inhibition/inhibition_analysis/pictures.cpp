@@ -166,21 +166,30 @@ plot $pixels matrix with image notitle
 )");
 }
 
-void Report::draw_gates() const {
+template <class Points, class Band>
+std::string Report::panels(const Points& points_of, const Band& band_of) const {
   std::vector<std::string> titles, points, bands;
   for (const Row& row : kRows) {
     const auto runs = measured(row);
     if (runs.empty()) continue;
     titles.emplace_back(row.title);
-    std::string& part = points.emplace_back();
+    points.push_back(points_of(runs));
+    bands.push_back(band_of(runs));
+  }
+  return definitions(titles) + block("points", points) + block("bands", bands);
+}
+
+void Report::draw_gates() const {
+  const auto points = [](const std::vector<RunMeasures>& runs) {
+    std::string part;
     for (std::size_t seed = 0; seed < runs.size(); ++seed)
       for (std::size_t i = 0; i < runs[seed].sizes.size(); ++i)
         part += line({runs[seed].sizes[i], runs[seed].gates[i], static_cast<double>(seed)});
-    bands.push_back(gate_band(runs));
-  }
+    return part;
+  };
   draw(results_.folder(), "figure2", "1200,480",
-       titled("Mean gate of each neuron over its correlation with the kind of image (figure 2)") + definitions(titles) +
-           block("points", points) + block("bands", bands),
+       titled("Mean gate of each neuron over its correlation with the kind of image (figure 2)") +
+           panels(points, gate_band),
        R"(
 set multiplot layout 1,rows title title margins .06,.98,.28,.82 spacing .02,.1
 set grid
@@ -205,22 +214,18 @@ unset multiplot
 }
 
 void Report::draw_suppressed() const {
-  std::vector<std::string> titles, points, bands;
-  for (const Row& row : kRows) {
-    const auto runs = measured(row);
-    if (runs.empty()) continue;
-    titles.emplace_back(row.title);
-    std::string& part = points.emplace_back();
+  const auto points = [](const std::vector<RunMeasures>& runs) {
+    std::string part;
     for (const RunMeasures& m : runs) {
       if (!part.empty()) part += "\n";  // begins a line of its own
       for (const auto& point : neuroinhib::suppressed_neurons(m.kinds, m.gates, thresholds()))
         part += line({static_cast<double>(point.common), static_cast<double>(point.discriminative)});
     }
-    bands.push_back(suppressed_band(runs));
-  }
+    return part;
+  };
   draw(results_.folder(), "figure3", "1200,760",
        titled("Suppressed neurons over thresholds of the mean gate (figure 3); bands: one deviation over seeds") +
-           definitions(titles) + block("points", points) + block("bands", bands),
+           panels(points, suppressed_band),
        R"(
 set multiplot layout 2,rows title title margins .06,.98,.14,.86 spacing .02,.14
 set grid

@@ -11,18 +11,13 @@
 
 #include "../../words.hpp"
 #include "../mixed_numbers/data.hpp"
+#include "../mixed_numbers/run_log.hpp"
 
 namespace inhibition_analysis {
 
 using namespace papers;
 
 namespace {
-
-std::string text(const char* format, double value) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, format, value);
-  return buffer;
-}
 
 /// A run's place in the results: by seed, then by row.
 std::pair<Index, std::ptrdiff_t> place(const nlohmann::json& run) {
@@ -46,7 +41,7 @@ std::vector<double> of_all(const std::vector<RunMeasures>& runs, double RunMeasu
 
 /// A cell of the table: mean, and deviation over the seeds.
 std::string cell(const char* format, const Summary& summary) {
-  return " | " + text(format, summary.mean) + (summary.count > 1 ? " ± " + text(format, summary.deviation) : "");
+  return " | " + with_deviation(format, summary);
 }
 
 /// A line of the table.
@@ -110,15 +105,7 @@ Report::Report(const OutputFolder& folder, const Settings& settings, const neuro
     : set_(set),
       command_(settings.command),
       results_(folder, settings, "inhibition_analysis",
-               {{"key", settings.key() + ", data " + mixed_numbers::identity(set)},
-                {"data", set.source},
-                {"recipe", settings.recipe},
-                {"squares", settings.squares},
-                {"epochs", settings.epochs},
-                {"samples", settings.samples},
-                {"batch", settings.batch},
-                {"learning_rate", settings.learning_rate}},
-               machine) {}
+               mixed_numbers::described(settings, set.source, mixed_numbers::identity(set)), machine) {}
 
 void Report::add(nlohmann::json run) {
   const RunMeasures m = measures_of(run);

@@ -62,6 +62,9 @@ class Report {
   [[nodiscard]] nlohmann::json figures() const;
   /// The pictures' title.
   [[nodiscard]] std::string titled(const std::string& what) const;
+  /// What figures 2 and 3 draw, a panel for each row: its points and its band.
+  template <class Points, class Band>
+  [[nodiscard]] std::string panels(const Points& points_of, const Band& band_of) const;
   /// figure1: images of the set.
   void draw_examples() const;
   /// figure2: mean gates over |c_i|, each neuron of each seed, with means and bands over seeds.

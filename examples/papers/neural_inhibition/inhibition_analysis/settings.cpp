@@ -12,11 +12,8 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   s.seeds = 5;
   s.out = "out/inhibition_analysis";
   papers::Options options("inhibition_analysis", kExperiment);
-  std::vector<std::string> rows;
-  for (const Row& row : kRows) rows.emplace_back(row.name);
-  add_training_options(options, s, rows);
-  options.parse(arguments);
-  settle(options, s, kQuickSeeds);
+  add_training_options(options, s, kRows);
+  parse(options, arguments, s, kQuickSeeds);
   return s;
 }
 

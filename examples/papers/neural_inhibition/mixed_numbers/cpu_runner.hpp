@@ -5,7 +5,6 @@
 namespace mixed_numbers {
 
 /// Training and evaluation on the CPU.
-template <class T>
 class CpuRunner {
  public:
   CpuRunner(const Settings& settings, Index seed, const data::ImageSet& set)
@@ -14,25 +13,12 @@ class CpuRunner {
         scaling_(set),
         cpu_({.threads = settings.threads, .seed = static_cast<std::uint64_t>(seed)}) {}
 
-  [[nodiscard]] Cpu<T>& backend() { return cpu_; }
+  [[nodiscard]] Cpu<float>& backend() { return cpu_; }
 
-  template <class Network>
-  void train(Network& network, Parameters<T>& parameters, Adam<T>& adam, std::span<const Index> order, RunLog& log,
-             const papers::SaveClock& clock) {
-    const std::string where = log.configuration() + ", epoch " + std::to_string(log.epoch());
-    const auto all = static_cast<Index>(order.size());
-    do {
-      const auto start = Clock::now();
-      const Index first = log.images(), count = std::min(settings_.batch, all - first);
-      Recording ex(cpu_);
-      const auto batch = data::gather(ex, set_, scaling_,
-                                      order.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
-      const auto loss = network.loss(ex, network.logits(ex, batch.images), batch.labels);
-      ex.require_finite(loss, where);
-      ex.backward(loss);
-      adam.step(cpu_, parameters);
-      log.advance(1, 1e3 * seconds_since(start), count, all, log.loss_sum() + static_cast<double>(loss[0]));
-    } while (log.images() < all && !clock.due());
+  void train(auto& run, std::span<const Index> order) {
+    papers::train_steps(cpu_, run, order, [&](auto& ex, std::span<const Index> numbers) {
+      return loss_of(ex, run.model, data::gather(ex, set_, scaling_, numbers));
+    });
   }
 
   /// Calls visit(first, batch) for one batch of the numbered images after another, outside training.
@@ -49,7 +35,7 @@ class CpuRunner {
                                        [[maybe_unused]] std::span<const Index> others = {}) {
     std::vector<int> flags;
     for_batches(numbers, [&](std::size_t first, const auto& batch) {
-      Tensor<T> logits;
+      Tensor<float> logits;
       if constexpr (IsConditioned<Network>) {
         const auto other =
             data::gather(cpu_, set_, scaling_, others.subspan(first, static_cast<std::size_t>(batch.labels.size())));
@@ -69,7 +55,16 @@ class CpuRunner {
   const Settings& settings_;
   const data::ImageSet& set_;
   data::Scaling scaling_;
-  Cpu<T> cpu_;
+  Cpu<float> cpu_;
 };
+
+template <class Kind>
+nlohmann::json CpuTraining<Kind>::train(const Settings& settings, const std::string& row, Index seed,
+                                        const data::ImageSet& set, const std::filesystem::path& checkpoint,
+                                        RunLog& log) {
+  CpuRunner runner(settings, seed, set);
+  return Kind::with(
+      row, [&](auto& network) { return mixed_numbers::train(runner, network, settings, seed, set, checkpoint, log); });
+}
 
 }  // namespace mixed_numbers

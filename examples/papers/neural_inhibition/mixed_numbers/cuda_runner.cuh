@@ -3,18 +3,10 @@
 #include <map>
 #include <mutex>
 
-#include <neuroinhib/cuda.cuh>
-#include <neuroinhib/data/cuda_image_set.cuh>
-
+#include "../../cuda_steps.cuh"
 #include "training.hpp"
 
 namespace mixed_numbers {
-
-inline constexpr int kStepsPerGraph = 10;
-
-inline CudaOptions cuda_options(const Settings& settings, Index seed) {
-  return {.device = *settings.cuda_device, .seed = static_cast<std::uint64_t>(seed)};
-}
 
 /// Where an evaluation batch's b-th image stands in the list of its numbers: no lambda, since nvcc takes none within a
 /// template of a lambda.
@@ -22,56 +14,18 @@ struct ListPlace {
   __device__ Index operator()(Index b) const { return b; }
 };
 
-/// Training and evaluation on a GPU: images, order and losses stay there, and the host launches captured steps.
+/// Training and evaluation on a GPU, where the images stay.
 class CudaRunner {
  public:
   CudaRunner(const Settings& settings, Index seed, const data::CudaImageSet& images)
-      : settings_(settings), images_(images), cuda_(cuda_options(settings, seed)) {
-    loss_sum_.assign_zeros(1);
-  }
+      : settings_(settings), images_(images), cuda_(papers::cuda_options(settings, seed)) {}
 
   [[nodiscard]] Cuda<float>& backend() { return cuda_; }
 
-  template <class Network>
-  void train(Network& network, Parameters<float>& parameters, Adam<float>& adam, std::span<const Index> order,
-             RunLog& log, const papers::SaveClock& clock) {
-    const auto start = Clock::now();
-    const auto step = [&](Index count) {
-      Recording ex(cuda_);
-      const auto batch = order_.gather(ex, images_, settings_.batch, count);
-      const auto loss = network.loss(ex, network.logits(ex, batch.images), batch.labels);
-      ex.backward(loss);
-      adam.step(cuda_, parameters);
-      double* sum = loss_sum_.data();
-      const float* value = loss.data;
-      cuda_.parallel_for(1, [=] __device__(Index) { *sum += static_cast<double>(*value); });
-    };
-    const View<double> sum{loss_sum_.data(), {1}};
-    const double sum_before = log.loss_sum();
-    cuda_.write(sum, &sum_before);
-    const auto all = static_cast<Index>(order.size()), rest = all - log.images();
-    order_.start(cuda_, papers::rotated(order, log.images()));
-    Index images = 0, steps = 0;
-    do {
-      if (rest - images >= kStepsPerGraph * settings_.batch && steps_ >= kWarmUp && cuda_.settled()) {
-        if (!graph_) graph_ = cuda_.capture([&] { step(settings_.batch); }, kStepsPerGraph);
-        cuda_.replay(graph_);
-        images += kStepsPerGraph * settings_.batch;
-        steps += kStepsPerGraph;
-      } else {
-        const Index count = std::min(settings_.batch, rest - images);
-        step(count);
-        images += count;
-        ++steps;
-        if (count == settings_.batch) ++steps_;
-      }
-    } while (images < rest && !clock.due());
-    const double loss_sum = cuda_.read(sum)[0];
-    if (!std::isfinite(loss_sum))
-      fail<NumericError>(log.configuration() + ", epoch " + std::to_string(log.epoch()), "a finite loss",
-                         std::to_string(loss_sum),
-                         "lower the learning rate; with --device cpu the error names the operation");
-    log.advance(steps, 1e3 * seconds_since(start) / static_cast<double>(steps), images, all, loss_sum);
+  void train(auto& run, std::span<const Index> order) {
+    steps_.train(run, order, [&](auto& ex, const data::CudaOrder& on_device, Index count) {
+      return loss_of(ex, run.model, on_device.gather(ex, images_, run.log.batch(), count));
+    });
   }
 
   /// Calls visit(first, batch) for one batch of the numbered images after another, outside training.
@@ -119,16 +73,13 @@ class CudaRunner {
   }
 
  private:
-  static constexpr Index kWarmUp = 3;  ///< steps one by one, in which memory takes its final size
+  static constexpr int kStepsPerGraph = 10;
 
   const Settings& settings_;
   const data::CudaImageSet& images_;
   Cuda<float> cuda_;
-  data::CudaOrder order_{cuda_.space()};
-  Storage<double> loss_sum_{cuda_.space()};
+  papers::CudaSteps steps_{cuda_, kStepsPerGraph};
   Storage<int> list_{cuda_.space()}, others_{cuda_.space()}, flags_{cuda_.space()};
-  CudaGraph graph_;
-  Index steps_ = 0;
 };
 
 /// The images of each drawing, brought to the device by whoever comes first.

@@ -11,6 +11,7 @@
 #include "../../verdicts.hpp"
 #include "../../words.hpp"
 #include "rows.hpp"
+#include "run_log.hpp"
 
 namespace mixed_numbers {
 
@@ -19,9 +20,7 @@ using namespace papers;
 namespace {
 
 std::string percent(const char* format, double share) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, 100 * share);
-  return text;
+  return text(format, 100 * share);
 }
 
 /// A run's place in the results: by row, then by seed.
@@ -57,18 +56,13 @@ std::string mean_and_deviation(double mean, double deviation) {
 Report::Report(const OutputFolder& folder, const Settings& settings, const std::string& source, const std::string& data,
                const std::string& machine)
     : command_(settings.command),
-      results_(folder, settings, "mixed_numbers",
-               {{"key", settings.key() + ", data " + data},
-                {"data", source},
-                {"recipe", settings.recipe},
-                {"squares", settings.squares},
-                {"epochs", settings.epochs},
-                {"samples", settings.samples},
-                {"batch", settings.batch},
-                {"learning_rate", settings.learning_rate}},
-               machine) {}
+      results_(folder, settings, "mixed_numbers", described(settings, source, data), machine) {}
 
 void Report::add(nlohmann::json run) {
+  const auto number = [&](const char* name) { return run.at(name).get<double>(); };
+  std::printf("%-9s seed %td: test %.2f %% (digits %.2f, squares %.2f), %.0f s, %.2f ms a step\n",
+              run.at("row").get<std::string>().c_str(), run.at("seed").get<Index>(), 100 * number("test"),
+              100 * number("digits"), 100 * number("squares"), number("seconds"), number("step_ms"));
   // Replicas end in any order; the file does not depend on it.
   results_.add(std::move(run),
                [](const nlohmann::json& one, const nlohmann::json& other) { return place(one) < place(other); });
@@ -83,10 +77,7 @@ void Report::show() {
 }
 
 std::vector<double> Report::values(std::string_view row, const char* measure) const {
-  std::vector<double> all;
-  for (const auto& run : results_.runs())
-    if (run.at("row") == row) all.push_back(number_in(run.at(measure)));
-  return all;
+  return results_.values(row, [measure](const auto& run) { return number_in(run.at(measure)); });
 }
 
 std::string Report::table() const {
@@ -125,12 +116,7 @@ std::string Report::table() const {
 }
 
 std::vector<double> Report::differences(std::string_view row, std::string_view other) const {
-  std::vector<double> all;
-  for (const auto& run : results_.runs())
-    for (const auto& against : results_.runs())
-      if (run.at("row") == row && against.at("row") == other && run.at("seed") == against.at("seed"))
-        all.push_back(number_in(run.at("test")) - number_in(against.at("test")));
-  return all;
+  return results_.differences(row, other, [](const auto& run) { return number_in(run.at("test")); });
 }
 
 nlohmann::json Report::verdicts() const {

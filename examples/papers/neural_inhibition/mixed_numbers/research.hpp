@@ -153,4 +153,30 @@ struct ResearchGlobalNetwork : MoeNetwork<PaperRecipe, Gated<Glu, ResearchPostte
   }
 };
 
+/// Rows' networks: `with(row, use)` makes one in place and calls use(network).
+template <class Recipe>
+struct Networks {
+  template <class Use>
+  static auto with(std::string_view row, const Use& use) {
+    return with_network<Recipe, float>(row, Sizes{}, use);
+  }
+};
+using PaperNetworks = Networks<PaperRecipe>;
+using CleanNetworks = Networks<CleanRecipe>;
+struct ResearchGlobal {
+  template <class Use>
+  static auto with(std::string_view, const Use& use) {
+    ResearchGlobalNetwork<float> network(Sizes{});
+    return use(network);
+  }
+};
+
+/// Calls use.operator()<Kind>() for the recipe's networks of a row: those of `research` are `paper`'s but for "global".
+template <class Use>
+auto with_kind(std::string_view recipe, std::string_view row, const Use& use) {
+  if (recipe == "clean") return use.template operator()<CleanNetworks>();
+  if (recipe == "research" && row == "global") return use.template operator()<ResearchGlobal>();
+  return use.template operator()<PaperNetworks>();
+}
+
 }  // namespace mixed_numbers

@@ -7,6 +7,17 @@
 
 namespace mixed_numbers {
 
+nlohmann::json described(const Settings& settings, const std::string& source, const std::string& data) {
+  return {{"key", settings.key() + ", data " + data},
+          {"data", source},
+          {"recipe", settings.recipe},
+          {"squares", settings.squares},
+          {"epochs", settings.epochs},
+          {"samples", settings.samples},
+          {"batch", settings.batch},
+          {"learning_rate", settings.learning_rate}};
+}
+
 ProgressLine::ProgressLine(std::string label, Index epochs)
     : label_(std::move(label)), epochs_(epochs), terminal_(isatty(STDERR_FILENO) == 1) {}
 
@@ -47,7 +58,7 @@ std::string RunLog::save() const {
                            {"images", state_.images},
                            {"steps", state_.steps},
                            {"loss_sum", state_.loss_sum},
-                           {"seconds", seconds()},
+                           {"seconds", clock_.seconds()},
                            {"validation", state_.validation},
                            {"digits", state_.digits},
                            {"squares", state_.squares},
@@ -62,22 +73,23 @@ void RunLog::load(const papers::Notes& notes) {
   state.images = notes.count("images", 0, std::max(settings_.samples, settings_.batch));
   state.steps = notes.count("steps", state.images > 0 ? 1 : 0, state.images);
   state.loss_sum = notes.number("loss_sum");
-  state.seconds_before = notes.number("seconds");
+  const double seconds = notes.number("seconds");
   state.validation = notes.numbers("validation", state.epoch, state.epoch);
   state.digits = notes.numbers("digits", state.epoch, state.epoch);
   state.squares = notes.numbers("squares", state.epoch, state.epoch);
   state.loss = notes.numbers("loss", state.epoch, state.epoch);
   state.of_squares = notes.numbers("of_squares", 10 * state.epoch, 10 * state.epoch);
   state_ = std::move(state);
+  clock_ = papers::RunClock(seconds);
 }
 
-void RunLog::advance(Index steps, double milliseconds, Index images, Index all, double loss_sum) {
-  state_.steps += steps;
-  step_times_.push_back(milliseconds);
-  state_.images += images;
-  images_of_call_ += images;
-  all_images_ = all;
-  state_.loss_sum = loss_sum;
+void RunLog::advance(const papers::Steps& steps) {
+  state_.steps += steps.count;
+  state_.images += steps.numbers;
+  state_.loss_sum = steps.loss_sum;
+  images_of_call_ += steps.numbers;
+  all_images_ = steps.all;
+  clock_.advance(steps);
   const auto [rate, left] = speed();
   line_.step(state_.epoch, rate, left, last_validation());
 }
@@ -97,7 +109,6 @@ void RunLog::end_epoch(const Accuracy& validation) {
 
 nlohmann::json RunLog::result(const Accuracy& test, Index samples) {
   line_.clear();
-  std::sort(step_times_.begin(), step_times_.end());
   return {{"row", row_},
           {"recipe", settings_.recipe},
           {"seed", seed_},
@@ -108,8 +119,8 @@ nlohmann::json RunLog::result(const Accuracy& test, Index samples) {
           {"squares", test.squares},
           {"of_squares", test.of_squares},
           {"validation", last_validation()},
-          {"seconds", seconds()},
-          {"step_ms", step_times_.empty() ? 0.0 : step_times_[step_times_.size() / 2]},
+          {"seconds", clock_.seconds()},
+          {"step_ms", clock_.step_ms()},
           {"validation_curve", state_.validation},
           {"digits_curve", state_.digits},
           {"squares_curve", state_.squares},
@@ -118,7 +129,7 @@ nlohmann::json RunLog::result(const Accuracy& test, Index samples) {
 }
 
 std::pair<double, double> RunLog::speed() const {
-  const double rate = static_cast<double>(images_of_call_) / seconds_since(start_);
+  const double rate = static_cast<double>(images_of_call_) / clock_.of_call();
   const Index left = (settings_.epochs - state_.epoch) * all_images_ - state_.images;
   return {rate, rate > 0 ? static_cast<double>(left) / rate : 0};
 }

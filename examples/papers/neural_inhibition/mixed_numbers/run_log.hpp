@@ -5,8 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "../../common.hpp"
-#include "../../notes.hpp"
+#include "../../run_log.hpp"
 #include "settings.hpp"
 
 namespace mixed_numbers {
@@ -19,6 +18,9 @@ struct Accuracy {
   double all = 0, digits = 0, squares = 0;
   std::array<double, 10> of_squares{};  ///< by their number
 };
+
+/// What results.json says of all runs. `source` says what the images are, and `data` tells them apart from others.
+nlohmann::json described(const Settings& settings, const std::string& source, const std::string& data);
 
 /// Says how far a run is: on a terminal one line that is written over, elsewhere one line an epoch.
 class ProgressLine {
@@ -37,25 +39,29 @@ class ProgressLine {
   Clock::time_point shown_{};
 };
 
-/// What a run knows besides its network: where it stands, its curves and its clock. Kept in checkpoints as JSON.
+/// What a run of so many epochs knows besides its network: where it stands, its curves and its clock. Kept in
+/// checkpoints as JSON.
 class RunLog {
  public:
   /// `data` tells the images apart from others.
   RunLog(const Settings& settings, std::string row, Index seed, std::string data);
 
-  /// Everything the run's bits depend on.
+  /// Everything the run's bits depend on, and the epoch under way beside it.
   [[nodiscard]] std::string configuration() const;
-  [[nodiscard]] Index epoch() const { return state_.epoch; }
-  /// Images of this epoch that were trained on, and the sum of its steps' losses.
-  [[nodiscard]] Index images() const { return state_.images; }
+  [[nodiscard]] std::string where() const { return configuration() + ", epoch " + std::to_string(state_.epoch); }
+  [[nodiscard]] Index batch() const { return settings_.batch; }
+  [[nodiscard]] Index epochs() const { return state_.epoch; }
+  [[nodiscard]] bool ended() const { return state_.epoch >= settings_.epochs; }
+  /// Steps of this epoch, images that they trained on, and the sum of their losses.
+  [[nodiscard]] Index step() const { return state_.steps; }
+  [[nodiscard]] Index taken() const { return state_.images; }
   [[nodiscard]] double loss_sum() const { return state_.loss_sum; }
 
   [[nodiscard]] std::string save() const;
   /// Goes on where save() was called. Throws FormatError, and changes nothing then.
   void load(const papers::Notes& notes);
 
-  /// After steps of so many milliseconds each on so many images of an epoch's `all`; `loss_sum` is the epoch's so far.
-  void advance(Index steps, double milliseconds, Index images, Index all, double loss_sum);
+  void advance(const papers::Steps& steps);
   void end_epoch(const Accuracy& validation);
   /// The run's entry in results.json.
   [[nodiscard]] nlohmann::json result(const Accuracy& test, Index samples);
@@ -64,12 +70,11 @@ class RunLog {
   /// What a checkpoint keeps.
   struct State {
     Index epoch = 0, images = 0, steps = 0;  ///< the latter two of this epoch
-    double loss_sum = 0, seconds_before = 0;
+    double loss_sum = 0;
     std::vector<double> validation, digits, squares, loss;
     std::vector<double> of_squares;  ///< ten an epoch
   };
 
-  [[nodiscard]] double seconds() const { return state_.seconds_before + seconds_since(start_); }
   [[nodiscard]] double last_validation() const { return state_.validation.empty() ? 0.0 : state_.validation.back(); }
   /// Images a second in this call, and seconds left.
   [[nodiscard]] std::pair<double, double> speed() const;
@@ -78,8 +83,7 @@ class RunLog {
   std::string row_, data_;
   Index seed_, all_images_ = 0, images_of_call_ = 0;
   State state_;
-  Clock::time_point start_ = Clock::now();
-  std::vector<double> step_times_;
+  papers::RunClock clock_;
   ProgressLine line_;
 };
 

@@ -20,15 +20,12 @@ Settings read_settings(const std::vector<std::string>& arguments) {
   s.seeds = 5;
   s.out = "out/mixed_numbers";
   Options options("mixed_numbers", kExperiment);
-  std::vector<std::string> rows;
-  for (const Row& row : kRows) rows.emplace_back(row.name);
-  add_training_options(options, s, rows);
+  add_training_options(options, s, kRows);
   options.number("--drawings", s.drawings);
   options.number("--replicas", s.replicas);
-  options.parse(arguments);
+  parse(options, arguments, s, 1);
   if (options.given("--replicas") && !s.on_cuda())
     fail<ConfigError>("--replicas", "a GPU to run them on", "the CPU", "add --device cuda:0, or leave it out");
-  settle(options, s, 1);
   return s;
 }
 

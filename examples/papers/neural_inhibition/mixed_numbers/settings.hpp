@@ -10,7 +10,6 @@ namespace mixed_numbers {
 using neuroinhib::Index;
 
 struct Settings : papers::Call {
-  std::vector<std::string> rows;
   std::string recipe = "paper", squares = "recipe";
   Index epochs = 35, samples = 0, batch = 128, evaluation_batch = 512, drawings = 1;
   double learning_rate = 5e-5;

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include <neuroinhib/data/mixed_numbers.hpp>
-#include <neuroinhib/io/checkpoint.hpp>
 
+#include "../../training.hpp"
 #include "research.hpp"
 #include "run_log.hpp"
 #include "settings.hpp"
@@ -97,67 +97,51 @@ Accuracy accuracy(Runner& runner, Network& network, std::uint64_t seed, const da
   return accuracy_of(set, numbers, runner.right(network, numbers, others));
 }
 
-/// Trains one row with one seed; what finish(split) makes of the trained network. A run that was interrupted or killed,
-/// in finish() too, goes on from its checkpoint, to the same bits. The runner, made anew for each run, is what this
-/// needs of a backend: train() goes on in an epoch's order from where the log stands until the epoch ends or a
-/// checkpoint is due, right() flags the right answers, given other images where they condition a network.
+/// A batch's loss, as papers::train_steps() wants it.
+struct Loss {
+  Tensor<float> total, mean;
+};
+template <class Network>
+Loss loss_of(auto& ex, const Network& network, const data::Batch<float>& batch) {
+  const Tensor<float> loss = network.loss(ex, network.logits(ex, batch.images), batch.labels);
+  return {loss, loss};
+}
+
+/// Trains one row with one seed; what finish(split) makes of the trained network. The runner, made anew for each run,
+/// is what this needs of a backend: train() as papers::Run wants it, right() flags the right answers, given other
+/// images where they condition a network.
 template <class Runner, class Network, class Finish>
 auto train(Runner& runner, Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
            const std::filesystem::path& checkpoint, RunLog& log, const Finish& finish) {
-  using T = typename Network::Scalar;
   const auto key = static_cast<std::uint64_t>(seed);
-  Parameters<T> parameters(network, key, runner.backend().space());
-  Adam<T> adam(parameters, {.learning_rate = settings.learning_rate});
   const data::Split split = split_of(settings, set.count(), key);
-  const auto save = [&] {
-    io::save_checkpoint(checkpoint, parameters, adam, runner.backend().random(), {log.configuration(), log.save()});
-  };
-  const auto evaluated = [&](const auto& evaluation) {
-    try {
-      return evaluation(split);
-    } catch (const papers::Interrupted&) {
-      save();  // an evaluation changes nothing that a checkpoint keeps
-      throw;
-    }
-  };
-  if (settings.resumes() && std::filesystem::exists(checkpoint))
-    io::load_checkpoint(checkpoint, parameters, adam, runner.backend().random(), log.configuration(),
-                        [&](const std::string& notes) { log.load({checkpoint, notes}); });
-  papers::SaveClock clock(settings.save_seconds);
-  while (log.epoch() < settings.epochs) {
-    const std::vector<Index> order = order_of(settings, split.training, key, log.epoch());
-    while (log.images() < static_cast<Index>(order.size())) {
-      runner.train(network, parameters, adam, order, log, clock);
-      clock(save);
-    }
-    log.end_epoch(evaluated(
-        [&](const data::Split& of) { return accuracy(runner, network, key, set, of.training, of.validation); }));
-  }
-  return evaluated(finish);
+  papers::Run run(runner.backend(), network, log, settings, checkpoint, seed, {.learning_rate = settings.learning_rate},
+                  [](Index) { return 1.0; });
+  run.train(
+      runner, [&](Index epoch) { return order_of(settings, split.training, key, epoch); },
+      [&] { log.end_epoch(accuracy(runner, network, key, set, split.training, split.validation)); });
+  return run.evaluated([&] { return finish(split); });
 }
 
-/// The same; the accuracy on the test images.
+/// The same; the run's entry in results.json, with the accuracy on the test images.
 template <class Runner, class Network>
-Accuracy train(Runner& runner, Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
-               const std::filesystem::path& checkpoint, RunLog& log) {
-  return train(runner, network, settings, seed, set, checkpoint, log, [&](const data::Split& split) {
+nlohmann::json train(Runner& runner, Network& network, const Settings& settings, Index seed, const data::ImageSet& set,
+                     const std::filesystem::path& checkpoint, RunLog& log) {
+  const auto test = train(runner, network, settings, seed, set, checkpoint, log, [&](const data::Split& split) {
     return accuracy(runner, network, static_cast<std::uint64_t>(seed), set, split.training, split.test);
   });
+  return log.result(test, set.count());
 }
 
-/// The same for a row by its name, on the CPU: one function a recipe, each in a file of its own.
-template <class Recipe>
-Accuracy train_row(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
-                   const std::filesystem::path& checkpoint, RunLog& log);
+/// The same for a row by its name, on the CPU: a unit for each kind of network.
+template <class Kind>
+struct CpuTraining {
+  static nlohmann::json train(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
+                              const std::filesystem::path& checkpoint, RunLog& log);
+};
 
-/// The same of recipe `research`, whose networks are `paper`'s but for "global".
-Accuracy train_research_row(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
-                            const std::filesystem::path& checkpoint, RunLog& log);
-
-/// The same of any recipe on a GPU, where this program was built with CUDA.
-Accuracy train_row_on_cuda(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
-                           const std::filesystem::path& checkpoint, RunLog& log);
-/// What runs there, for people to read. Throws CudaError.
-std::string describe_cuda(const Settings& settings);
+/// The same on a GPU, where this program was built with CUDA.
+nlohmann::json train_on_cuda(const Settings& settings, const std::string& row, Index seed, const data::ImageSet& set,
+                             const std::filesystem::path& checkpoint, RunLog& log);
 
 }  // namespace mixed_numbers
