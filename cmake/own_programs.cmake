@@ -8,8 +8,8 @@ endif()
 if(NEUROINHIB_NATIVE)
   target_compile_options(neuroinhib_own INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=native>)
 endif()
-# With the tests, the kernels of the CPU are compiled once for all programs (tests/kernels/list.hpp). What is left of
-# them needs little optimising, which is most of a unit's time.
+# With the tests, the kernels of the CPU are compiled once for all programs (tests/kernels/list.hpp), and the front door
+# is parsed once. What is left of them needs little optimising, which is most of a unit's time.
 if(NEUROINHIB_BUILD_TESTS)
   set(kernels ${PROJECT_SOURCE_DIR}/tests/kernels)
   add_library(neuroinhib_kernels STATIC ${kernels}/products.cpp ${kernels}/attention.cpp ${kernels}/others.cpp)
@@ -17,9 +17,21 @@ if(NEUROINHIB_BUILD_TESTS)
   target_include_directories(neuroinhib_kernels PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   add_library(neuroinhib_own_kernels INTERFACE)
   target_link_libraries(neuroinhib_own_kernels INTERFACE neuroinhib_own neuroinhib_kernels)
-  target_compile_options(neuroinhib_own_kernels INTERFACE
-    "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include ${kernels}/cpu.hpp ${NEUROINHIB_BESIDE_KERNELS}>")
+  target_compile_options(neuroinhib_own_kernels INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:SHELL:${NEUROINHIB_BESIDE_KERNELS}>")
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/front_door.cpp CONTENT "")
+  add_library(neuroinhib_front_door OBJECT ${PROJECT_BINARY_DIR}/front_door.cpp)
+  target_link_libraries(neuroinhib_front_door PRIVATE neuroinhib_own_kernels)
+  target_precompile_headers(neuroinhib_front_door PRIVATE ${kernels}/cpu.hpp)
 endif()
+
+# neuroinhib_link_own(target): links one of our own programs, or its part, with all this.
+function(neuroinhib_link_own target)
+  target_link_libraries(${target} PRIVATE neuroinhib_own)
+  if(NEUROINHIB_BUILD_TESTS)
+    target_link_libraries(${target} PRIVATE neuroinhib_own_kernels)
+    target_precompile_headers(${target} REUSE_FROM neuroinhib_front_door)
+  endif()
+endfunction()
 if(NEUROINHIB_HAS_CUDA)
   add_library(neuroinhib_own_cuda INTERFACE)
   target_link_libraries(neuroinhib_own_cuda INTERFACE neuroinhib::cuda)
