@@ -1,6 +1,8 @@
 // What may not be captured, what a capture leaves as it was, and which replays are refused.
 
+#include <cstring>
 #include <functional>
+#include <memory>
 
 #include "cuda/support.cuh"
 
@@ -224,4 +226,26 @@ TEST_CASE("graphs are replayed by the backend that captured them") {
   check_error<ConfigError>([&] { other.cuda.replay(graph); }, {"replay", "another backend's"});
   check_error<ConfigError>([&] { other.cuda.replay({}); }, {"replay", "an empty one"});
   check_error<ConfigError>([&] { (void)training.cuda.capture([] {}, 0); }, {"capture", "steps ≥ 1", "0"});
+}
+
+TEST_CASE("an address in the padding of what a step uses is not used") {
+  struct alignas(16) Padded {
+    const float* used;
+  };
+  Training training, untouched;
+  training.steps(3);
+  untouched.steps(4);
+  auto freed = std::make_unique<Storage<float>>(training.cuda.space());
+  freed->assign_zeros(4);
+  const float* const words[] = {training.x.constant().data, freed->data()};
+  Padded padded{};
+  static_assert(sizeof words == sizeof padded);
+  std::memcpy(static_cast<void*>(&padded), words, sizeof words);
+  const CudaGraph graph = training.cuda.capture([&] {
+    training.step();
+    training.cuda.uses(padded);
+  });
+  freed.reset();
+  training.cuda.replay(graph);
+  CHECK(training.values() == untouched.values());
 }

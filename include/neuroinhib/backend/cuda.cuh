@@ -270,7 +270,7 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
   /// them, and the shape of a buffer that steps leave to each other.
   template <class... U>
   void uses(const U&... arguments) {
-    if (capture_ != nullptr) (capture_->note(&arguments, sizeof(arguments)), ...);
+    if (capture_ != nullptr) (capture_->note(arguments), ...);
   }
   /// Notes the shape of a buffer that steps leave to each other: a replay is refused where it has changed since.
   void keeps(const Shape& shape) {
@@ -393,7 +393,7 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
     config.stream = current_->stream;
     config.attrs = &attribute;
     config.numAttrs = pdl ? 1 : 0;
-    if (capture_ != nullptr) (capture_->note(&arguments, sizeof(arguments)), ...);
+    if (capture_ != nullptr) (capture_->note(arguments), ...);
     const detail::DriverLock lock(detail::driver());
     const detail::DeviceScope device(options_.device);
     require_cuda(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...), operation_);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <type_traits>
 #include <vector>
 
 #include <neuroinhib/backend/cuda_graph.cuh>
@@ -72,11 +73,16 @@ class CudaCapture {
       if (!step_memory.holds(flag)) graph.flags_.push_back({flag, before, *flag});
     return graph;
   }
-  /// Looks every word of a kernel's argument up, as a conservative garbage collector does.
-  void note(const void* argument, std::size_t bytes) {
+  /// Looks every word of a kernel's argument up, as a conservative garbage collector does. Padding is none of them: it
+  /// may hold an address from a call before.
+  template <class U>
+  void note(const U& argument) {
+    static_assert(std::is_trivially_copyable_v<U>, "a kernel's argument is trivially copyable");
+    U copy = argument;
+    __builtin_clear_padding(&copy);
     std::uintptr_t word = 0;
-    for (std::size_t at = 0; at + sizeof word <= bytes; at += sizeof word) {
-      std::memcpy(&word, static_cast<const std::byte*>(argument) + at, sizeof word);
+    for (std::size_t at = 0; at + sizeof word <= sizeof copy; at += sizeof word) {
+      std::memcpy(&word, reinterpret_cast<const std::byte*>(&copy) + at, sizeof word);
       if (const std::uint64_t allocation = DeviceAllocations::all().number_at(word); allocation != 0)
         memory_.try_emplace(allocation, word);
     }
