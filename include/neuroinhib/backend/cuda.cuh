@@ -104,6 +104,10 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
   {
     return has_wgmma_ && options_.precision == Precision::bf16;
   }
+  /// Whether products in ten bits may be of two-byte floats times powers of two: on Hopper, unless products are strict.
+  [[nodiscard]] bool multiplies_scaled_halves() const {
+    return has_wgmma_ && sizeof(T) == 4 && options_.precision != Precision::strict;
+  }
   /// Streaming multiprocessors of the device.
   [[nodiscard]] int multiprocessors() const { return properties_.multiProcessorCount; }
   /// Shared memory that a block can have.
@@ -113,7 +117,7 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
   [[nodiscard]] std::string describe() const {
     const bool hopper = properties_.major == 9;
     return "cuda:" + std::to_string(options_.device) + ", " + properties_.name + ", " + describe_precision() +
-           (has_wgmma_ ? ", wgmma"
+           (has_wgmma_ ? multiplies_scaled_halves() ? ", wgmma, attention's factors in two-byte floats" : ", wgmma"
             : hopper   ? ", no wgmma: compile for sm_90a"
                        : "");
   }
@@ -281,7 +285,7 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
     this->parallel_for(count,
                        [=] __device__(Index i) { target[i] = __float2bfloat16_rn(static_cast<float>(source[i])); });
   }
-  /// A tensor map (TMA) of matrices in bf16, made once.
+  /// A tensor map (TMA) of matrices in two-byte floats, made once.
   [[nodiscard]] const CUtensorMap& tensor_map(const HalfMatrices& matrices, int box_rows) {
     uses(matrices.data);
     return maps_.of(matrices, box_rows);

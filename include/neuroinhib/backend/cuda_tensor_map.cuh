@@ -2,7 +2,6 @@
 
 #include <cuda.h>
 #include <cudaTypedefs.h>
-#include <cuda_bf16.h>
 
 #include <array>
 #include <cstdint>
@@ -15,10 +14,10 @@
 /// Tensor maps: what Hopper's copy engine (TMA) brings boxes of a matrix to shared memory by.
 namespace neuroinhib {
 
-/// Matrices in bf16, one behind the other: [matrices, rows, columns], the rows without gaps. What a box reads beyond
-/// any of the three extents is zero.
+/// Matrices in two-byte floats, one behind the other: [matrices, rows, columns], the rows without gaps. What a box
+/// reads beyond any of the three extents is zero.
 struct HalfMatrices {
-  const __nv_bfloat16* data;
+  const void* data;  ///< __nv_bfloat16 or __half: boxes are copied bit by bit
   Index matrices, rows, columns;
 
   [[nodiscard]] bool operator==(const HalfMatrices&) const = default;
@@ -57,10 +56,10 @@ inline constexpr int kSwizzleWidth = 64;
   const std::array<cuuint64_t, 3> extents{extent(m.columns), extent(m.rows), extent(m.matrices)};
   const std::array<cuuint64_t, 2> strides{extent(2 * m.columns), extent(2 * m.columns * m.rows)};
   const std::array<cuuint32_t, 3> box{kSwizzleWidth, static_cast<cuuint32_t>(box_rows), 1}, steps{1, 1, 1};
-  const CUresult status = tensor_map_encoder()(
-      &map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, const_cast<__nv_bfloat16*>(m.data), extents.data(), strides.data(),
-      box.data(), steps.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-      CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult status = tensor_map_encoder()(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, const_cast<void*>(m.data),
+                                               extents.data(), strides.data(), box.data(), steps.data(),
+                                               CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                                               CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (status != CUDA_SUCCESS)
     fail<CudaError>("tensor map", "columns in multiples of 8 and data at a multiple of 16 bytes",
                     std::to_string(m.matrices) + " matrices of " + std::to_string(m.rows) + " × " +

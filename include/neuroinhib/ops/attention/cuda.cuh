@@ -4,6 +4,7 @@
 
 #include <neuroinhib/ops/attention/cuda_cublas.cuh>
 #include <neuroinhib/ops/attention/cuda_flash.cuh>
+#include <neuroinhib/ops/attention/cuda_wgmma.cuh>
 #include <neuroinhib/ops/attention/op.hpp>
 
 namespace neuroinhib::ops {
@@ -87,6 +88,10 @@ void join(Cuda<T>& cuda, const Parts<T>& parts, const LogSum& log_sum, const Put
 template <class T>
 void run_forward(Cuda<T>& cuda, const FlashAttention<T>& s) {
   if (is_wide(s)) return forward_bands(cuda, s);
+  if constexpr (std::is_same_v<T, float>)
+    if (runs_on_wgmma(cuda, s))
+      return std::max(s.key_width, s.value_width) > 64 ? run_wgmma<WgmmaPlan<128>>(cuda, s)
+                                                       : run_wgmma<WgmmaPlan<64>>(cuda, s);
   const Index blocks = s.sight.count * s.heads * tiles_of(s.sight.queries);
   const Index splits = splits_of(cuda, blocks, tiles_of(s.sight.keys));
   const Index rows = s.rows(), width = s.heads * s.value_width;

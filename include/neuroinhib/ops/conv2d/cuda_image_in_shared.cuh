@@ -3,6 +3,7 @@
 #include <neuroinhib/ops/activation/scalar.hpp>
 #include <neuroinhib/ops/conv2d/cuda_extents.cuh>
 #include <neuroinhib/ops/gemm/cuda_maps.cuh>
+#include <neuroinhib/ops/gemm/cuda_scaled_halves.cuh>
 #include <neuroinhib/ops/gemm/cuda_wgmma.cuh>
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>
 
@@ -128,22 +129,6 @@ __device__ inline float block_largest(float value) {
   return largest;
 }
 
-/// The power of two that brings numbers up to `largest` below 2¹⁵; 1 where that is zero or not finite.
-__device__ inline float scale_for(float largest) {
-  const int exponent = static_cast<int>(__float_as_uint(largest) >> 23) - 127;
-  if (largest == 0 || exponent > 127) return 1;
-  return exp2f(static_cast<float>(min(14 - exponent, 126)));
-}
-
-__device__ inline uint4 packed(const float (&numbers)[wgmma::kPiece], float scale) {
-  uint4 piece;
-  auto* pairs = reinterpret_cast<__half2*>(&piece);
-#pragma unroll
-  for (int i = 0; i < wgmma::kPiece / 2; ++i)
-    pairs[i] = __floats2half2_rn(scale * numbers[2 * i], scale * numbers[2 * i + 1]);
-  return piece;
-}
-
 /// Rounds `count` pieces, at most Held a thread, whose numbers read(i, numbers) brings, to scaled two-byte floats at
 /// place(i). Returns what their products are to be multiplied by.
 template <int Held, class Read, class PieceAt>
@@ -166,12 +151,6 @@ __device__ float put_scaled(int count, const Read& read, const PieceAt& place) {
   for (int k = 0; k < Held; ++k)
     if (const int i = piece(k); i < count) *place(i) = packed(numbers[k], scale);
   return 1 / scale;
-}
-
-__device__ inline void read_eight(const float* source, float (&numbers)[wgmma::kPiece]) {
-  const float4 low = reinterpret_cast<const float4*>(source)[0], high = reinterpret_cast<const float4*>(source)[1];
-  numbers[0] = low.x, numbers[1] = low.y, numbers[2] = low.z, numbers[3] = low.w;
-  numbers[4] = high.x, numbers[5] = high.y, numbers[6] = high.z, numbers[7] = high.w;
 }
 
 __device__ inline void clear(uint4* target, int count) {

@@ -140,6 +140,9 @@ struct StageCursor {
       parity ^= 1;
     }
   }
+  __device__ StageCursor before() const {
+    return {stage == 0 ? Stages - 1 : stage - 1, stage == 0 ? parity ^ 1 : parity};
+  }
 };
 
 /// The shared memory of a block.
