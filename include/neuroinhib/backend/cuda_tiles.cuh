@@ -55,6 +55,14 @@ __device__ inline void load_box(void* shared, const CUtensorMap& map, Barrier& a
       : "memory");
 }
 
+/// Starts the copy of bytes that lie side by side, a multiple of 16 at a multiple of 16.
+__device__ inline void load_bytes(void* shared, const void* source, Barrier& arrived, int bytes) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                   shared_address(shared)),
+               "l"(source), "r"(bytes), "r"(shared_address(&arrived.word))
+               : "memory");
+}
+
 /// Brings a tensor map to where the copy engine looks for it.
 __device__ inline void prefetch(const CUtensorMap& map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");

@@ -4,7 +4,7 @@
 
 #include <neuroinhib/ops/attention/cuda_cublas.cuh>
 #include <neuroinhib/ops/attention/cuda_flash.cuh>
-#include <neuroinhib/ops/attention/cuda_wgmma.cuh>
+#include <neuroinhib/ops/attention/cuda_wgmma_gradient.cuh>
 #include <neuroinhib/ops/attention/op.hpp>
 
 namespace neuroinhib::ops {
@@ -207,6 +207,10 @@ void run_columns(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradient<
 template <class T>
 void run_backward(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradient<T>& g) {
   if (is_wide(s)) return backward_bands(cuda, s, g);
+  if constexpr (std::is_same_v<T, float>)
+    if (gradient_runs_on_wgmma(cuda, s, g))
+      return std::max(s.key_width, s.value_width) > 64 ? run_wgmma_backward<128>(cuda, s, g)
+                                                       : run_wgmma_backward<64>(cuda, s, g);
   if (g.dq || g.row_sum) run_rows(cuda, s, g);
   if (g.dk || g.dv || g.dbias) run_columns(cuda, s, g);
 }
