@@ -8,8 +8,8 @@ struct Router {
   struct Module {
     Module(const Config&, Index, Index) {}
     void visit(auto&&) {}
-    Tensor<T> gated(auto&, const Tensor<T>& x) { return x; }
-    Index gated_width() { return 1; }
+    Tensor<T> gated(auto&, const Tensor<T>& x) const { return x; }
+    Index gated_width() const { return 1; }
   };
 };
 MoeLayer<Router> layer({.width = 1, .experts = 1});

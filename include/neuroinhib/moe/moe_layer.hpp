@@ -134,28 +134,12 @@ class MoeLayer {
   template <Executor Ex>
   [[nodiscard]] MoeOutput<Scalar> forward(Ex& ex, const Tensor<Scalar>& x, std::span<const Tensor<Scalar>> earlier = {},
                                           TokenContext<Scalar> context = {}) const {
-    static_assert(std::same_as<ScalarOf<Ex>, Scalar>, "the executor's scalar is not the layer's: match their backends");
-    require_width("MoE layer", config_.width, x.shape, "pass tokens of that width, or set Config::width to theirs");
-    for (const auto& activation : earlier)
-      if (activation.rows() != x.rows())
-        fail<ShapeError>("MoE layer, earlier activation", std::to_string(x.rows()) + " rows", activation.shape.text(),
-                         "pass activations of the same tokens, one row each");
-    MoeOutput<Scalar> out;
-    out.gated = router_.gated(ex, x);
-    if (!context.counted.defined()) context.counted = count_tokens(ex, x.rows(), context.sequences.document);
-    out.inhibited = inhibition_.inhibit(ex, out.gated, {x, out.gated, earlier, context.counted});
-    out.router = detail::router_scores(ex, router_, out.inhibited.z, x, context);
-    out.routing = route(ex, out.router, context);
-    const Tensor<Scalar>& seen = config_.expert_input == ExpertInput::features ? x : out.inhibited.z;
-    out.y = combined(ex, experts_, seen, out.routing.gates, out.routing.plan);
-    if (shared_) out.y = sum(ex, {out.y, of_shared(ex, seen)});
-    out.auxiliary = auxiliary(ex, out, context.counted);
-    if (out.inhibited.mask.defined()) tap(ex, neuroinhib::tap::mask, out.inhibited.mask);
-    tap(ex, neuroinhib::tap::hidden, out.router.hidden);
-    tap(ex, neuroinhib::tap::output, out.y);
-    if constexpr (Telemetry::kWatches)
-      config_.telemetry.observe(ex, MoeTrace<Router, Scalar>{router_, x, context, out});
-    return out;
+    constexpr bool kOfThisScalar = std::same_as<ScalarOf<Ex>, Scalar>;
+    static_assert(kOfThisScalar, "the executor's scalar is not the layer's: match their backends");
+    if constexpr (kOfThisScalar)
+      return computed(ex, x, earlier, std::move(context));
+    else
+      return {};
   }
 
   /// Shows an activation from outside the layer (logits, labels, loss) to the inhibition's post-text memory.
@@ -178,6 +162,31 @@ class MoeLayer {
   [[nodiscard]] const Config& config() const { return config_; }
 
  private:
+  template <Executor Ex>
+  [[nodiscard]] MoeOutput<Scalar> computed(Ex& ex, const Tensor<Scalar>& x, std::span<const Tensor<Scalar>> earlier,
+                                           TokenContext<Scalar> context) const {
+    require_width("MoE layer", config_.width, x.shape, "pass tokens of that width, or set Config::width to theirs");
+    for (const auto& activation : earlier)
+      if (activation.rows() != x.rows())
+        fail<ShapeError>("MoE layer, earlier activation", std::to_string(x.rows()) + " rows", activation.shape.text(),
+                         "pass activations of the same tokens, one row each");
+    MoeOutput<Scalar> out;
+    out.gated = router_.gated(ex, x);
+    if (!context.counted.defined()) context.counted = count_tokens(ex, x.rows(), context.sequences.document);
+    out.inhibited = inhibition_.inhibit(ex, out.gated, {x, out.gated, earlier, context.counted});
+    out.router = detail::router_scores(ex, router_, out.inhibited.z, x, context);
+    out.routing = route(ex, out.router, context);
+    const Tensor<Scalar>& seen = config_.expert_input == ExpertInput::features ? x : out.inhibited.z;
+    out.y = combined(ex, experts_, seen, out.routing.gates, out.routing.plan);
+    if (shared_) out.y = sum(ex, {out.y, of_shared(ex, seen)});
+    out.auxiliary = auxiliary(ex, out, context.counted);
+    if (out.inhibited.mask.defined()) tap(ex, neuroinhib::tap::mask, out.inhibited.mask);
+    tap(ex, neuroinhib::tap::hidden, out.router.hidden);
+    tap(ex, neuroinhib::tap::output, out.y);
+    if constexpr (Telemetry::kWatches)
+      config_.telemetry.observe(ex, MoeTrace<Router, Scalar>{router_, x, context, out});
+    return out;
+  }
   static const Config& checked(const Config& config) {
     const auto require = [](const std::string& name, Index value, Index least, const char* remedy) {
       require_option("MoE layer", name, value, value >= least, "≥ " + std::to_string(least), remedy);

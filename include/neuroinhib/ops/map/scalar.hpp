@@ -60,14 +60,18 @@ struct MapGradients {
  private:
   template <class T, std::size_t... I>
   NEUROINHIB_DEVICE Partials<T, N> call(const T* x, std::index_sequence<I...>) const {
-    static_assert(
-        requires { f.derivative(x[I]...); },
-        "map: a functor that gradients pass through has derivative(x...) beside operator()(x...); "
-        "see docs/write-an-operation.md");
-    const auto all = as_partials(f.derivative(x[I]...));
-    static_assert(std::extent_v<decltype(all.value)> == N,
-                  "map: derivative returns one number an input: Partials{∂f/∂x₀, ∂f/∂x₁, …}");
-    return {{(x[N] * static_cast<T>(all.value[I]))...}};
+    constexpr bool kHasDerivative = requires { f.derivative(x[I]...); };
+    static_assert(kHasDerivative,
+                  "map: a functor that gradients pass through has derivative(x...) beside operator()(x...); "
+                  "see docs/write-an-operation.md");
+    if constexpr (kHasDerivative) {
+      const auto all = as_partials(f.derivative(x[I]...));
+      static_assert(std::extent_v<decltype(all.value)> == N,
+                    "map: derivative returns one number an input: Partials{∂f/∂x₀, ∂f/∂x₁, …}");
+      return {{(x[N] * static_cast<T>(all.value[I]))...}};
+    } else {
+      return {};
+    }
   }
 };
 
