@@ -109,7 +109,8 @@ TEST_CASE("what cannot be meant is refused") {
   check_error<ConfigError>([] { (void)language({"--rows", "glu@all"}); }, {"no mask to lift"});
   check_error<ConfigError>([] { (void)language({"--rows", "smoe@copy"}); }, {"@copy behind a row of the first paper"});
   check_error<ConfigError>([] { (void)language({"--rows", "moe@copy@copy"}); }, {"each once"});
-  check_error<ConfigError>([] { (void)language({"--rows", "moe@coyp"}); }, {"@all, @large or @copy"});
+  check_error<ConfigError>([] { (void)language({"--rows", "moe@coyp"}); },
+                           {"@all, @large, @copy, @loss", "one of a kind"});
   std::string arms = "smoe-similarity";
   for (int i = 0; i < 20000; ++i) arms += "@all";
   check_error<ConfigError>([&] { (void)language({"--rows", arms}); }, {"--rows"});
@@ -124,6 +125,46 @@ TEST_CASE("arms of the first paper's rows have their vocabulary and their task")
   CHECK(language_model::find_row("moe@copy@large").task == language_model::find_row("glu@large@copy").task);
   CHECK(language_model::find_row("moe@copy").task != language_model::find_row("moe").task);
   CHECK(language_model::find_row("moe@copy").title == "MoE 3/10 experts, copy task");
+}
+
+TEST_CASE("arms of the second paper's rows have their network, and what was printed of it") {
+  const auto s = language({"--rows", "smoe"});
+  const auto network = [&](const char* name) { return s.network(language_model::find_row(name).task); };
+  CHECK(network("smoe").name() == "6 × 352, 8 heads, 2 of 16 experts");
+  CHECK(network("smoe@large").name() == "12 × 512, 8 heads, 2 of 16 experts");
+  CHECK(network("smoe-attention@one").name() == "6 × 352, 8 heads, 1 of 16 experts");
+  CHECK(network("smoe@half").name() == "6 × 352, 8 heads, 8 of 16 experts");
+  CHECK(network("smoe@twice@loss").name() == "6 × 352, 8 heads, 2 of 32 experts");
+  CHECK(network("smoe@half@twice").chosen == 16);
+  const auto half = language_model::find_row("smoe-similarity@loss@half");
+  CHECK(half.published == "32.5 / 33.81");
+  CHECK(half.attacked == "40.6 / 42.37");
+  CHECK(half.title == "Similarity-inform SMoE, balance loss, M = K / 2");
+  CHECK(half.task == language_model::find_row("smoe@half@loss").task);
+  CHECK(language_model::find_row("glam@half").published == "–");
+  CHECK(language_model::find_row("smoe-attention@root").published == "31.62 / 32.90");
+  CHECK(language({"--rows", "table5@loss"}).rows ==
+        Arguments{"smoe@large@loss", "smoe-similarity@large@loss", "smoe-attention@large@loss"});
+  CHECK(language({"--rows", "smoe-attention,table3,table1"}).rows.size() == 15);
+  check_error<ConfigError>([] { (void)language({"--rows", "smoe@one@half"}); }, {"one of a kind"});
+  check_error<ConfigError>([] { (void)language({"--rows", "smoe@2"}); }, {"whose routing looks at other words"});
+  check_error<ConfigError>([] { (void)language({"--rows", "glu@loss"}); }, {"a row of the second paper"});
+  check_error<ConfigError>([] { (void)language({"--rows", "table8@0.1"}); }, {"whose routing looks at other words"});
+}
+
+TEST_CASE("the second paper's claims are a row's against its base in the same task") {
+  const auto rows = [](std::initializer_list<const char*> names) {
+    std::vector<language_model::Row> all;
+    for (const char* name : names) all.push_back(language_model::find_row(name));
+    return all;
+  };
+  const auto claims = claims_of({.paper = 2}, rows({"smoe", "smoe-attention", "smoe-attention@2", "glam", "glu+linear",
+                                                    "glu+similarity", "xmoe-similarity"}));
+  REQUIRE(claims.size() == 2);
+  CHECK(claims[0].other == "smoe");
+  CHECK(*claims[0].published == doctest::Approx(std::log(32.23 / 34.84)));
+  CHECK(claims[1].row == "smoe-attention@2");
+  CHECK(*claims[1].published == doctest::Approx(std::log(32.85 / 34.84)));
 }
 
 TEST_CASE("a key tells what a result depends on, and nothing else") {

@@ -129,6 +129,7 @@ refuses "option of mixed-numbers" --years 7
 for signal in INT TERM; do
   stand_in "$work/saving" "trap 'echo saved after $signal; exit 40' $signal; echo ready; while :; do sleep .1; done"
   cp "$work/saving" "$work/repo/build/examples/examples/papers/guess_ages/guess_ages"
+  : >"$work/out"  # no "ready" of the signal before
   (cd "$work/caller" && PATH=$work/bin:$PATH exec setsid "$work/repo/scripts/replicate" guess-ages) >"$work/out" 2>&1 &
   for i in $(seq 300); do ! grep -q ready "$work/out" || break; sleep .1; done
   kill -$signal $! # the script alone

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include <neuroinhib/neuroinhib.hpp>
 
 #include "../routers.hpp"
@@ -9,12 +11,14 @@ namespace language_model {
 
 using namespace neuroinhib;
 
+inline constexpr double kBalance = 0.01;  ///< the weight of a balance loss
+
 template <class Router, class Inhibition, class T>
 using Model = LanguageModel<MoeLayer<Router, Inhibition, ScheduledTopM, Mlp<Relu>, Cpu<T>>>;
 
 template <class M>
 typename M::Config configuration(const Settings& s, const Row& row, Index vocabulary) {
-  const Network& n = s.network(row.task);
+  const Network n = s.network(row.task);
   typename M::Config config;
   config.vocabulary = vocabulary;
   config.positions = n.length;
@@ -33,7 +37,12 @@ typename M::Config configuration(const Settings& s, const Row& row, Index vocabu
   config.moe.mix = {.first = n.chosen, .last = grows ? n.experts : n.chosen, .growth_steps = grows ? n.steps : 0};
   if constexpr (requires { config.moe.inhibition.earlier_widths; }) config.moe.inhibition.earlier_widths = {n.width};
   if constexpr (requires { config.moe.inhibition.p; }) config.moe.inhibition.p = 0.5;
-  papers::set_router(config.moe.router, s);
+  if (row.task.balanced) config.moe.auxiliary.balance = kBalance;
+  papers::Informed informed = s;
+  if (!row.scale.empty())
+    informed.temperature = informed.deviation =
+        row.scale == "root" ? std::sqrt(static_cast<double>(n.width)) : std::stod(row.scale);
+  papers::set_router(config.moe.router, informed);
   return config;
 }
 

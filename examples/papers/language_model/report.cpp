@@ -64,7 +64,14 @@ void replace_all(std::string& text, const std::string& from, const std::string& 
 constexpr const char* kNats = "%#.5g";
 
 std::string heading(const Task& task) {
-  if (task.paper == 2) return "Mutual-Inform SMoE, tables 1 and 3: next-word prediction";
+  if (task.paper == 2)
+    return std::string("Mutual-Inform SMoE, ") +
+           (task.large                ? "table 5: large network"
+            : task.one                ? "tables 1 and 6: M = 1"
+            : task.half || task.twice ? "table 6"
+                                      : "tables 1, 3 and 8: next-word prediction") +
+           (task.half ? ": M = K / 2" : "") + (task.twice ? ": K doubled" : "") +
+           (task.balanced ? ", with a balance loss" : "");
   return std::string("Neural Inhibition, table 2: ") +
          (task.copies ? "the research code's copy task" : "next-word prediction") +
          (task.large ? ", larger vocabulary" : "");
@@ -91,14 +98,14 @@ nlohmann::json measures(const Evaluation& evaluation) {
 Report::Report(const papers::OutputFolder& folder, const Settings& settings, const std::map<Task, Data>& data,
                const std::string& machine)
     : settings_(settings),
-      results_(folder, settings, "language_model",
+      results_(folder, settings, settings.program,
                {{"key", settings.key() + ", data " + data.begin()->second.corpus->source},
                 {"data", data.begin()->second.corpus->source},
                 {"domains", data.begin()->second.corpus->domains}},
                machine) {
   results_.look([&] {
     for (const auto& run : results_.runs()) {
-      const auto now = data.find(find_row(run.at("row")).task);
+      const auto now = data.find(find_row(run.at("row")).task.text());
       if (now != data.end() && run.at("data") != now->second.name())
         fail<ConfigError>("resuming from " + folder.file("results.json").string(), "the text " + now->second.name(),
                           run.at("data").get<std::string>(),
@@ -112,11 +119,12 @@ void Report::add(nlohmann::json run) {
   std::printf("%-18s seed %td: test %.4g nats, perplexity %.2f, %.0f s, %.2f ms a step\n",
               run.at("row").get<std::string>().c_str(), run.at("seed").get<Index>(), number("test"),
               std::exp(number("test")), number("seconds"), number("step_ms"));
-  // The papers' rows in their order, then pairs; the file does not depend on the order of calls.
+  // The papers' rows in their order, each before its arms, then pairs; the file does not depend on the order of calls.
   const auto place = [](const nlohmann::json& one) {
     const auto name = one.at("row").get<std::string>();
     const auto& rows = paper_rows();
-    const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.name == name; });
+    const auto row =
+        std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.name == name.substr(0, name.find('@')); });
     return std::tuple(row - rows.begin(), name, one.at("seed").get<Index>());
   };
   results_.add(std::move(run), [&](const auto& one, const auto& other) { return place(one) < place(other); });
@@ -147,7 +155,8 @@ std::vector<Row> Report::rows_of(const Task& task) const {
   std::vector<Row> rows;
   for (const auto& run : results_.runs()) {
     const Row row = find_row(run.at("row"));
-    if (row.task == task && (rows.empty() || rows.back().name != row.name)) rows.push_back(row);
+    const auto is_known = [&](const Row& known) { return known.name == row.name; };
+    if (row.task == task && std::none_of(rows.begin(), rows.end(), is_known)) rows.push_back(row);
   }
   return rows;
 }
@@ -156,7 +165,7 @@ std::string Report::table(const Task& task) const {
   const std::vector<Row> rows = rows_of(task);
   std::vector<std::string> names;
   for (const Row& row : rows) names.push_back(row.name);
-  const Network& n = settings_.network(task);
+  const Network n = settings_.network(task);
   const auto& runs = results_.runs();
   // The same in all runs of a paper.
   const auto& any = *std::find_if(runs.begin(), runs.end(), [&](const auto& run) { return run.at("row") == names[0]; });
@@ -181,9 +190,12 @@ std::string Report::table(const Task& task) const {
   else
     out +=
         "Published: validation / test perplexity on WikiText-103 (103 million words, vocabulary 267,735, 60,000 steps "
-        "of "
-        "the medium network). Ours is another text and scale: compare rows, not columns. Attacked: " +
-        text("%.0f", 100 * settings_.attack) + " % of the words read became \"AAA\", which no vocabulary has.\n";
+        "of the medium network, or of the large one), clean; attacked. Ours is another text and scale: compare rows, "
+        "not columns. " +
+        (task.balanced ? "Loss: with the Switch transformer's balance loss, weight" + text(" %.2f", kBalance)
+                       : std::string("Balance: none, as in the public code that the paper builds on")) +
+        ". Attacked: " + text("%.0f", 100 * settings_.attack) +
+        " % of the words read became \"AAA\", which no vocabulary has.\n";
   if (floor > 0) out += "Floor (the grammars' own entropy): " + text("%.4f", floor) + " nats a word.\n";
   out +=
       "\n| Row | published | validation ppl | test nats | test ppl | attacked ppl | fluctuation | load CV | effective "
@@ -199,9 +211,9 @@ std::string Report::table(const Task& task) const {
     };
     const Summary test = of([](const auto& run) { return number_in(run.at("test")); });
     const double fluctuation = of([](const auto& run) { return mean_of(run.at("fluctuation")); }).mean;
-    out += "| " + row.title + " | " + row.published + " | " + with_deviation("%.2f", exp_of("validation")) + " | " +
-           with_deviation(kNats, test) + " | " + with_deviation("%.2f", exp_of("test")) + " | " +
-           with_deviation("%.2f", exp_of("attacked")) + " | " +
+    out += "| " + row.title + " | " + row.published + (row.attacked.empty() ? "" : "; " + row.attacked) + " | " +
+           with_deviation("%.2f", exp_of("validation")) + " | " + with_deviation(kNats, test) + " | " +
+           with_deviation("%.2f", exp_of("test")) + " | " + with_deviation("%.2f", exp_of("attacked")) + " | " +
            (std::isnan(fluctuation) ? "–" : text("%.3f", fluctuation)) + " | " +
            or_dash("%.2f", load(&RoutingAnalysis::variation)) + " | " +
            or_dash("%.1f", load(&RoutingAnalysis::effective_experts)) + " | " +
@@ -215,8 +227,8 @@ std::string Report::table(const Task& task) const {
       if (run.at("row") == row.name && run.at("seed") == 0) notes += degenerate(row, run, n.length);
   if (!notes.empty()) notes = "\nDegenerate weights, seed 0:\n\n" + notes;
   const std::string judged = papers::verdict_tables(verdicts(task));
-  return out + (judged.empty() ? "" : "\n" + judged) + comparisons(rows, against) + layers(rows, against) + notes +
-         domains(rows) + routing(rows) + "\n";
+  return out + (judged.empty() ? "" : "\n" + judged) + collapsed(rows) + comparisons(rows, against) +
+         layers(rows, against) + notes + domains(rows) + routing(rows) + "\n";
 }
 
 void Report::draw_curves() const {
@@ -239,7 +251,7 @@ plot for [row = 1 : rows] $TASK index row - 1 using 1:6:7 with filledcurves line
      for [row = 1 : rows] $TASK index row - 1 using 1:5 pointtype 7 linewidth 2 dashtype dashes(row) linecolor rgb colour(row) title columnheader(1)
 )";
     replace_all(commands, "TASK", name);
-    replace_all(commands, "TITLE", task.paper == 2 ? "Mutual-Inform SMoE" : "Neural Inhibition" + task.arms());
+    replace_all(commands, "TITLE", (task.paper == 2 ? "Mutual-Inform SMoE" : "Neural Inhibition") + task.arms());
   }
   draw(results_.folder(), "curves", "1300," + std::to_string(60 + 440 * lines),
        data, "set multiplot layout " + std::to_string(lines) + R"(,2 margins .06,.74,.12,.85 spacing .06,.14 \
@@ -289,14 +301,36 @@ std::vector<double> Report::differences(const std::string& row, const std::strin
 
 nlohmann::json Report::verdicts(const Task& task) const {
   std::vector<papers::Comparison> comparisons;
-  for (const RowClaim& claim : claims_of(task)) {
+  for (const RowClaim& claim : claims_of(task, rows_of(task))) {
     const std::vector<double> nats = differences(claim.row, claim.other);
-    if (!nats.empty())
+    if (!nats.empty() && !has_collapsed(find_row(claim.other)))
       comparisons.push_back(papers::compare(
           {find_row(claim.row).title + " − " + find_row(claim.other).title, -1, claim.published}, nats));
   }
   return papers::verdicts_json({heading(task), scale(task), settings_.command, "test loss in nats a word", 4},
                                comparisons);
+}
+
+double Report::effective_experts(const Row& row) const {
+  const auto of_run = [](const auto& run) { return mean_of_loads(run, &RoutingAnalysis::effective_experts); };
+  return Summary(results_.values(row.name, of_run)).mean;
+}
+
+bool Report::has_collapsed(const Row& row) const {
+  const Network n = settings_.network(row.task);
+  return row.task.paper == 2 && effective_experts(row) < static_cast<double>(n.chosen + n.experts) / 2;
+}
+
+std::string Report::collapsed(const std::vector<Row>& rows) const {
+  std::string lines;
+  for (const Row& row : rows)
+    if (row.inform == "none" && has_collapsed(row))
+      lines += "- " + row.title + text(": %.1f of ", effective_experts(row)) +
+               std::to_string(settings_.network(row.task).experts) + "\n";
+  return lines.empty() ? ""
+                       : "\nNot judged are claims against rows whose load collapsed: their effective number of experts "
+                         "is nearer to M, the fewest there can be, than to all K:\n\n" +
+                             lines;
 }
 
 std::string Report::scale(const Task& task) const {
@@ -305,7 +339,7 @@ std::string Report::scale(const Task& task) const {
   const auto& any =
       *std::find_if(runs.begin(), runs.end(), [&](const auto& run) { return run.at("row") == rows[0].name; });
   const auto number = [&](const char* name) { return papers::readable(any.at(name).template get<Index>()); };
-  const Network& n = settings_.network(task);
+  const Network n = settings_.network(task);
   const std::string ours = number("training_words") + " words, vocabulary " + number("vocabulary") + ", " +
                            number("steps") + " steps of " + std::to_string(n.batch) + " × " + std::to_string(n.length);
   if (task.paper == 2)

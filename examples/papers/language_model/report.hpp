@@ -32,6 +32,11 @@ class Report {
   [[nodiscard]] std::vector<double> differences(const std::string& row, const std::string& other) const;
   /// The published claims that have runs, judged.
   [[nodiscard]] nlohmann::json verdicts(const Task& task) const;
+  /// Mean over layers and seeds; whether that of a row of the second paper is nearer to M, the fewest there can be,
+  /// than to all K; the base rows of which that is so, as a list.
+  [[nodiscard]] double effective_experts(const Row& row) const;
+  [[nodiscard]] bool has_collapsed(const Row& row) const;
+  [[nodiscard]] std::string collapsed(const std::vector<Row>& rows) const;
   /// What is scaled down from the published experiment.
   [[nodiscard]] std::string scale(const Task& task) const;
   /// curves: training loss and validation perplexity by step, means with bands of one deviation over seeds; a line of

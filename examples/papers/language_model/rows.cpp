@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include <neuroinhib/core/error.hpp>
 
@@ -18,16 +19,70 @@ const std::vector<Row>& paper_rows() {
       {"pretext", "Pre-text Inhibition", {1}, "pretext", "linear", "none", 1, false, "–"},
       {"posttext", "Post-text Inhibition", {1}, "posttext", "linear", "none", 1, false, "–"},
       {"global", "Global Inhibition", {1}, "global", "linear", "none", 1, false, "3.31e-6 / 1.81e-10"},
-      {"smoe", "SMoE", {2}, "none", "linear", "none", 1, false, "33.29 / 34.84"},
-      {"smoe-similarity", "Similarity-inform SMoE", {2}, "none", "linear", "similarity", 1, false, "30.75 / 32.03"},
-      {"smoe-attention", "Attention-inform SMoE", {2}, "none", "linear", "attention", 1, false, "31.31 / 32.23"},
-      {"glam", "GLaM", {2}, "none", "linear", "none", 2, false, "37.55 / 39.10"},
-      {"glam-similarity", "Similarity-inform GLaM", {2}, "none", "linear", "similarity", 2, false, "33.72 / 34.92"},
-      {"glam-attention", "Attention-inform GLaM", {2}, "none", "linear", "attention", 2, false, "35.17 / 36.71"},
-      {"xmoe", "X-MoE", {2}, "none", "xmoe", "none", 1, false, "33.05 / 34.49"},
-      {"xmoe-similarity", "Similarity-inform X-MoE", {2}, "none", "xmoe", "similarity", 1, false, "31.83 / 33.06"},
-      {"xmoe-attention", "Attention-inform X-MoE", {2}, "none", "xmoe", "attention", 1, false, "32.06 / 33.24"},
-      {"dropout", "SMoE-dropout", {2}, "none", "dropout", "none", 1, false, "33.08 / 34.67"},
+      {"smoe", "SMoE", {2}, "none", "linear", "none", 1, false, "33.29 / 34.84", "41.75 / 43.59"},
+      {"smoe-similarity",
+       "Similarity-inform SMoE",
+       {2},
+       "none",
+       "linear",
+       "similarity",
+       1,
+       false,
+       "30.75 / 32.03",
+       "38.33 / 39.92"},
+      {"smoe-attention",
+       "Attention-inform SMoE",
+       {2},
+       "none",
+       "linear",
+       "attention",
+       1,
+       false,
+       "31.31 / 32.23",
+       "39.68 / 40.91"},
+      {"glam", "GLaM", {2}, "none", "linear", "none", 2, false, "37.55 / 39.10", "48.01 / 49.75"},
+      {"glam-similarity",
+       "Similarity-inform GLaM",
+       {2},
+       "none",
+       "linear",
+       "similarity",
+       2,
+       false,
+       "33.72 / 34.92",
+       "42.19 / 43.72"},
+      {"glam-attention",
+       "Attention-inform GLaM",
+       {2},
+       "none",
+       "linear",
+       "attention",
+       2,
+       false,
+       "35.17 / 36.71",
+       "44.17 / 45.85"},
+      {"xmoe", "X-MoE", {2}, "none", "xmoe", "none", 1, false, "33.05 / 34.49", "41.68 / 42.96"},
+      {"xmoe-similarity",
+       "Similarity-inform X-MoE",
+       {2},
+       "none",
+       "xmoe",
+       "similarity",
+       1,
+       false,
+       "31.83 / 33.06",
+       "39.92 / 41.28"},
+      {"xmoe-attention",
+       "Attention-inform X-MoE",
+       {2},
+       "none",
+       "xmoe",
+       "attention",
+       1,
+       false,
+       "32.06 / 33.24",
+       "40.35 / 41.73"},
+      {"dropout", "SMoE-dropout", {2}, "none", "dropout", "none", 1, false, "33.08 / 34.67", "41.11 / 43.09"},
       {"dropout-similarity",
        "Similarity-inform SMoE-dropout",
        {2},
@@ -36,7 +91,8 @@ const std::vector<Row>& paper_rows() {
        "similarity",
        1,
        false,
-       "32.47 / 33.69"},
+       "32.47 / 33.69",
+       "40.6 / 41.99"},
       {"dropout-attention",
        "Attention-inform SMoE-dropout",
        {2},
@@ -45,19 +101,63 @@ const std::vector<Row>& paper_rows() {
        "attention",
        1,
        false,
-       "32.21 / 33.91"}};
+       "32.21 / 33.91",
+       "40.56 / 42.17"}};
   return rows;
 }
 
 namespace {
 
+/// What the second paper printed of rows with arms: tables 1, 5, 6 and 8.
+struct Printed {
+  std::string_view row, clean, attacked;
+};
+constexpr std::array<Printed, 18> kPrinted{{{"smoe@large", "28.737 / 30.378", "36.43 / 38.34"},
+                                            {"smoe-similarity@large", "27.06 / 28.34", "34.65 / 36.28"},
+                                            {"smoe-attention@large", "27.26 / 28.69", "34.69 / 36.37"},
+                                            {"smoe@one", "39.55 / 40.75", "48.82 / 50.21"},
+                                            {"smoe-similarity@one", "37.78 / 39.18", "46.93 / 48.66"},
+                                            {"smoe-attention@one", "38.02 / 39.35", "47.20 / 48.72"},
+                                            {"smoe@half", "33.48 / 34.92", "41.36 / 42.98"},
+                                            {"smoe-similarity@half", "32.5 / 33.81", "40.6 / 42.37"},
+                                            {"smoe-attention@half", "31.97 / 33.28", "39.98 / 41.45"},
+                                            {"smoe@twice", "31.82 / 33.41", "39.9 / 41.79"},
+                                            {"smoe-similarity@twice", "30.41 / 31.62", "38.23 / 39.77"},
+                                            {"smoe-attention@twice", "30.39 / 31.85", "37.8 / 39.65"},
+                                            {"smoe-similarity@0.1", "32.79 / 34.01", ""},
+                                            {"smoe-similarity@2", "30.68 / 32.88", ""},
+                                            {"smoe-similarity@root", "32.26 / 33.83", ""},
+                                            {"smoe-attention@0.1", "31.93 / 32.67", ""},
+                                            {"smoe-attention@2", "31.13 / 32.85", ""},
+                                            {"smoe-attention@root", "31.62 / 32.90", ""}}};
+
+/// The rows of the second paper's tables.
+constexpr std::array<std::array<std::string_view, 2>, 5> kTables{
+    {{"table1",
+      "smoe@one,smoe-similarity@one,smoe-attention@one,smoe,smoe-similarity,smoe-attention,glam,"
+      "glam-similarity,glam-attention"},
+     {"table3",
+      "smoe,smoe-similarity,smoe-attention,xmoe,xmoe-similarity,xmoe-attention,dropout,dropout-similarity,"
+      "dropout-attention"},
+     {"table5", "smoe@large,smoe-similarity@large,smoe-attention@large"},
+     {"table6",
+      "smoe@one,smoe-similarity@one,smoe-attention@one,smoe,smoe-similarity,smoe-attention,smoe@half,"
+      "smoe-similarity@half,smoe-attention@half,smoe@twice,smoe-similarity@twice,smoe-attention@twice"},
+     {"table8",
+      "smoe,smoe-similarity@0.1,smoe-similarity,smoe-similarity@2,smoe-similarity@root,smoe-attention@0.1,"
+      "smoe-attention,smoe-attention@2,smoe-attention@root"}}};
+
 constexpr std::array<std::string_view, 5> kInhibitions{"random", "glu", "pretext", "posttext", "global"};
 constexpr std::array<std::string_view, 3> kRouters{"linear", "similarity", "attention"};
 
+bool is_of(const Row& row, int paper) {
+  return paper == 0 || row.task.paper == paper;
+}
+
 /// A row of the papers, or a pair; nothing for another name.
-std::optional<Row> causal_row(const std::string& name) {
+std::optional<Row> causal_row(const std::string& name, int paper) {
   for (const Row& row : paper_rows())
-    if (row.name == name) return row;
+    if (row.name == name && is_of(row, paper)) return row;
   const std::size_t plus = name.find('+');
   if (plus == std::string::npos) return std::nullopt;
   const std::string inhibition = name.substr(0, plus), router = name.substr(plus + 1);
@@ -72,65 +172,129 @@ std::optional<Row> causal_row(const std::string& name) {
              .published = "–"};
 }
 
-[[noreturn]] void refuse(const std::string& name) {
+[[noreturn]] void refuse(const std::string& name, int paper) {
   std::vector<std::string> names;
-  for (const Row& row : paper_rows()) names.push_back(row.name);
-  neuroinhib::fail<neuroinhib::ConfigError>(
-      "--rows",
-      papers::either(names) +
-          ", or INHIBITION+ROUTER of random, glu, pretext, posttext, global and linear, similarity, attention",
-      '"' + name + '"', papers::suggestion(name, names) + "separate rows by commas");
+  for (const Row& row : paper_rows())
+    if (is_of(row, paper)) names.push_back(row.name);
+  neuroinhib::fail<neuroinhib::ConfigError>("--rows",
+                                            papers::either(names) +
+                                                ", or INHIBITION+ROUTER of random, glu, pretext, posttext, global and "
+                                                "linear, similarity, attention, or table1, "
+                                                "table3, table5, table6, table8",
+                                            '"' + name + '"',
+                                            papers::suggestion(name, names) + "separate rows by commas");
 }
 
-}  // namespace
+void set_scale(Row& row, const std::string& scale) {
+  row.scale = scale;
+  row.title += (row.inform == "similarity" ? ", τ = " : ", σ = ") + (scale == "root" ? "√D" : scale);
+}
 
-namespace {
+/// What the paper printed of a row with arms; a balance loss and a lifted mask are ours.
+void set_printed(Row& row, std::string name) {
+  Task task = row.task;
+  task.balanced = false;
+  name += task.arms() + (row.scale.empty() ? "" : "@" + row.scale);
+  if (name.find('@') == std::string::npos) return;
+  const auto printed = std::find_if(kPrinted.begin(), kPrinted.end(), [&](const Printed& p) { return p.row == name; });
+  row.published = printed == kPrinted.end() ? "–" : printed->clean;
+  row.attacked = printed == kPrinted.end() ? "" : printed->attacked;
+}
 
-/// An arm of a row: what stands behind the name, what the title says, and whether a row has it.
+/// The logarithm of the test perplexity that was printed as "validation / test".
+std::optional<double> test_loss(const Row& row) {
+  const std::size_t slash = row.published.find('/');
+  return slash == std::string::npos ? std::nullopt
+                                    : std::optional(std::log(std::stod(row.published.substr(slash + 1))));
+}
+
+/// An arm of a row: what stands behind the name, whether a row has it, and what it changes. A row has one of a kind.
 struct Arm {
-  std::string name, title, whose;
+  std::string name, kind, whose;
   bool (*fits)(const Row&);
   void (*set)(Row&);
 };
-const std::array<Arm, 3>& arms() {
-  constexpr auto kOfFirstPaper = [](const Row& row) { return row.task.paper == 1; };
-  static const std::array<Arm, 3> all{
-      {{"all", ", not causal", "a row whose routing looks at other words: else there is no mask to lift",
-        [](const Row& row) { return row.inform != "none"; }, [](Row& row) { row.sees_all = true; }},
-       {"large", ", vocabulary 15,000", "a row of the first paper", kOfFirstPaper,
-        [](Row& row) { row.task.large = true; }},
-       {"copy", ", copy task", "a row of the first paper", kOfFirstPaper, [](Row& row) { row.task.copies = true; }}}};
+const std::vector<Arm>& arms() {
+  constexpr auto kFirst = [](const Row& row) { return row.task.paper == 1; };
+  constexpr auto kSecond = [](const Row& row) { return row.task.paper == 2; };
+  constexpr auto kInformed = [](const Row& row) { return row.inform != "none"; };
+  constexpr auto kAny = [](const Row&) { return true; };
+  const std::string first = "a row of the first paper", second = "a row of the second paper",
+                    informed = "a row whose routing looks at other words";
+  static const std::vector<Arm> all{
+      {"all", "mask", informed + ": else there is no mask to lift", kInformed,
+       [](Row& row) { row.sees_all = true, row.title += ", not causal"; }},
+      {"large", "size", "a row", kAny,
+       [](Row& row) {
+         row.task.large = true;
+         row.title += row.task.paper == 1 ? ", vocabulary 15,000" : ", large";
+       }},
+      {"copy", "task", first, kFirst, [](Row& row) { row.task.copies = true, row.title += ", copy task"; }},
+      {"loss", "balance", second, kSecond, [](Row& row) { row.task.balanced = true, row.title += ", balance loss"; }},
+      {"one", "M", second, kSecond, [](Row& row) { row.task.one = true, row.title += ", M = 1"; }},
+      {"half", "M", second, kSecond, [](Row& row) { row.task.half = true, row.title += ", M = K / 2"; }},
+      {"twice", "K", second, kSecond, [](Row& row) { row.task.twice = true, row.title += ", K doubled"; }},
+      {"0.1", "scale", informed, kInformed, [](Row& row) { set_scale(row, "0.1"); }},
+      {"2", "scale", informed, kInformed, [](Row& row) { set_scale(row, "2"); }},
+      {"root", "scale", informed, kInformed, [](Row& row) { set_scale(row, "root"); }}};
   return all;
+}
+
+[[noreturn]] void refuse_arm(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Arm& arm : arms()) names.push_back("@" + arm.name);
+  neuroinhib::fail<neuroinhib::ConfigError>("--rows",
+                                            papers::either(names) + " behind a name, each once and one of a kind",
+                                            '"' + name.substr(0, 60) + '"', "leave the rest out");
 }
 
 }  // namespace
 
-Row find_row(const std::string& name) {
+Row find_row(const std::string& name, int paper) {
   std::size_t at = std::min(name.find('@'), name.size());
-  const auto found = causal_row(name.substr(0, at));
-  if (!found) refuse(name);
+  const std::string own = name.substr(0, at);
+  const auto found = causal_row(own, paper);
+  if (!found) refuse(name, paper);
   Row row = *found;
-  std::vector<std::string> given;
+  std::vector<std::string> kinds;
   while (at < name.size()) {
     const std::size_t end = std::min(name.find('@', at + 1), name.size());
     const std::string word = name.substr(at + 1, end - at - 1);
     const auto arm = std::find_if(arms().begin(), arms().end(), [&](const Arm& a) { return a.name == word; });
-    if (arm == arms().end() || std::find(given.begin(), given.end(), word) != given.end())
-      neuroinhib::fail<neuroinhib::ConfigError>("--rows", "@all, @large or @copy behind a name, each once",
-                                                '"' + name.substr(0, 60) + '"', "leave the rest out");
+    if (arm == arms().end() || std::find(kinds.begin(), kinds.end(), arm->kind) != kinds.end()) refuse_arm(name);
     if (!arm->fits(row))
       neuroinhib::fail<neuroinhib::ConfigError>("--rows", "@" + word + " behind " + arm->whose, '"' + name + '"',
                                                 "leave @" + word + " out");
     arm->set(row);
-    row.title += arm->title;
-    given.push_back(word);
+    kinds.push_back(arm->kind);
     at = end;
   }
   row.name = name;
+  if (row.task.paper == 2) set_printed(row, own);
   return row;
 }
 
-std::vector<RowClaim> claims_of(const Task& task) {
+std::vector<std::string> read_rows(const std::string& text, int paper) {
+  std::vector<std::string> rows;
+  std::set<std::string> given;
+  for (const std::string& name : papers::split_at_commas(text)) {
+    if (!given.insert(name).second)
+      neuroinhib::fail<neuroinhib::ConfigError>("--rows", "each row once", name + " twice", "name it once");
+    const std::size_t at = std::min(name.find('@'), name.size());
+    const auto table = std::find_if(kTables.begin(), kTables.end(),
+                                    [&](const auto& t) { return t[0] == std::string_view(name).substr(0, at); });
+    for (const std::string& row :
+         table == kTables.end() ? std::vector{std::string()} : papers::split_at_commas(std::string((*table)[1])))
+      if (const std::string whole = row.empty() ? name : row + name.substr(at);
+          std::find(rows.begin(), rows.end(), whole) == rows.end()) {
+        (void)find_row(whole, paper);
+        rows.push_back(whole);
+      }
+  }
+  return rows;
+}
+
+std::vector<RowClaim> claims_of(const Task& task, const std::vector<Row>& rows) {
   std::vector<RowClaim> claims;
   if (task.paper == 1) {
     constexpr std::array<std::array<const char*, 2>, 4> kPairs{
@@ -138,14 +302,14 @@ std::vector<RowClaim> claims_of(const Task& task) {
     for (const auto& [row, other] : kPairs) claims.push_back({row + task.arms(), other + task.arms(), std::nullopt});
     return claims;
   }
-  /// Of "validation / test".
-  const auto test_loss = [](const std::string& row) {
-    const std::string printed = find_row(row).published;
-    return std::log(std::stod(printed.substr(printed.find('/') + 1)));
-  };
-  for (const std::string base : {"smoe", "glam", "xmoe", "dropout"})
-    for (const char* inform : {"-similarity", "-attention"})
-      claims.push_back({base + inform, base, test_loss(base + inform) - test_loss(base)});
+  for (const Row& row : rows)
+    for (const Row& other : rows)
+      if (row.inform != "none" && other.inform == "none" && row.inhibition == "none" && other.inhibition == "none" &&
+          row.router == other.router && row.every == other.every) {
+        const auto loss = test_loss(row), loss_of_other = test_loss(other);
+        claims.push_back(
+            {row.name, other.name, loss && loss_of_other ? std::optional(*loss - *loss_of_other) : std::nullopt});
+      }
   return claims;
 }
 

@@ -5,21 +5,36 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "corpus.hpp"
 
 namespace language_model {
 
-/// What a table's rows learn: rows of one task are compared.
+/// What a table's rows learn, and in which network: rows of one task are compared.
 struct Task {
   int paper = 1;
-  bool large = false;   ///< the first paper's larger vocabulary
-  bool copies = false;  ///< the first paper's research code: it reads the word that it is to predict
+  bool large = false;     ///< the first paper's larger vocabulary, the second one's larger network
+  bool copies = false;    ///< the first paper's research code: it reads the word that it is to predict
+  bool balanced = false;  ///< with the Switch transformer's balance loss
+  bool one = false, half = false, twice = false;  ///< M = 1, M = K / 2, and twice as many experts
 
   auto operator<=>(const Task&) const = default;
-  /// What stands behind the names of its rows: "", "@large", "@copy" or "@large@copy".
-  [[nodiscard]] std::string arms() const { return std::string(large ? "@large" : "") + (copies ? "@copy" : ""); }
+  /// What stands behind the names of its rows, such as "@large@copy".
+  [[nodiscard]] std::string arms() const {
+    std::string text;
+    for (const auto& [has, arm] : {std::pair{large, "@large"},
+                                   {copies, "@copy"},
+                                   {balanced, "@loss"},
+                                   {one, "@one"},
+                                   {half, "@half"},
+                                   {twice, "@twice"}})
+      if (has) text += arm;
+    return text;
+  }
+  /// The task without what leaves the text as it is.
+  [[nodiscard]] Task text() const { return {.paper = paper, .large = large, .copies = copies}; }
 };
 
 /// A row of the tables: which policies, in which paper's network, and what that paper printed.
@@ -32,10 +47,12 @@ struct Row {
   Index every = 1;                  ///< experts in every block, or in every other one (GLaM)
   bool sees_all = false;            ///< the papers' literal reading: routing looks at later words
   std::string published;            ///< as printed
+  std::string attacked{};           ///< the same of the attacked text
+  std::string scale{};              ///< τ or σ: a number, or "root" for the width's; empty: the call's
 };
 
 /// The papers' rows. Their figures: Neural Inhibition, table 2 (normalised loss on 300,000 / 1,000,000 sentences);
-/// Mutual-Inform SMoE, tables 1 and 3 (validation / test perplexity of the medium size on WikiText-103).
+/// Mutual-Inform SMoE, tables 1 and 3 (validation / test perplexity of the medium size on WikiText-103, M = 2).
 const std::vector<Row>& paper_rows();
 
 /// What a paper says of two rows' losses: that the first one's is lower.
@@ -43,13 +60,17 @@ struct RowClaim {
   std::string row, other;
   std::optional<double> published;  ///< row − other in nats, where the published losses are on our scale
 };
-/// The claims of a task's paper.
-std::vector<RowClaim> claims_of(const Task& task);
+/// The claims of a task's paper on these rows of it.
+std::vector<RowClaim> claims_of(const Task& task, const std::vector<Row>& rows);
+
+/// The rows of a list between commas. "table1", "table3", "table5", "table6" and "table8" are those of the second
+/// paper's tables, with what stands behind. Throws ConfigError for a name that is none, and for one that is given
+/// twice.
+std::vector<std::string> read_rows(const std::string& text, int paper = 0);
 
 /// A paper's row by its name; or any inhibition with any router, "inhibition+router", in the second paper's network.
-/// Behind the name, in any order: "@all", the arm without a causal mask on the routing; for the first paper's rows
-/// "@large", the larger vocabulary, and "@copy", the research code's task. Throws ConfigError for a name that is none,
+/// Behind the name, in any order, its arms (rows.cpp). `paper` 0: of both. Throws ConfigError for a name that is none,
 /// and for an arm that the row does not have.
-Row find_row(const std::string& name);
+Row find_row(const std::string& name, int paper = 0);
 
 }  // namespace language_model

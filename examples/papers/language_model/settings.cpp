@@ -1,8 +1,5 @@
 #include "settings.hpp"
 
-#include <array>
-#include <set>
-
 #include "experiment.hpp"
 
 namespace language_model {
@@ -21,6 +18,11 @@ Network paper_network(int paper, const std::string& size, Profile profile) {
     if (quick) ni.batch = 64, ni.vocabulary = 2000, ni.steps = 300, ni.epoch_steps = 75, ni.learning_rate = 3e-3;
     return ni;
   }
+  if (paper == 2 && size == "large") {
+    Network mi = paper_network(2, "medium", profile);
+    mi.blocks = quick ? 4 : 12, mi.width = quick ? 96 : 512;
+    return mi;
+  }
   Network mi{3, 128, 8, 16, 2, 256, 96, 7e-4, 3000, .1, 30000, 60000, 1000};
   if (size == "medium") mi.blocks = 6, mi.width = 352, mi.length = 512, mi.batch = 48, mi.warmup = 4000;
   if (quick) {
@@ -36,22 +38,19 @@ std::string extents(const Network& n) {
          ", vocabulary " + shortest(n.vocabulary) + ", steps " + shortest(n.steps) + " by " + shortest(n.epoch_steps);
 }
 
-/// Throws ConfigError for a name that is no row, and for a row named twice.
-std::vector<std::string> read_rows(const std::string& text) {
-  std::vector<std::string> names = split_at_commas(text);
-  std::set<std::string> seen;
-  for (const std::string& name : names) {
-    (void)find_row(name);
-    if (!seen.insert(name).second) fail<ConfigError>("--rows", "each row once", name + " twice", "name it once");
-  }
-  return names;
-}
-
 }  // namespace
 
 std::string Network::name() const {
   return shortest(blocks) + " × " + shortest(width) + ", " + shortest(heads) + " heads, " + shortest(chosen) + " of " +
          shortest(experts) + " experts";
+}
+
+Network Settings::network(const Task& task) const {
+  Network n = task.paper == 1 ? (task.large ? first_large : first) : task.large ? second_large : second;
+  if (task.twice) n.experts *= 2;
+  if (task.one) n.chosen = 1;
+  if (task.half) n.chosen = (n.experts + 1) / 2;
+  return n;
 }
 
 std::string Settings::key() const {
@@ -60,14 +59,19 @@ std::string Settings::key() const {
 }
 
 Settings read_settings(const std::vector<std::string>& arguments) {
-  Settings s;
-  s.out = "out/language_model";
-  s.seeds = 5;
   const std::string rows =
       "baseline,moe,random,glu,pretext,posttext,global,moe@copy,global@copy,smoe,smoe-similarity,smoe-attention";
-  s.rows = read_rows(rows);
-  Options options("language_model", kExperiment);
-  options.names("--rows", rows, [&](const std::string& text) { s.rows = read_rows(text); });
+  return read_settings({"language_model", kExperiment, rows, rows, 0}, arguments);
+}
+
+Settings read_settings(const Experiment& experiment, const std::vector<std::string>& arguments) {
+  Settings s;
+  s.program = experiment.program;
+  s.out = "out/" + experiment.program;
+  s.seeds = 5;
+  Options options(experiment.program, experiment.description);
+  options.names("--rows", experiment.rows,
+                [&](const std::string& text) { s.rows = read_rows(text, experiment.paper); });
   options.choice("--size", s.size);
   options.number("--sentences", s.sentences);
   // What replaces an extent of both networks.
@@ -99,13 +103,15 @@ Settings read_settings(const std::vector<std::string>& arguments) {
     if (!options.given("--sentences")) s.sentences = 3000;
     if (!options.given("--evaluation-rows")) s.evaluation_rows = 512;
   }
-  s.first = s.large = paper_network(1, s.size, s.profile);
-  s.large.vocabulary = kLargeVocabulary;
+  if (s.rows.empty()) s.rows = read_rows(s.profile == Profile::quick ? experiment.few_rows : experiment.rows);
+  s.first = s.first_large = paper_network(1, s.size, s.profile);
+  s.first_large.vocabulary = kLargeVocabulary;
   s.second = paper_network(2, s.size, s.profile);
-  for (Network* network : {&s.first, &s.large, &s.second})
+  s.second_large = paper_network(2, "large", s.profile);
+  for (Network* network : {&s.first, &s.first_large, &s.second, &s.second_large})
     for (const auto& change : changes) change(*network);
   for (const std::string& row : s.rows) {
-    const Network& n = s.network(find_row(row).task);
+    const Network n = s.network(find_row(row).task);
     check_extents(n.width, n.heads, n.experts, n.chosen);
   }
   return s;

@@ -26,17 +26,25 @@ struct Settings : papers::Call, papers::Informed {
   std::string size = "medium";
   Index sentences = 0, evaluation_rows = 0;
   double attack = 0.2;
-  Network first, large, second;  ///< the first paper's with either vocabulary, and the second paper's
+  Network first, first_large, second, second_large;  ///< the papers' networks, and for tasks that are large
+  std::string program;                               ///< whose settings they are
 
-  [[nodiscard]] const Network& network(const Task& task) const {
-    return task.paper == 2 ? second : task.large ? large : first;
-  }
+  [[nodiscard]] Network network(const Task& task) const;
   /// What a run's result depends on, besides its row, its seed and the text: the key under which results are kept and
   /// resumed.
   [[nodiscard]] std::string key() const;
 };
 
-/// Reads the command line, without the program's name. Throws ConfigError, and HelpWanted for --help.
+/// An experiment of this folder's networks.
+struct Experiment {
+  std::string program;         ///< its name
+  const char* description;     ///< what papers_read_experiment() made
+  std::string rows, few_rows;  ///< unless told otherwise, and in the small profile
+  int paper = 0;               ///< whose rows; 0: of both
+};
+/// Reads its command line, without the program's name. Throws ConfigError, and HelpWanted for --help.
+Settings read_settings(const Experiment& experiment, const std::vector<std::string>& arguments);
+/// The same of experiment language-model.
 Settings read_settings(const std::vector<std::string>& arguments);
 
 }  // namespace language_model

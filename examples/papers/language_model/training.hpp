@@ -41,7 +41,7 @@ nlohmann::json measures(const Evaluation& evaluation);
 template <class Runner, class M>
 nlohmann::json train(Runner& runner, M& model, const Settings& settings, const Row& row, Index seed, const Data& data,
                      const std::filesystem::path& checkpoint) {
-  const Network& network = settings.network(row.task);
+  const Network network = settings.network(row.task);
   const papers::Extent extent = data.extent(network, row);
   papers::RunLog log(row.name, seed, settings.key() + ", data " + data.name(), extent);
   papers::Run run(runner.backend(), model, log, settings, checkpoint, seed, {.learning_rate = network.learning_rate},
