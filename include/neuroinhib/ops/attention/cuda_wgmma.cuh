@@ -449,7 +449,7 @@ __global__ void __launch_bounds__(P::kThreads, 1)
 /// Whether this kernel computes s: on Hopper, in precisions of ten bits, for enough queries of rows that are neither
 /// narrow nor wide.
 [[nodiscard]] inline bool runs_on_wgmma(const Cuda<float>& cuda, const FlashAttention<float>& s) {
-  constexpr Index kNarrow = 24, kWide = 128, kFew = 64;
+  constexpr Index kNarrow = 24, kWide = 128, kFew = 256;
   const auto fits = [](Index width) { return width > kNarrow && width <= kWide; };
   return cuda.has_wgmma() && !is_exact(cuda, s) && !s.bias && s.scale > 0 && fits(s.key_width) && fits(s.value_width) &&
          s.sight.queries >= kFew;

@@ -337,13 +337,10 @@ __global__ void __launch_bounds__(P::kThreads, 1)
 #endif
 }
 
-/// Whether these kernels compute the gradient: of what has been compared with other kernels on a device so far, causal
-/// sequences with heads of 64. The forward pass takes more (runs_on_wgmma).
+/// Whether these kernels compute the gradient.
 [[nodiscard]] inline bool gradient_runs_on_wgmma(const Cuda<float>& cuda, const FlashAttention<float>& s,
                                                  const FlashGradient<float>& g) {
-  const bool compared = s.key_width == 64 && s.value_width == 64 && s.sight.mask == Mask::causal && s.sight.past == 0 &&
-                        s.sight.document == nullptr;
-  return runs_on_wgmma(cuda, s) && compared && g.label == nullptr && !g.dbias && !g.row_sum;
+  return runs_on_wgmma(cuda, s) && g.label == nullptr && !g.dbias && !g.row_sum;
 }
 
 /// One pass.
