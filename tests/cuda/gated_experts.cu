@@ -76,6 +76,8 @@ const std::vector<Sizes> kSizes{
     {"narrow depth", 300, 4, 72, 56, 352, 2},
     {"widths of 176", 700, 3, 352, 1408, 352, 2},
     {"wide", 1000, 5, 1000, 264, 1000, 2},
+    {"row tiles and column tiles in odd numbers", 2900, 1, 200, 640, 72, 1},
+    {"rows in a pass of their own", 150, 2, 24, 4104, 16, 2},
     {"several bands", 5000, 2, 128, 320, 264, 2},
 };
 

@@ -4,7 +4,10 @@
 #include "cuda/support.cuh"
 
 using namespace testing;
+using ops::gemm::ExpertTile;
+using ops::gemm::GroupsOf;
 using ops::gemm::StageFactor;
+using ops::gemm::TileOrder;
 using ops::wgmma::Major;
 
 namespace {
@@ -104,6 +107,51 @@ void check(Cuda<float>& cuda) {
   CHECK(wrong == 0);
 }
 
+/// Counts the tiles that blocks of pair `blockIdx.x` have, [groups, row tiles, column tiles], and pairs that share
+/// nothing.
+template <GroupsOf Kind>
+__global__ void deal_kernel(TileOrder<Kind> order, int row_tiles, int* dealt, int* alone) {
+  typename TileOrder<Kind>::Cursor cursors[2];
+  ExpertTile t[2];
+  for (int number = static_cast<int>(blockIdx.x); order.find(number, 0, cursors[0], t[0]); number += gridDim.x) {
+    order.find(number, 1, cursors[1], t[1]);
+    for (const ExpertTile& tile : t) {
+      if (tile.row >= tile.row_end) continue;
+      const int row = (tile.row - (Kind == GroupsOf::rows ? order.offsets[tile.group] : 0)) / ops::gemm::kTileRows;
+      atomicAdd(dealt + (tile.group * row_tiles + row) * order.column_tiles + tile.column_tile, 1);
+    }
+    const bool same = t[0].shares_b ? t[0].column_tile == t[1].column_tile
+                                    : t[0].row == t[1].row && t[0].column_tile + 1 == t[1].column_tile;
+    if (t[0].group != t[1].group || t[0].shares_b != t[1].shares_b || !same) atomicAdd(alone, 1);
+  }
+}
+
+/// Rows of five experts, in row tiles of 128: 0, 1, 23, 40 and 1, the last two and the second not whole.
+const std::vector<int> kOffsets{0, 0, 64, 64 + 23 * 128, 64 + 23 * 128 + 39 * 128 + 64, 64 + 62 * 128 + 128};
+
+template <GroupsOf Kind>
+void check_order(Cuda<float>& cuda, int column_tiles, int rows) {
+  constexpr int kGroups = 5, kMost = 40;
+  Storage<int> offsets(cuda.space()), dealt(cuda.space()), alone(cuda.space());
+  offsets.assign(kOffsets.data(), kGroups + 1);
+  dealt.assign_zeros(kGroups * kMost * column_tiles);
+  alone.assign_zeros(1);
+  cuda.launch(dim3(7), dim3(1), 0, deal_kernel<Kind>, TileOrder<Kind>{offsets.data(), kGroups, column_tiles, rows, 3},
+              kMost, dealt.data(), alone.data());
+  std::vector<int> counts(static_cast<std::size_t>(dealt.size())), lonely(1);
+  require_cuda(cudaDeviceSynchronize(), "test");
+  require_cuda(cudaMemcpy(counts.data(), dealt.data(), counts.size() * sizeof(int), cudaMemcpyDefault), "test");
+  require_cuda(cudaMemcpy(lonely.data(), alone.data(), sizeof(int), cudaMemcpyDefault), "test");
+  int wrong = lonely[0];
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const std::size_t line = i / static_cast<std::size_t>(column_tiles), group = line / kMost;
+    const int extent = Kind == GroupsOf::rows ? kOffsets[group + 1] - kOffsets[group] : rows;
+    wrong += counts[i] != (static_cast<int>(line % kMost) * ops::gemm::kTileRows < extent ? 1 : 0) ? 1 : 0;
+  }
+  INFO("column tiles ", column_tiles, ", rows ", rows);
+  CHECK(wrong == 0);
+}
+
 template <int N>
 void check_width(Cuda<float>& cuda) {
   check<N, Major::depth, Major::depth, false>(cuda);
@@ -122,4 +170,12 @@ TEST_CASE("wgmma multiplies whole numbers exactly, in every width and layout") {
   [&]<int... I>(std::integer_sequence<int, I...>) {
     (check_width<8 * (I + 1)>(cuda), ...);
   }(std::make_integer_sequence<int, 32>{});
+}
+
+TEST_CASE("pairs of blocks are dealt every tile once, and share a factor") {
+  Cuda<float> cuda;
+  for (const int column_tiles : {1, 2, 3, 8, 11}) {
+    check_order<GroupsOf::rows>(cuda, column_tiles, 0);
+    for (const int rows : {8, 128, 352, 1408, 4096 + 72}) check_order<GroupsOf::depth>(cuda, column_tiles, rows);
+  }
 }

@@ -326,14 +326,19 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
   /// Starts a kernel on the backend's stream, noting what it uses in a captured step. Throws CudaError.
   template <class... Parameters, class... Arguments>
   void launch(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...), Arguments&&... arguments) {
-    launch_as(false, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
+    launch_as(false, 1, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
   }
   /// Programmatic dependent launch (Hopper and newer), for kernels that begin with detail::pdl_begin(): their blocks
   /// come onto the device while the kernel before still runs, where it has room for them.
   template <class... Parameters, class... Arguments>
   void launch_pdl(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...), Arguments&&... arguments) {
-    launch_as(has_pdl_ && !std::exchange(waited_, false), grid, block, shared, kernel,
-              std::forward<Arguments>(arguments)...);
+    launch_as(may_overlap(), 1, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
+  }
+  /// The same in pairs of blocks that share their memory (clusters of two).
+  template <class... Parameters, class... Arguments>
+  void launch_pairs(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...),
+                    Arguments&&... arguments) {
+    launch_as(may_overlap(), 2, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
   }
   /// Calls both parts of an operation, neither of which needs what the other writes. In a captured step they run side
   /// by side, where they are so small that one leaves room for the other: up to kSmall multiply-adds.
@@ -384,19 +389,27 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
     waited_ = true;
   }
 
+  bool may_overlap() { return has_pdl_ && !std::exchange(waited_, false); }
   template <class... Parameters, class... Arguments>
-  void launch_as(bool pdl, dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...),
+  void launch_as(bool pdl, unsigned cluster, dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...),
                  Arguments&&... arguments) {
-    cudaLaunchAttribute attribute{};
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchAttribute attributes[2]{};
+    unsigned count = 0;
+    if (pdl) {
+      attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+      attributes[count++].val.programmaticStreamSerializationAllowed = 1;
+    }
+    if (cluster > 1) {
+      attributes[count].id = cudaLaunchAttributeClusterDimension;
+      attributes[count++].val.clusterDim = {cluster, 1, 1};
+    }
     cudaLaunchConfig_t config{};
     config.gridDim = grid;
     config.blockDim = block;
     config.dynamicSmemBytes = shared;
     config.stream = current_->stream;
-    config.attrs = &attribute;
-    config.numAttrs = pdl ? 1 : 0;
+    config.attrs = attributes;
+    config.numAttrs = count;
     if (capture_ != nullptr) (capture_->note(arguments), ...);
     const detail::DriverLock lock(detail::driver());
     const detail::DeviceScope device(options_.device);

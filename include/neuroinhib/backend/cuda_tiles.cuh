@@ -5,7 +5,8 @@
 #include <cstdint>
 
 /// What a block on Hopper does with tiles: barriers that count arrivals and bytes, copies of boxes by the copy engine,
-/// registers that warpgroups hand to each other.
+/// registers that warpgroups hand to each other. Blocks may come in pairs (clusters of two), on neighbouring
+/// multiprocessors: a copy can then bring one box to both, and each can arrive at the other's barriers.
 namespace neuroinhib::tiles {
 
 __device__ inline unsigned shared_address(const void* shared) {
@@ -23,10 +24,22 @@ struct Barrier {
   __device__ void arrive() {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(&word)) : "memory");
   }
+  /// Arrives at this barrier of the pair's block `rank`.
+  __device__ void arrive_at(int rank) {
+    asm volatile(
+        "{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1; mbarrier.arrive.shared::cluster.b64 _, [there]; "
+        "}" ::"r"(shared_address(&word)),
+        "r"(rank)
+        : "memory");
+  }
   /// Arrives, and announces bytes that copies will bring.
   __device__ void arrive_and_expect(int bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(&word)), "r"(bytes)
                  : "memory");
+  }
+  /// Arrives when the copies (cp.async) that this thread has started have come.
+  __device__ void arrive_after_copies() {
+    asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(shared_address(&word)) : "memory");
   }
   /// Waits until the phase of this parity has ended.
   __device__ void wait(unsigned parity) {
@@ -60,6 +73,31 @@ __device__ inline void load_bytes(void* shared, const void* source, Barrier& arr
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
                    shared_address(shared)),
                "l"(source), "r"(bytes), "r"(shared_address(&arrived.word))
+               : "memory");
+}
+
+/// As load_box, for both blocks of a pair: to one place in the memory of each, where each one's barrier counts the
+/// bytes.
+__device__ inline void load_box_to_both(void* shared, const CUtensorMap& map, Barrier& arrived, int column, int row,
+                                        int matrix) {
+  constexpr std::uint16_t kBoth = 3;
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], "
+      "[%1, {%3, %4, %5}], [%2], %6;" ::"r"(shared_address(shared)),
+      "l"(&map), "r"(shared_address(&arrived.word)), "r"(column), "r"(row), "r"(matrix), "h"(kBoth)
+      : "memory");
+}
+
+/// Waits until all threads of both blocks of a pair are here.
+__device__ inline void meet_pair() {
+  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+}
+
+/// A warp stores four 8 × 8 matrices of two-byte numbers, of which each thread holds a pair: row lane / 4, columns 2 ·
+/// (lane % 4) and the next. `row` is where row lane % 8 of matrix lane / 8 goes, 16 bytes.
+__device__ inline void store_matrices(void* row, const unsigned (&pairs)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
+               "r"(pairs[0]), "r"(pairs[1]), "r"(pairs[2]), "r"(pairs[3])
                : "memory");
 }
 

@@ -55,22 +55,32 @@ inline void arrange_blocks(Cuda<float>& cuda, const RoutingPlan& plan, Index max
   });
 }
 
-/// Eight numbers in bf16.
+/// Eight numbers in bf16, which device memory takes in one access of 16 bytes.
 struct alignas(16) EightHalves {
-  __nv_bfloat162 pairs[4];
+  unsigned pairs[4];  ///< the first number in the lower half
 
+  __device__ static EightHalves read(const __nv_bfloat16* from) {
+    return __builtin_bit_cast(EightHalves, *reinterpret_cast<const uint4*>(from));
+  }
+  __device__ void write(__nv_bfloat16* to) const { *reinterpret_cast<uint4*>(to) = __builtin_bit_cast(uint4, *this); }
   __device__ static EightHalves of(const float (&numbers)[8]) {
     EightHalves eight;
 #pragma unroll
-    for (int i = 0; i < 4; ++i) eight.pairs[i] = __floats2bfloat162_rn(numbers[2 * i], numbers[2 * i + 1]);
+    for (int i = 0; i < 4; ++i) eight.set(i, numbers[2 * i], numbers[2 * i + 1]);
     return eight;
+  }
+  __device__ float2 pair(int i) const {
+    return {__uint_as_float(pairs[i] << 16), __uint_as_float(pairs[i] & 0xffff0000u)};
+  }
+  __device__ void set(int i, float first, float second) {
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(first, second);
+    pairs[i] = *reinterpret_cast<const unsigned*>(&pair);
   }
   __device__ void add_to(float (&sums)[8], float factor) const {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const float2 pair = __bfloat1622float2(pairs[i]);
-      sums[2 * i] += factor * pair.x;
-      sums[2 * i + 1] += factor * pair.y;
+      sums[2 * i] += factor * pair(i).x;
+      sums[2 * i + 1] += factor * pair(i).y;
     }
   }
 };
@@ -86,35 +96,60 @@ __device__ inline void read_eight_floats(const float* source, bool aligned, floa
   }
 }
 
-/// rows [max_rows, width] in bf16: the tokens' rows of x [tokens, width] that the blocks stand for, zeros in rows of no
-/// slot; width a multiple of 8.
+/// Stores eight floats, in two writes where their address allows; adds them to what is there where `add`.
+__device__ inline void write_eight_floats(float* target, bool aligned, bool add, const float (&numbers)[8]) {
+  float before[8] = {};
+  if (add) read_eight_floats(target, aligned, before);
+  if (aligned) {
+    float4* const place = reinterpret_cast<float4*>(target);
+    place[0] = {before[0] + numbers[0], before[1] + numbers[1], before[2] + numbers[2], before[3] + numbers[3]};
+    place[1] = {before[4] + numbers[4], before[5] + numbers[5], before[6] + numbers[6], before[7] + numbers[7]};
+  } else {
+    for (int i = 0; i < 8; ++i) target[i] = before[i] + numbers[i];
+  }
+}
+
+/// Rounds `count` numbers, a multiple of 8, to bf16.
+inline void round_rows(Cuda<float>& cuda, const float* source, Index count, __nv_bfloat16* target) {
+  const bool aligned = reinterpret_cast<std::uintptr_t>(source) % 16 == 0;
+  cuda.parallel_for(count / 8, [=] __device__(Index piece) {
+    float numbers[8];
+    read_eight_floats(source + 8 * piece, aligned, numbers);
+    EightHalves::of(numbers).write(target + 8 * piece);
+  });
+}
+
+/// rows [max_rows, width]: the tokens' rows, of tokens [tokens, width], that the blocks stand for, zeros in rows of no
+/// slot.
 inline void gather_rows(Cuda<float>& cuda, const ExpertBlocks& blocks, const RoutingPlan& plan, Index max_rows,
-                        const float* x, Index width, __nv_bfloat16* rows) {
-  const bool aligned = reinterpret_cast<std::uintptr_t>(x) % 16 == 0;
+                        const __nv_bfloat16* tokens, Index width, __nv_bfloat16* rows) {
   const gemm::Divisor chosen(plan.chosen());
   const int* used = blocks.offsets + plan.experts;
   cuda.parallel_grid(max_rows, width / 8, [=] __device__(Index row, Index piece) {
     if (row >= *used) return;
     const int slot = blocks.slot[row];
-    float numbers[8] = {};
+    EightHalves numbers{};
     if (slot >= 0)
-      read_eight_floats(x + static_cast<Index>(chosen.divide(static_cast<unsigned>(slot))) * width + 8 * piece, aligned,
-                        numbers);
-    reinterpret_cast<EightHalves*>(rows + row * width)[piece] = EightHalves::of(numbers);
+      numbers = EightHalves::read(tokens + static_cast<Index>(chosen.divide(static_cast<unsigned>(slot))) * width +
+                                  8 * piece);
+    numbers.write(rows + row * width + 8 * piece);
   });
 }
 
-/// store(token, column, eight sums) of Σ_slots factor(slot) · rows[row of the slot], rows [max_rows, width] in bf16.
-template <class Factor, class Store>
+/// Σ_slots factor(slot) · rows[row of the slot] of each token, rows [max_rows, width] in bf16, to target [tokens,
+/// width].
+template <class Factor>
 void sum_slots(Cuda<float>& cuda, const ExpertBlocks& blocks, const RoutingPlan& plan, const __nv_bfloat16* rows,
-               Index width, const Factor& factor, const Store& store) {
+               Index width, const Factor& factor, const GradientSlot<float>& target) {
   const Index chosen = plan.chosen();
+  const bool aligned = reinterpret_cast<std::uintptr_t>(target.data) % 16 == 0;
   cuda.parallel_grid(plan.tokens(), width / 8, [=] __device__(Index token, Index piece) {
     float sums[8] = {};
+#pragma unroll 2
     for (Index slot = token * chosen; slot < (token + 1) * chosen; ++slot)
       if (const int row = blocks.row[slot]; row >= 0)
-        reinterpret_cast<const EightHalves*>(rows + row * width)[piece].add_to(sums, factor(slot));
-    store(token, 8 * piece, sums);
+        EightHalves::read(rows + row * width + 8 * piece).add_to(sums, factor(slot));
+    write_eight_floats(target.data + token * width + 8 * piece, aligned, target.add, sums);
   });
 }
 

@@ -11,10 +11,10 @@
 namespace neuroinhib {
 namespace ops {
 
-/// What a gated expert's backward pass reads beside its inputs, in step memory: numbers in bf16, rows in blocks of 64
-/// an expert (ExpertBlocks in cuda_blocks.cuh).
+/// What a gated expert's backward pass reads beside its inputs, in step memory: numbers in bf16, hidden rows in blocks
+/// of 64 an expert (ExpertBlocks in cuda_blocks.cuh).
 struct GatedHidden {
-  std::uint16_t *x = nullptr, *gate = nullptr, *up = nullptr;  ///< inputs in the plan's order; f's argument; its factor
+  std::uint16_t *x = nullptr, *gate = nullptr, *up = nullptr;  ///< the inputs; f's argument; its factor
   /// where experts begin, and of each place its slot and its row of the blocks
   int *offsets = nullptr, *slot = nullptr, *row = nullptr;
 };
@@ -57,7 +57,6 @@ template <class T>
   constexpr Index kPiece = 8;
   return w.gate.shape[2] % kPiece == 0 && w.gate.shape[1] % kPiece == 0 && w.down.shape[1] % kPiece == 0;
 }
-/// Throws ShapeError unless weights of these widths can be multiplied there.
 /// Throws ShapeError unless whole_pieces().
 template <class T>
 void require_whole_pieces(const GatedWeights<T>& w) {
@@ -92,7 +91,7 @@ template <Activation kKind, FusesGatedExperts Ex>
   if (y.wants_gradient()) {
     auto& backend = ex.backend();
     const Index rows = op.max_rows();
-    op.hidden = {backend.template kernel_memory<std::uint16_t>(rows * op.in()),
+    op.hidden = {backend.template kernel_memory<std::uint16_t>(x.size()),
                  backend.template kernel_memory<std::uint16_t>(rows * op.width()),
                  backend.template kernel_memory<std::uint16_t>(rows * op.width()),
                  backend.template kernel_memory<int>(plan.experts + 1),
