@@ -64,6 +64,38 @@ TEST_CASE("what routing decides by keeps float's bits in every precision, unless
   }
 }
 
+TEST_CASE("scores of many tokens for few experts keep float's bits") {
+  constexpr Index kTokens = 5001;
+  struct Case {
+    Index width, experts;
+    bool biased;
+  };
+  for (const auto [width, experts, biased] : {Case{352, 16, false}, Case{33, 7, true}, Case{1000, 100, true}}) {
+    CAPTURE(width);
+    const auto scores = [&](auto& backend) {
+      using B = std::remove_reference_t<decltype(backend)>;
+      Numbers tokens = Values<double>({kTokens, width}, 1).values;
+      for (Index i = 0; i < kTokens * width; ++i) {
+        double& number = tokens[static_cast<std::size_t>(i)];
+        number = static_cast<double>(static_cast<float>(number * std::exp2(static_cast<double>(i / width % 40 - 20))));
+      }
+      Kept<B> x({kTokens, width}, tokens), w = kept<B>({experts, width}, 2), b = kept<B>({experts}, 3);
+      const auto y =
+          linear(backend, x.constant(), w.constant(), biased ? b.constant() : TensorOf<B>{}, LinearUse::routing);
+      return numbers(backend, View<typename B::Scalar>(y));
+    };
+    Cpu<double> cpu;
+    Cuda<float> cuda;
+    const auto expected = scores(cpu), actual = scores(cuda);
+    for (Index row = 0; row < kTokens; ++row) {  // each by itself: tokens differ in size by 2^40
+      const auto part = [&](const Numbers& y) {
+        return Numbers(y.begin() + row * experts, y.begin() + (row + 1) * experts);
+      };
+      REQUIRE(distance(part(actual), part(expected)) < 2e-6);
+    }
+  }
+}
+
 TEST_CASE("a NaN made on the device stays one in attention, for those who see it") {
   for (const Precision precision : {Precision::tf32, Precision::strict}) {
     Cuda<float> cuda({.precision = precision});

@@ -85,7 +85,7 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
   [[nodiscard]] const MemorySpace& space() const { return cuda_space(options_.device); }
   /// Of products, as CudaOptions asked for.
   [[nodiscard]] Precision precision() const { return options_.precision; }
-  /// Whether products that routing decides by are in float throughout.
+  /// Whether products that routing decides by keep float's bits.
   [[nodiscard]] bool routes_exactly() const {
     return options_.precision == Precision::strict || options_.routing == Precision::strict;
   }

@@ -53,13 +53,22 @@ inline void require_no_fault(const CudaControl& control) {
 
 namespace detail {
 
-/// The first statement of every kernel that Cuda::launch_pdl starts: lets the next one come onto the device, and
-/// waits until the one before has ended and its results are there.
-__device__ inline void pdl_begin() {
+/// Lets the next kernel come onto the device.
+__device__ inline void pdl_launch_next() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+/// Waits until the kernel before has ended and its results are there.
+__device__ inline void pdl_wait() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
+}
+/// The first statement of every kernel that Cuda::launch_pdl starts, unless it first does what needs no results.
+__device__ inline void pdl_begin() {
+  pdl_launch_next();
+  pdl_wait();
 }
 
 template <int = 0>

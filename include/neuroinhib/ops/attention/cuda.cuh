@@ -4,6 +4,7 @@
 
 #include <neuroinhib/ops/attention/cuda_cublas.cuh>
 #include <neuroinhib/ops/attention/cuda_flash.cuh>
+#include <neuroinhib/ops/attention/cuda_similarity.cuh>
 #include <neuroinhib/ops/attention/cuda_wgmma_gradient.cuh>
 #include <neuroinhib/ops/attention/op.hpp>
 
@@ -87,6 +88,8 @@ void join(Cuda<T>& cuda, const Parts<T>& parts, const LogSum& log_sum, const Put
 
 template <class T>
 void run_forward(Cuda<T>& cuda, const FlashAttention<T>& s) {
+  if constexpr (std::is_same_v<T, float>)
+    if (similarity::suits(cuda, s)) return similarity::run_forward(cuda, s);
   if (is_wide(s)) return forward_bands(cuda, s);
   if constexpr (std::is_same_v<T, float>)
     if (runs_on_wgmma(cuda, s))

@@ -2,6 +2,7 @@
 
 #include <neuroinhib/backend/cuda.cuh>
 #include <neuroinhib/ops/gemm/cuda.cuh>
+#include <neuroinhib/ops/linear/cuda_narrow.cuh>
 #include <neuroinhib/ops/linear/op.hpp>
 
 namespace neuroinhib::ops {
@@ -50,6 +51,15 @@ template <class T>
 void forward(Cuda<T>& cuda, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0], rows = op.x.rows();
   const bool biased = op.bias.defined(), exact = op.use == LinearUse::routing && cuda.routes_exactly();
+  if constexpr (std::is_same_v<T, float>) {
+    if (exact && narrow::suits(cuda, rows, out)) {
+      gemm::Alignment alignment;
+      alignment.pointer(op.x.data).pointer(op.weight.data).multiple(in);
+      const float* const bias = biased ? op.bias.data : nullptr;
+      return narrow::multiply(
+          cuda, narrow::Product{op.x.data, op.weight.data, bias, op.y.data, rows, in, out, alignment.four});
+    }
+  }
   if (biased) cuda.parallel_grid(rows, out, [=] __device__(Index row, Index c) { op.y[row * out + c] = op.bias[c]; });
   const auto multiply = [&](const auto& x, const auto& w) {
     blas_gemm(cuda, false, true, rows, out, in, x, w, op.y.data, biased, exact);

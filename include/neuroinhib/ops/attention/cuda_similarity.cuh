@@ -1,0 +1,474 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include <neuroinhib/ops/attention/cuda_cublas.cuh>
+#include <neuroinhib/ops/attention/cuda_similarity_screen.cuh>
+
+/// Similarity-inform routing on Hopper's matrix unit: attention of one head whose keys are as wide as the features and
+/// whose values are the experts' probabilities.
+///
+/// Computed: S_ij = scale · ⟨q_i, k_j⟩, P = softmax_j(S), y_i = Σ_j P_ij v_j, log-sums, entropies and P_ii. Nearly all
+/// the work is S. P decides between experts, so logits need float's bits wherever P is not zero; often it is zero
+/// nearly everywhere, since a token is much more like itself than like others. Units of 128 queries and 128 keys are
+/// therefore screened (cuda_similarity_screen.cuh), and those are weighed, with all bits, that may hold a logit less
+/// than `margin` below its token's own. The others add less than 2⁻²⁴ to any of a row's sums, each of which is at least
+/// the token's own weight.
+///
+/// Tiles: queries in tiles of 128, each with the units that it sees. Every block has one share of all units, in order;
+/// where a share begins within a tile, both sides leave a piece of the tile's results, and join_kernel adds the pieces
+/// up in order.
+///
+///                  keys, 128 a unit ──▶
+///                ┌─────┬─────┬─────┬──
+///   queries,     │  a  │  a  │  b  │         a, b, c: shares of three blocks
+///   128 a tile   ├─────┼─────┼─────┼──
+///                │  b  │  b  │  c  │
+///                └─────┴─────┴─────┴──
+///
+/// Pipeline: warpgroup 0's first thread has the copy engine fill stages, two warpgroups multiply 64 queries each. First
+/// all units of the share are screened. Then some are weighed; a stage has 64 numbers of the depth of 128 queries and
+/// 128 keys, high and low halves, and behind those of the depth comes one with the values.
+///
+/// Arithmetic: ⟨q, k⟩ = l h + h l + h h of low and high halves, in this order, 64 of the depth at a time in the matrix
+/// unit's sums, which truncate; these are added up in float. So it is as exact as a plain sum in float. P and v are
+/// split into halves likewise. With routing in tf32 high halves alone count: ten bits.
+namespace neuroinhib::ops::similarity {
+
+using flash::positive_part;
+
+#ifdef NEUROINHIB_WGMMA
+
+/// Fills stages with all units that are weighed: for every step of the depth, and then their values.
+template <class P>
+__device__ void produce_weighed(const Memory<P>& memory, const Problem& p, const Maps& maps) {
+  gemm::StageCursor<P::kWeighStages> at{0, 1};
+  const unsigned char* weighty = memory.weighty();
+  for (Walk walk(p.deal, memory.share()); walk.more(); walk.next()) {
+    if (weighty[walk.number] == 0) continue;
+    const int query = walk.first_query(), key = walk.first_key(), sequence = walk.sequence;
+    for (int chunk = 0; chunk <= p.chunks; ++chunk) {
+      memory.weigh_empty(at.stage).wait(at.parity);
+      tiles::Barrier& full = memory.weigh_full(at.stage);
+      unsigned char* const stage = memory.weigh_stage(at.stage);
+      const bool values = chunk == p.chunks;
+      full.arrive_and_expect(P::kParts * (values ? P::kValueBoxes : 2) * kBoxBytes);
+#pragma unroll
+      for (int part = 0; part < P::kParts; ++part) {
+        unsigned char* const place = stage + 2 * part * kBoxBytes;
+        if (values) {
+          for (int box = 0; box < P::kValueBoxes; ++box)
+            tiles::load_box(place + box * kBoxBytes, maps.v[part], full, 64 * box, key, sequence);
+        } else {
+          tiles::load_box(place, maps.q[part], full, chunk * kDepth, query, sequence);
+          tiles::load_box(place + kBoxBytes, maps.k[part], full, chunk * kDepth, key, sequence);
+        }
+      }
+      at.advance();
+    }
+  }
+}
+
+/// Brings what is needed of a unit's keys to this warpgroup's place for it.
+template <class P>
+__device__ const WeighedKey* fetch_weighed(const Memory<P>& memory, const Problem& p, const Walk& walk,
+                                           const Place& place, int turn) {
+  WeighedKey* const fetched = memory.weighed_keys(place.warpgroup, turn);
+  const int i = static_cast<int>(threadIdx.x) % wgmma::kWarpgroup, key = walk.first_key() + i;
+  static_assert(wgmma::kWarpgroup == kTile);
+  const bool there = key < p.deal.keys;
+  int document = there ? 0 : -2;
+  if (there && p.s.sight.document != nullptr) {
+    document = p.s.sight.document[walk.sequence * p.s.sight.key_rows + key];
+    if (document < 0) document = -2;
+  }
+  fetched[i] = {there ? p.keys[static_cast<Index>(walk.sequence) * p.deal.keys + key].unit : 0, document};
+  meet(2 + place.warpgroup, wgmma::kWarpgroup);
+  return fetched;
+}
+
+/// The results of this thread's two rows so far, in its columns. Sums of exponentials count 2¹⁴ for each 1.
+template <class P>
+struct RowSums {
+  static constexpr float kShift = 14;
+
+  float y[P::kValues / 2], largest[2], sum[2], moment[2], self[2], unit;
+
+  __device__ __forceinline__ void start() {
+#pragma unroll
+    for (float& value : y) value = 0;
+#pragma unroll
+    for (int h = 0; h < 2; ++h) largest[h] = self[h] = -INFINITY, sum[h] = moment[h] = 0;
+    unit = 1;
+  }
+  /// Takes up the tile's logits of row h, in bits, and leaves their exponentials. Returns what sums so far are to be
+  /// multiplied by.
+  __device__ __forceinline__ float add(float (&logits)[kTile / 2], int h) {
+    float highest = largest[h];
+#pragma unroll
+    for (int i = 0; i < kTile / 4; ++i) highest = fmaxf(highest, logits[4 * (i / 2) + 2 * h + i % 2]);
+    highest = fmaxf(highest, __shfl_xor_sync(0xffffffffu, highest, 1));
+    highest = fmaxf(highest, __shfl_xor_sync(0xffffffffu, highest, 2));
+    const float base = highest == -INFINITY ? 0.f : highest;
+    float added = 0, moved = 0;
+#pragma unroll
+    for (int i = 0; i < kTile / 4; ++i) {
+      float& logit = logits[4 * (i / 2) + 2 * h + i % 2];
+      const float distance = logit - base;
+      logit = exp2f(distance + kShift);
+      added += logit;
+      moved += logit > 0 ? logit * distance : 0.f;
+    }
+    const float shrink = largest[h] == -INFINITY ? 0.f : exp2f(largest[h] - base);
+    if (largest[h] != -INFINITY) moment[h] = shrink * (moment[h] + (largest[h] - base) * sum[h]);
+    moment[h] += moved;
+    sum[h] = shrink * sum[h] + added;
+    largest[h] = highest;
+    return shrink;
+  }
+};
+
+/// Products of 64 queries and 128 keys.
+template <class P>
+__device__ __forceinline__ void products_of(float (&total)[kTile / 2], const Memory<P>& memory, int chunks,
+                                            gemm::StageCursor<P::kWeighStages>& at, const Place& place) {
+  using wgmma::Major;
+#pragma unroll
+  for (float& sum : total) sum = 0;
+  for (int chunk = 0; chunk < chunks; ++chunk) {
+    memory.weigh_full(at.stage).wait(at.parity);
+    const unsigned char* const stage = memory.weigh_stage(at.stage);
+    const std::uint64_t a = name_rows(stage, 64 * place.warpgroup), b = name_rows(stage + kBoxBytes, 0);
+    constexpr int kLow = 2 * kBoxBytes >> 4;
+    float sums[kTile / 2];
+    wgmma::begin(sums);
+    if constexpr (P::kExact) {
+#pragma unroll
+      for (int k = 0; k < kDepth / 16; ++k)
+        wgmma::multiply<__half, Major::depth, Major::depth>(sums, a + kLow + 2 * k, b + 2 * k, k > 0);
+#pragma unroll
+      for (int k = 0; k < kDepth / 16; ++k)
+        wgmma::multiply<__half, Major::depth, Major::depth>(sums, a + 2 * k, b + kLow + 2 * k, true);
+    }
+#pragma unroll
+    for (int k = 0; k < kDepth / 16; ++k)
+      wgmma::multiply<__half, Major::depth, Major::depth>(sums, a + 2 * k, b + 2 * k, P::kExact || k > 0);
+    wgmma::finish(sums);
+    if (place.lane == 0) memory.weigh_empty(at.stage).arrive();
+    at.advance();
+#pragma unroll
+    for (int i = 0; i < kTile / 2; ++i) total[i] += sums[i];
+  }
+}
+
+/// −∞ for what row h's query does not see, as Visibility::sees has it. Notes the query's own logit.
+__device__ __forceinline__ void hide(float (&logits)[kTile / 2], int h, const Problem& p, const Walk& walk,
+                                     const Place& place, const WeighedKey* keys, float& self) {
+  const Visibility& sight = p.s.sight;
+  const int query = walk.first_query() + place.row + 8 * h, first = walk.first_key();
+  const int own = p.deal.past + query - first, last = min(p.deal.causal ? own : kTile, p.deal.keys - first - 1);
+  int document = 0;
+  if (sight.document != nullptr && query < p.deal.queries)
+    document = max(sight.document[walk.sequence * sight.key_rows + p.deal.past + query], -1);
+#pragma unroll
+  for (int i = 0; i < kTile / 4; ++i) {
+    const int column = 8 * (i / 2) + place.column() + i % 2;
+    float& logit = logits[4 * (i / 2) + 2 * h + i % 2];
+    if (column == own) self = logit;
+    if (column > last || (keys[column].document != document && column != own)) logit = -INFINITY;
+  }
+}
+
+/// Products into logits in bits; −∞ where a key is hidden.
+__device__ __forceinline__ void make_logits(float (&products)[kTile / 2], const Problem& p, const Walk& walk,
+                                            const Place& place, const WeighedKey* keys, const float (&factor)[2],
+                                            float (&self)[2]) {
+#pragma unroll
+  for (int i = 0; i < kTile / 2; ++i)
+    products[i] *= keys[8 * (i / 4) + place.column() + i % 2].unit * factor[i / 2 % 2];
+  const int end = walk.first_key() + kTile;
+  if (end <= p.deal.keys && !walk.own() && p.s.sight.open(walk.first_query(), end)) return;
+#pragma unroll
+  for (int h = 0; h < 2; ++h) hide(products, h, p, walk, place, keys, self[h]);
+}
+
+/// y += weights · values, whose unit is `unit`.
+template <class P>
+__device__ __forceinline__ void add_values(RowSums<P>& rows, float (&weights)[kTile / 2], const float (&shrink)[2],
+                                           float unit, const unsigned char* stage) {
+  constexpr int kSteps = kTile / 16;
+  std::uint32_t high[kSteps][4], low[kSteps][4];
+#pragma unroll
+  for (int k = 0; k < kSteps; ++k)
+#pragma unroll
+    for (int r = 0; r < 4; ++r) {
+      high[k][r] = detail::take_high(weights[8 * k + 2 * r], weights[8 * k + 2 * r + 1]);
+      if constexpr (P::kExact) low[k][r] = detail::take_high(weights[8 * k + 2 * r], weights[8 * k + 2 * r + 1]);
+    }
+  const std::uint64_t v = name_values(stage), v_low = name_values(stage + 2 * kBoxBytes);
+  float sums[P::kValues / 2];
+  wgmma::begin(sums);
+#pragma unroll
+  for (int k = 0; k < kSteps; ++k) {
+    const std::uint64_t step = k * (2048 >> 4);
+    if constexpr (P::kExact) {
+      wgmma::multiply<__half, wgmma::Major::lines>(sums, low[k], v + step, k > 0);
+      wgmma::multiply<__half, wgmma::Major::lines>(sums, high[k], v_low + step, true);
+    }
+    wgmma::multiply<__half, wgmma::Major::lines>(sums, high[k], v + step, P::kExact || k > 0);
+  }
+  wgmma::finish(sums);
+  const float ratio = rows.unit / unit;
+#pragma unroll
+  for (int i = 0; i < P::kValues / 2; ++i) rows.y[i] = rows.y[i] * (shrink[i / 2 % 2] * ratio) + sums[i];
+  rows.unit = unit;
+}
+
+/// Stores the results of this thread's rows of a tile: where they belong if the share has the whole tile, else as its
+/// piece: its first, if the tile began before it.
+template <class P>
+__device__ __forceinline__ void store(const RowSums<P>& rows, const Problem& p, const Dealing::Unit& begin, bool whole,
+                                      const Place& place) {
+  const int sequence = begin.tile / p.deal.tiles, first = begin.tile % p.deal.tiles * kTile;
+  const int width = static_cast<int>(p.s.value_width);
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    const int row = place.row + 8 * h, query = first + row;
+    float sum = rows.sum[h], moment = rows.moment[h], self = rows.self[h];
+#pragma unroll
+    for (int step = 1; step < 4; step *= 2) {
+      sum += __shfl_xor_sync(0xffffffffu, sum, step);
+      moment += __shfl_xor_sync(0xffffffffu, moment, step);
+      const float other = __shfl_xor_sync(0xffffffffu, self, step);
+      self = self == -INFINITY ? other : self;
+    }
+    if (query >= p.deal.queries) continue;
+    const bool empty = sum == 0;
+    const float bits = log2f(sum) - RowSums<P>::kShift, log_sum = empty ? -INFINITY : rows.largest[h] + bits;
+    const float entropy = empty ? 0.f : positive_part(kLn2 * (bits - moment / sum));
+    const float weight = self == -INFINITY ? 0.f : exp2f(self - log_sum), norm = empty ? 0.f : rows.unit / sum;
+    const Index out = static_cast<Index>(sequence) * p.deal.queries + query;
+    const Index piece = (2 * static_cast<Index>(blockIdx.x) + (begin.key == 0 ? 1 : 0)) * kTile + row;
+    float* const y = whole ? p.s.y.at(out, 0) : p.piece_rows + piece * width;
+#pragma unroll
+    for (int i = 0; i < P::kValues / 4; ++i) {
+      const int column = 8 * (i / 2) + place.column() + i % 2;
+      if (column < width) y[column] = rows.y[4 * (i / 2) + 2 * h + i % 2] * norm;
+    }
+    if (place.lane % 4 != 0) continue;
+    if (!whole) {
+      p.piece_numbers[piece] = {log_sum, entropy, weight};
+      continue;
+    }
+    *p.s.log_sum.at(out, 0) = log_sum * kLn2;
+    if (p.s.entropy) *p.s.entropy.at(out, 0) = entropy;
+    if (p.s.self) *p.s.self.at(out, 0) = weight;
+  }
+}
+
+/// Weighs what is marked, tile after tile.
+template <class P>
+__device__ void weigh(const Memory<P>& memory, const Problem& p) {
+  const Place place;
+  gemm::StageCursor<P::kWeighStages> at;
+  RowSums<P> rows;
+  float factor[2];
+  Dealing::Unit begin{-1, 0};
+  int turn = 0;
+  for (Walk walk(p.deal, memory.share()); walk.more();) {
+    if (walk.at.tile != begin.tile) {
+      begin = walk.at;
+      rows.start();
+      QueryNumbers q[2];
+      fetch_queries(p, walk, place, q);
+      factor[0] = q[0].factor, factor[1] = q[1].factor;
+    }
+    if (__shfl_sync(0xffffffffu, static_cast<int>(memory.weighty()[walk.number]), 0) != 0) {
+      const WeighedKey* const keys = fetch_weighed(memory, p, walk, place, turn++);
+      float weights[kTile / 2];
+      products_of(weights, memory, p.chunks, at, place);
+      make_logits(weights, p, walk, place, keys, factor, rows.self);
+      const float shrink[2] = {rows.add(weights, 0), rows.add(weights, 1)};
+      const float unit = p.value_units[walk.sequence * p.value_tiles + walk.at.key];
+      memory.weigh_full(at.stage).wait(at.parity);
+      add_values(rows, weights, shrink, unit, memory.weigh_stage(at.stage));
+      if (place.lane == 0) memory.weigh_empty(at.stage).arrive();
+      at.advance();
+    }
+    const bool whole = begin.key == 0 && walk.last_of_tile();
+    walk.next();
+    if (!walk.more() || walk.at.tile != begin.tile) store(rows, p, begin, whole, place);
+  }
+}
+
+#endif
+
+template <class P>
+__global__ void __launch_bounds__(P::kThreads, 1)
+    similarity_kernel(const __grid_constant__ Maps maps, const __grid_constant__ Problem p) {
+#ifdef NEUROINHIB_WGMMA
+  detail::pdl_launch_next();
+  extern __shared__ __align__(1024) unsigned char shared[];
+  const Memory<P> memory{shared};
+  if (threadIdx.x == 0) memory.init_barriers();
+  if (threadIdx.x % detail::kWarp == 0 && threadIdx.x < 2 * detail::kWarp)
+    memory.share()[threadIdx.x / detail::kWarp] = p.deal.begin(blockIdx.x + threadIdx.x / detail::kWarp);
+  const bool screens = p.screen_chunks > 0;
+  for (int i = static_cast<int>(threadIdx.x); i < kWindow; i += P::kThreads) memory.weighty()[i] = screens ? 0 : 1;
+  detail::pdl_wait();
+  __syncthreads();
+  if (threadIdx.x < wgmma::kWarpgroup) {
+    tiles::give_registers<24>();
+    if (threadIdx.x == 0 && screens) produce_screened<P>(memory, p, maps);
+    __syncwarp();
+    meet(1, P::kThreads);
+    if (threadIdx.x == 0) produce_weighed<P>(memory, p, maps);
+  } else {
+    tiles::take_registers<240>();
+    if (screens) screen<P>(memory, p);
+    meet(1, P::kThreads);
+    weigh<P>(memory, p);
+  }
+#endif
+}
+
+inline constexpr int kJoinedRows = 32;  ///< of a tile, by a block
+
+/// Joins the pieces of a row, one from each of the shares [first, last]: a warp.
+__device__ inline void join_row(const Problem& p, Index out, int row, std::int64_t first, std::int64_t last) {
+  const int lane = static_cast<int>(threadIdx.x) % detail::kWarp;
+  const Index width = p.s.value_width;
+  const auto place = [&](std::int64_t share) { return (2 * share + (share == first ? 1 : 0)) * kTile + row; };
+  float largest = -INFINITY, sum = 0, entropy = 0, self = 0;
+  for (std::int64_t i = first; i <= last; ++i) largest = fmaxf(largest, p.piece_numbers[place(i)].log_sum);
+  for (std::int64_t i = first; i <= last; ++i) sum += exp2f(p.piece_numbers[place(i)].log_sum - largest);
+  const float total = largest + log2f(sum);
+  for (Index c = lane; c < width; c += detail::kWarp) {
+    float y = 0;
+    for (std::int64_t i = first; i <= last; ++i)
+      y += exp2f(p.piece_numbers[place(i)].log_sum - total) * p.piece_rows[place(i) * width + c];
+    p.s.y.at(out, 0)[c] = y;
+  }
+  if (lane != 0) return;
+  for (std::int64_t i = first; i <= last; ++i) {
+    const PieceNumbers piece = p.piece_numbers[place(i)];
+    const float bits = piece.log_sum - total, weight = exp2f(bits);
+    if (weight != 0) entropy += weight * (piece.entropy - kLn2 * bits);
+    self += weight * piece.self;
+  }
+  *p.s.log_sum.at(out, 0) = total * kLn2;
+  if (p.s.entropy) *p.s.entropy.at(out, 0) = entropy;
+  if (p.s.self) *p.s.self.at(out, 0) = self;
+}
+
+/// Joins the pieces of tiles that several shares have.
+template <int = 0>
+__global__ void __launch_bounds__(detail::kThreads) join_kernel(const __grid_constant__ Problem p) {
+  detail::pdl_begin();
+  constexpr int kBlocks = kTile / kJoinedRows;  // of a tile
+  const Dealing& deal = p.deal;
+  const int tile = static_cast<int>(blockIdx.x) / kBlocks, sequence = tile / deal.tiles, t = tile % deal.tiles;
+  const std::int64_t first = deal.share_of({tile, 0}), last = deal.share_of({tile, deal.units(t) - 1});
+  if (first == last) return;
+  const int begin = static_cast<int>(blockIdx.x) % kBlocks * kJoinedRows;
+  for (int row = begin + static_cast<int>(threadIdx.x) / detail::kWarp; row < begin + kJoinedRows;
+       row += detail::kThreads / detail::kWarp)
+    if (t * kTile + row < deal.queries)
+      join_row(p, static_cast<Index>(sequence) * deal.queries + t * kTile + row, row, first, last);
+}
+
+/// Whether this call is computed here: few queries of many keys in a cache are not worth splitting these.
+template <class T>
+[[nodiscard]] bool suits(const Cuda<T>& cuda, const FlashAttention<T>& s) {
+  if constexpr (!std::is_same_v<T, float>) return false;
+  const Visibility& sight = s.sight;
+  return cuda.has_wgmma() && s.routing && s.heads == 1 && !s.bias && s.scale >= 0 && s.value_width >= 1 &&
+         s.value_width <= kWidestValues && sight.past + sight.queries <= sight.keys && 8 * sight.queries >= sight.keys;
+}
+
+/// Calls use.operator()<Plan>() with the plan for these values.
+template <class Use>
+void with_plan(Index values, bool exact, const Use& use) {
+  const auto widths = [&]<bool kExact>() {
+    if (values <= 16) return use.template operator()<Plan<16, kExact>>();
+    if (values <= 64) return use.template operator()<Plan<64, kExact>>();
+    use.template operator()<Plan<128, kExact>>();
+  };
+  exact ? widths.template operator()<true>() : widths.template operator()<false>();
+}
+
+[[nodiscard]] inline Dealing dealing(const Cuda<float>& cuda, const Visibility& sight, bool exact) {
+  const auto tiles = static_cast<int>((sight.queries + kTile - 1) / kTile);
+  Dealing deal{static_cast<int>(sight.past),
+               static_cast<int>(sight.queries),
+               static_cast<int>(sight.keys),
+               tiles,
+               sight.mask == Mask::causal,
+               exact ? 7 : 3,
+               sight.count,
+               1};
+  const Index blocks = cuda.multiprocessors(), most = blocks * (kWindow - 1);
+  deal.shares = std::min<std::int64_t>((deal.cost() + most - 1) / most * blocks, deal.cost());
+  return deal;
+}
+
+/// Rows of queries or of keys, with memory for what becomes of them.
+inline SplitRows rows_to_split(Cuda<float>& cuda, const FlashAttention<float>& s, bool of_keys, bool exact) {
+  const Visibility& sight = s.sight;
+  const HeadRows<const float>& source = of_keys ? s.k : s.q;
+  const Index each = of_keys ? sight.keys : sight.queries;
+  SplitRows rows{s,
+                 source,
+                 each,
+                 of_keys ? sight.key_rows : sight.queries,
+                 Halves(cuda, sight.count, each, s.key_width, exact),
+                 Integers(cuda, sight.count, each, s.key_width),
+                 nullptr,
+                 nullptr,
+                 16.7f + std::log(static_cast<float>(sight.keys)),  // e^-margin = 2⁻²⁴ / keys
+                 in_fours(s.q, s.key_width) && in_fours(s.k, s.key_width)};
+  if (of_keys) rows.keys = cuda.kernel_memory<KeyNumbers>(rows.count());
+  return rows;
+}
+
+inline void run_forward(Cuda<float>& cuda, const FlashAttention<float>& s) {
+  const ArenaScope scope(cuda.device_arena());
+  const Visibility& sight = s.sight;
+  const bool exact = flash::is_exact(cuda, s);
+  const bool same = s.q.data == s.k.data && s.q.stride == s.k.stride && sight.queries == sight.key_rows;
+  SplitRows k = rows_to_split(cuda, s, true, exact), q = same ? k : rows_to_split(cuda, s, false, exact);
+  (same ? k : q).queries = q.queries = cuda.kernel_memory<QueryNumbers>(s.rows());
+  const auto value_tiles = static_cast<int>((sight.keys + kTile - 1) / kTile);
+  const SplitValues v{s, Halves(cuda, sight.count, sight.keys, s.value_width, exact), value_tiles,
+                      cuda.kernel_memory<float>(sight.count * value_tiles), in_fours(s.v, s.value_width)};
+  split(cuda, v, k, same ? nullptr : &q);
+  const Dealing deal = dealing(cuda, sight, exact);
+  const auto chunks = [&](int depth) { return static_cast<int>((s.key_width + depth - 1) / depth); };
+  const Index piece_rows = 2 * deal.shares * kTile;
+  const Problem p{s,
+                  deal,
+                  chunks(kDepth),
+                  chunks(2 * kDepth) <= kScreenedChunks ? chunks(2 * kDepth) : 0,
+                  q.queries,
+                  k.keys,
+                  v.units,
+                  value_tiles,
+                  cuda.kernel_memory<float>(piece_rows * s.value_width),
+                  cuda.kernel_memory<PieceNumbers>(piece_rows)};
+  Maps maps;
+  q.halves.map(cuda, maps.q);
+  k.halves.map(cuda, maps.k);
+  v.halves.map(cuda, maps.v);
+  maps.q_integers = q.integers.map(cuda);
+  maps.k_integers = k.integers.map(cuda);
+  with_plan(s.value_width, exact, [&]<class P>() {
+    auto* kernel = similarity_kernel<P>;
+    cuda.allow_shared(kernel, P::kSharedBytes);
+    cuda.launch_pdl(dim3(static_cast<unsigned>(deal.shares)), dim3(P::kThreads), P::kSharedBytes, kernel, maps, p);
+  });
+  cuda.launch_pdl(dim3(static_cast<unsigned>(sight.count * deal.tiles * (kTile / kJoinedRows))), dim3(detail::kThreads),
+                  0, join_kernel<>, p);
+}
+
+}  // namespace neuroinhib::ops::similarity

@@ -1,0 +1,144 @@
+#pragma once
+
+#include <neuroinhib/backend/cuda_tensor_map.cuh>
+#include <neuroinhib/backend/cuda_tiles.cuh>
+#include <neuroinhib/ops/attention/cuda_similarity_rows.cuh>
+#include <neuroinhib/ops/attention/cuda_similarity_shares.cuh>
+#include <neuroinhib/ops/gemm/cuda_persistent.cuh>
+
+/// What a block of similarity-inform routing on Hopper has: its part of the problem, its shared memory, its threads.
+namespace neuroinhib::ops::similarity {
+
+inline constexpr int kDepth = 64;              ///< halves of a row in a stage; of integers twice as many
+inline constexpr int kBoxBytes = kTile * 128;  ///< of 128 rows, 128 bytes each
+inline constexpr int kWindow = 8192;           ///< units of a share at the most
+inline constexpr int kScreenedChunks = 8;      ///< rows up to 1,024 wide are screened
+inline constexpr Index kWidestValues = 128;
+
+/// A piece of a row's results: log₂ Σ, entropy, weight on itself.
+struct PieceNumbers {
+  float log_sum, entropy, self;
+};
+
+/// What the kernel computes, and from what.
+struct Problem {
+  FlashAttention<float> s;
+  Dealing deal;
+  int chunks;         ///< of the depth, kDepth each
+  int screen_chunks;  ///< of the depth, 2 kDepth each; 0 where nothing is screened
+  const QueryNumbers* queries;
+  const KeyNumbers* keys;
+  const float* value_units;  ///< what 1 stands for in each 128 values
+  int value_tiles;           ///< of a sequence
+  float* piece_rows;         ///< two pieces a share, 128 rows each
+  PieceNumbers* piece_numbers;
+};
+
+/// High and low halves, and integers.
+struct Maps {
+  CUtensorMap q[2], k[2], v[2], q_integers, k_integers;
+};
+
+/// Values up to so many; whether low halves count.
+template <int Values, bool Exact>
+struct Plan {
+  static constexpr int kValues = Values, kThreads = 3 * wgmma::kWarpgroup;
+  static constexpr bool kExact = Exact;
+  static constexpr int kParts = Exact ? 2 : 1, kValueBoxes = Values > 64 ? 2 : 1;
+  static constexpr int kScreenStages = 5;
+  static constexpr int kWeighBytes = 4 * kBoxBytes, kWeighStages = 3;
+  static constexpr int kBoxes = kScreenedChunks + kScreenStages;
+  static constexpr int kStepNumbers = kTile + 8, kStepBytes = 2 * 3 * kStepNumbers * 4;
+  static constexpr int kBarriers = kScreenedChunks + 1 + 2 * (kScreenStages + kWeighStages);
+  static constexpr int kSharedBytes = kBoxes * kBoxBytes + kStepBytes + kWindow + 16 + 8 * kBarriers;
+  static_assert(kWeighBytes * kWeighStages + kBoxBytes <= kBoxes * kBoxBytes && kSharedBytes <= 232448);
+};
+
+/// What weighing needs of a key. Documents of padding are told apart: a key's from a query's.
+struct WeighedKey {
+  float unit;
+  int document;
+};
+
+/// Shared memory of a block: while it screens, a tile's queries and stages of keys; while it weighs, stages of both.
+template <class P>
+struct Memory {
+  unsigned char* base;
+
+  __device__ unsigned char* query_box(int chunk) const { return base + chunk * kBoxBytes; }
+  __device__ unsigned char* screen_stage(int i) const { return query_box(kScreenedChunks + i); }
+  __device__ unsigned char* weigh_stage(int i) const { return base + i * P::kWeighBytes; }
+  /// Of 128 keys, for a warpgroup; taken in turn.
+  __device__ WeighedKey* weighed_keys(int warpgroup, int turn) const {
+    return reinterpret_cast<WeighedKey*>(weigh_stage(P::kWeighStages)) + (2 * warpgroup + turn % 2) * kTile;
+  }
+  /// Steps of 128 keys, for a warpgroup, and behind them room for its four warps; taken in turn.
+  __device__ float* steps(int warpgroup, int turn) const {
+    return reinterpret_cast<float*>(base + P::kBoxes * kBoxBytes) + (3 * warpgroup + turn % 3) * P::kStepNumbers;
+  }
+  /// Of each of the share's units, whether it may weigh something.
+  __device__ unsigned char* weighty() const { return base + P::kBoxes * kBoxBytes + P::kStepBytes; }
+  /// Where the share begins and ends.
+  __device__ Dealing::Unit (&share() const)[2] { return *reinterpret_cast<Dealing::Unit(*)[2]>(weighty() + kWindow); }
+  __device__ tiles::Barrier* barriers() const { return reinterpret_cast<tiles::Barrier*>(&share() + 1); }
+  __device__ tiles::Barrier& queries_full(int chunk) const { return barriers()[chunk]; }
+  __device__ tiles::Barrier& queries_empty() const { return queries_full(kScreenedChunks); }
+  __device__ tiles::Barrier& screen_full(int i) const { return (&queries_empty())[1 + i]; }
+  __device__ tiles::Barrier& screen_empty(int i) const { return screen_full(P::kScreenStages + i); }
+  __device__ tiles::Barrier& weigh_full(int i) const { return screen_empty(P::kScreenStages + i); }
+  __device__ tiles::Barrier& weigh_empty(int i) const { return weigh_full(P::kWeighStages + i); }
+
+  /// By one thread.
+  __device__ void init_barriers() const {
+    constexpr int kConsumers = 8;  // warps
+    for (int i = 0; i < kScreenedChunks; ++i) queries_full(i).init(1);
+    queries_empty().init(kConsumers);
+    for (int i = 0; i < P::kScreenStages; ++i) screen_full(i).init(1), screen_empty(i).init(kConsumers);
+    for (int i = 0; i < P::kWeighStages; ++i) weigh_full(i).init(1), weigh_empty(i).init(kConsumers);
+    tiles::publish_barriers();
+  }
+};
+
+#ifdef NEUROINHIB_WGMMA
+
+/// Waits for `threads` threads of the block that come to barrier `number`.
+__device__ inline void meet(int number, int threads) {
+  asm volatile("barrier.sync %0, %1;" ::"r"(number), "r"(threads) : "memory");
+}
+
+/// Names the box of 128 rows that begins at `box`, from row `line` on, a multiple of 64: depth inside.
+__device__ inline std::uint64_t name_rows(const unsigned char* box, int line) {
+  return gemm::StageFactor<wgmma::Major::depth, kTile>::name(box, line);
+}
+/// Names values: boxes of 128 keys and 64 values.
+__device__ inline std::uint64_t name_values(const unsigned char* box) {
+  constexpr std::uint64_t kSwizzle128 = std::uint64_t{1} << 62, kEightRows = 1024 >> 4, kNextBox = kBoxBytes >> 4;
+  return tiles::shared_address(box) >> 4 | kNextBox << 16 | kEightRows << 32 | kSwizzle128;
+}
+
+/// This thread's place: its warpgroup among those that multiply, and its rows, `row` and row + 8, within a tile.
+struct Place {
+  int warpgroup, lane, row;
+
+  __device__ Place() {
+    const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / detail::kWarp, 0) - 4;
+    warpgroup = warp / 4;
+    lane = static_cast<int>(threadIdx.x) % detail::kWarp;
+    row = 16 * warp + lane / 4;
+  }
+  [[nodiscard]] __device__ int column() const { return lane % 4 * 2; }
+};
+
+/// What is known of this thread's two queries; those that are not there see nothing.
+__device__ inline void fetch_queries(const Problem& p, const Walk& walk, const Place& place, QueryNumbers (&q)[2]) {
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    const int query = walk.first_query() + place.row + 8 * h;
+    q[h] = query < p.deal.queries ? p.queries[static_cast<Index>(walk.sequence) * p.deal.queries + query]
+                                  : QueryNumbers{0, INFINITY, 0, 0};
+  }
+}
+
+#endif
+
+}  // namespace neuroinhib::ops::similarity

@@ -1,0 +1,245 @@
+#pragma once
+
+#include <neuroinhib/backend/cuda.cuh>
+#include <neuroinhib/backend/cuda_halves.cuh>
+#include <neuroinhib/ops/attention/cuda_similarity_shares.cuh>
+#include <neuroinhib/ops/attention/flash.hpp>
+
+/// What the matrix unit multiplies in similarity-inform routing on Hopper, made of queries, keys and values in float.
+///
+/// Computed: of each query and key x integers of eight bits, x = step · integers + error, and halves, x = unit · (high
+/// + low), which miss 2⁻²² of a number: unit is a power of two, so that |x| / unit lies in [2¹⁴, 2¹⁵). Of values the
+/// same halves, with one unit for 128 keys.
+///
+/// Tiles: a warp has a row, a block 128 keys' values.
+///
+/// Pipeline: rows up to 1,024 wide stay in registers between finding their largest number and dividing by it; the last
+/// rows come first, since what has computed them may have left those in the cache.
+namespace neuroinhib::ops::similarity {
+
+inline constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
+
+/// What is kept of a query. factor · a key's unit · product of halves = logit · log₂e. If integers were exact, products
+/// of integers times a key's step would weigh something from `threshold` on; they may be off by `error` · |k| + `size`
+/// · the key's error.
+struct QueryNumbers {
+  float factor, threshold, error, size;
+};
+/// What is kept of a key: what 1 stands for in its halves and integers, |k|, and how far integers are from it.
+struct KeyNumbers {
+  float unit, step, norm, error;
+};
+
+/// Rows in high and low halves, [sequences, rows, width], with the width filled up with zeros to whole pieces of eight.
+struct Halves {
+  Index sequences, rows, width;
+  __half *high, *low;  ///< low null where it is not wanted
+
+  Halves(Cuda<float>& cuda, Index count, Index rows_each, Index columns, bool both)
+      : sequences(count), rows(rows_each), width((columns + 7) / 8 * 8) {
+    high = cuda.kernel_memory<__half>(count * rows * width);
+    low = both ? cuda.kernel_memory<__half>(count * rows * width) : nullptr;
+  }
+  void map(Cuda<float>& cuda, CUtensorMap (&maps)[2]) const {
+    const auto of = [&](const __half* numbers) { return cuda.tensor_map({numbers, sequences, rows, width}, kTile); };
+    maps[0] = of(high);
+    maps[1] = of(low != nullptr ? low : high);
+  }
+};
+
+/// Rows in integers of eight bits, four a word, [sequences, rows, width], with the width filled up to whole pieces of
+/// sixteen.
+struct Integers {
+  Index sequences, rows, width;
+  std::uint32_t* fours;
+
+  Integers(Cuda<float>& cuda, Index count, Index rows_each, Index columns)
+      : sequences(count), rows(rows_each), width((columns + 15) / 16 * 16) {
+    fours = cuda.kernel_memory<std::uint32_t>(count * rows * width / 4);
+  }
+  [[nodiscard]] CUtensorMap map(Cuda<float>& cuda) const {  // two travel as one half
+    return cuda.tensor_map({fours, sequences, rows, width / 2}, kTile);
+  }
+};
+
+/// Eight numbers that lie side by side.
+struct Eight {
+  float x[8] = {};
+
+  Eight() = default;
+  /// Those of a row from `c` on, zeros beyond its width.
+  __device__ Eight(const float* row, Index c, Index width, bool in_fours) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const float4 four = detail::four_of(row, c + 4 * half, width, in_fours);
+      x[4 * half] = four.x, x[4 * half + 1] = four.y, x[4 * half + 2] = four.z, x[4 * half + 3] = four.w;
+    }
+  }
+  __device__ float inner(const Eight& other) const {
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) sum += x[i] * other.x[i];
+    return sum;
+  }
+  __device__ float largest() const {
+    float value = 0;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) value = fmaxf(value, fabsf(x[i]));
+    return value;
+  }
+  /// Puts them times a power of two from `at` on.
+  __device__ void put(const Halves& halves, Index at, float scale) const {
+    std::uint32_t high[4], low[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      float a = x[2 * i] * scale, b = x[2 * i + 1] * scale;
+      high[i] = detail::take_high(a, b);
+      low[i] = detail::take_high(a, b);
+    }
+    *reinterpret_cast<uint4*>(halves.high + at) = {high[0], high[1], high[2], high[3]};
+    if (halves.low != nullptr) *reinterpret_cast<uint4*>(halves.low + at) = {low[0], low[1], low[2], low[3]};
+  }
+  /// Puts them as integers from `at` on; returns Σ of the squares of what these miss. A number below 2²² is rounded
+  /// by adding 1.5 · 2²³, which leaves it in the lowest bits.
+  __device__ float put(const Integers& integers, Index at, float per_step, float step) const {
+    constexpr float kRounding = 12582912;
+    std::uint32_t fours[2] = {0, 0};
+    float missed = 0;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const float rounded = __fmaf_rn(x[i], per_step, kRounding), rest = __fmaf_rn(kRounding - rounded, step, x[i]);
+      missed += rest * rest;
+      fours[i / 4] |= (__float_as_uint(rounded) & 255u) << (8 * (i % 4));
+    }
+    *reinterpret_cast<uint2*>(integers.fours + at / 4) = {fours[0], fours[1]};
+    return missed;
+  }
+};
+
+[[nodiscard]] inline bool in_fours(const HeadRows<const float>& rows, Index width) {
+  return reinterpret_cast<std::uintptr_t>(rows.data) % 16 == 0 && rows.stride % 4 == 0 && width % 4 == 0;
+}
+/// Rows of queries, of keys, or of both where they are the same.
+struct SplitRows {
+  static constexpr int kCached = 4;  ///< eights that a lane keeps
+
+  FlashAttention<float> s;
+  HeadRows<const float> source;
+  Index each, apart;  ///< rows of a sequence, and from one to the next
+  Halves halves;
+  Integers integers;
+  QueryNumbers* queries;  ///< null where they are keys alone
+  KeyNumbers* keys;       ///< null where they are queries alone
+  float margin;           ///< what lies so far below a token's own logit weighs nothing
+  bool aligned;
+
+  [[nodiscard]] __host__ __device__ Index count() const { return s.sight.count * each; }
+
+  __device__ void operator()(Index row, const detail::Team<float>& team) const {
+    const Index sequence = row / each, i = row % each, width = s.key_width;
+    const float* const x = source.at(sequence * apart + i, 0);
+    const float* const own = s.k.at(sequence * s.sight.key_rows + s.sight.past + i, 0);  // the query's own key
+    const bool other = queries != nullptr && own != x;
+    const Index step = 8 * team.size, lane = 8 * team.lane, rest = lane + kCached * step;
+    Eight cache[kCached];
+    float square = 0, inner = 0, largest = 0;
+    const auto look = [&](Index c, const Eight& eight) {
+      square += eight.inner(eight);
+      largest = fmaxf(largest, eight.largest());
+      if (other) inner += eight.inner(Eight(own, c, width, aligned));
+    };
+#pragma unroll
+    for (int j = 0; j < kCached; ++j)
+      if (lane + j * step < width) cache[j] = Eight(x, lane + j * step, width, aligned);
+#pragma unroll
+    for (int j = 0; j < kCached; ++j)
+      if (lane + j * step < width) look(lane + j * step, cache[j]);
+    for (Index c = rest; c < width; c += step) look(c, Eight(x, c, width, aligned));
+    square = team.sum(square);
+    const float norm = sqrtf(square), scale = detail::scale_for(norm), unit_of_eight = team.max(largest) / 127;
+    const float per_step = unit_of_eight > 1e-30f ? 1 / unit_of_eight : 0;
+    float missed = 0;
+    const auto put = [&](Index c, const Eight& eight) {
+      if (c < halves.width) eight.put(halves, row * halves.width + c, scale);
+      missed += eight.put(integers, row * integers.width + c, per_step, unit_of_eight);
+    };
+#pragma unroll
+    for (int j = 0; j < kCached; ++j)
+      if (lane + j * step < integers.width) put(lane + j * step, cache[j]);
+    for (Index c = rest; c < integers.width; c += step) put(c, Eight(x, c, width, aligned));
+    const float error = 1.0001f * sqrtf(team.sum(missed)) + 1e-5f * norm;  // and what sums in float have lost
+    if (queries != nullptr) {
+      const float own_product = other ? team.sum(inner) : square;
+      if (team.lane == 0)
+        queries[row] = {s.scale * kLog2E / scale, (own_product - margin / s.scale) * per_step, error * per_step,
+                        (norm + error) * per_step};
+    }
+    if (keys != nullptr) note_key({1 / scale, unit_of_eight, norm, error}, row, sequence, i, team);
+  }
+
+ private:
+  /// Keys that are not finite, or whose values are not, weigh.
+  __device__ void note_key(KeyNumbers key, Index row, Index sequence, Index i, const detail::Team<float>& team) const {
+    const float* const values = s.v.at(sequence * s.sight.key_rows + i, 0);
+    float zero = 0;
+    for (Index c = team.lane; c < s.value_width; c += team.size) zero += values[c] * 0;
+    zero = team.sum(zero);
+    if (!(key.error + zero < INFINITY)) key.error = INFINITY;
+    if (team.lane == 0) keys[row] = key;
+  }
+};
+
+/// Values, 128 keys at a time.
+struct SplitValues {
+  FlashAttention<float> s;
+  Halves halves;
+  int tiles;     ///< of a sequence
+  float* units;  ///< [sequences, tiles]
+  bool aligned;
+
+  [[nodiscard]] Index count() const { return s.sight.count * tiles; }
+
+  __device__ void operator()(int tile, const detail::Team<float>& team) const {
+    const Index sequence = tile / tiles, first = static_cast<Index>(tile % tiles) * kTile, eights = halves.width / 8;
+    const Index count = (first + kTile < halves.rows ? kTile : halves.rows - first) * eights;
+    const auto eight = [&](Index i) {
+      const float* const row = s.v.at(sequence * s.sight.key_rows + first + i / eights, 0);
+      return Eight(row, i % eights * 8, s.value_width, aligned);
+    };
+    float largest = 0;
+    for (Index i = team.lane; i < count; i += team.size) largest = fmaxf(largest, eight(i).largest());
+    const float scale = detail::scale_for(team.max(largest));
+    for (Index i = team.lane; i < count; i += team.size)
+      eight(i).put(halves, (sequence * halves.rows + first) * halves.width + 8 * i, scale);
+    if (team.lane == 0) units[tile] = 1 / scale;
+  }
+};
+
+/// The first blocks have values, the others rows; `queries` has none where keys are queries too.
+template <int = 0>
+__global__ void __launch_bounds__(detail::kThreads, 3)
+    split_kernel(SplitValues values, int value_tiles, SplitRows keys, Index key_rows, SplitRows queries,
+                 Index query_rows) {
+  detail::pdl_begin();
+  __shared__ float scratch[detail::kThreads / detail::kWarp];
+  const int thread = static_cast<int>(threadIdx.x), block = static_cast<int>(blockIdx.x);
+  if (block < value_tiles) return values(block, {thread, detail::kThreads, scratch});
+  const detail::Team<float> warp{thread % detail::kWarp, detail::kWarp, scratch};
+  const Index row = key_rows + query_rows - 1 -
+                    static_cast<Index>(block - value_tiles) * (detail::kThreads / detail::kWarp) -
+                    thread / detail::kWarp;
+  if (row < 0) return;
+  row < key_rows ? keys(row, warp) : queries(row - key_rows, warp);
+}
+
+/// Splits keys, queries and values.
+inline void split(Cuda<float>& cuda, const SplitValues& values, const SplitRows& keys, const SplitRows* queries) {
+  constexpr Index kRows = detail::kThreads / detail::kWarp;
+  const Index query_rows = queries != nullptr ? queries->count() : 0;
+  const Index blocks = values.count() + (keys.count() + query_rows + kRows - 1) / kRows;
+  cuda.launch_pdl(dim3(static_cast<unsigned>(blocks)), dim3(detail::kThreads), 0, split_kernel<>, values,
+                  static_cast<int>(values.count()), keys, keys.count(), queries != nullptr ? *queries : keys,
+                  query_rows);
+}
+
+}  // namespace neuroinhib::ops::similarity
