@@ -31,6 +31,10 @@ struct Call {
   std::string command;  ///< as given, for people to repeat
 
   [[nodiscard]] bool on_cuda() const { return cuda_device.has_value(); }
+  /// What a configuration says of the precision behind the rest: nothing of the default one.
+  [[nodiscard]] std::string precision_text() const {
+    return precision == Call{}.precision ? "" : ", products in " + precision;
+  }
   [[nodiscard]] bool resumes() const { return earlier == Earlier::resume; }
 };
 

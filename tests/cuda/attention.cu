@@ -127,9 +127,10 @@ struct Inputs {
   }
 };
 
-/// y, log-sums, entropies, weights on themselves, and the gradients of queries, and of keys and values.
+/// y, log-sums, entropies, weights on themselves, and the gradients of queries, and of keys and values, where y has a
+/// gradient or the log-sums have one.
 template <class B>
-std::vector<Numbers> outcome(B& backend, const Sizes& s, const Inputs& in) {
+std::vector<Numbers> outcome(B& backend, const Sizes& s, const Inputs& in, bool of_log_sum = false) {
   using T = ScalarOf<B>;
   const Index rows = s.sequences * (s.length - s.past), keys = s.sequences * s.length;
   Kept<B> q({rows, s.heads * s.width}, in.q), kv({keys, s.heads * (s.width + s.values)}, in.kv),
@@ -144,7 +145,13 @@ std::vector<Numbers> outcome(B& backend, const Sizes& s, const Inputs& in) {
                                 Columns<T>(others, s.heads * s.width, s.heads * s.values), sequences, s.heads,
                                 1 / (s.size * s.size * std::sqrt(static_cast<double>(s.width))));
   const auto loss = ex.tensor(Shape::scalar(), true);
-  ex.run(Seed<T>{result.y, of_y.constant(), loss});
+  Numbers small = halves(rows * s.heads, 4, 1);
+  for (double& number : small) number *= 1e-5;
+  Kept<B> of_sums({rows, s.heads}, small);
+  if (of_log_sum)
+    ex.run(Seed<T>{result.log_sum, of_sums.constant(), loss});
+  else
+    ex.run(Seed<T>{result.y, of_y.constant(), loss});
   ex.backward(loss);
   std::vector<Numbers> all;
   for (const auto* tensor : {&result.y, &result.log_sum, &result.entropy, &result.self})
@@ -196,6 +203,19 @@ TEST_CASE("attention in two-byte floats equals the CPU's in double, from the sam
     CHECK(distance(actual[5], expected[5]) <= slope);
     fill_arena(cuda, 0xff);
     CHECK_MESSAGE(outcome(cuda, s, in) == actual, s.name, ": in memory full of NaN other bits");
+  }
+}
+
+TEST_CASE("gradients of log-sums, which neither dy nor v bounds, are not lost") {
+  Cuda<float> cuda;
+  Cpu<double> cpu;
+  const Sizes s{"log-sums", 1, 512, 1, 64, 64};
+  const Inputs in(s);
+  const auto expected = outcome(cpu, s, in, true), actual = outcome(cuda, s, in, true);
+  for (const std::size_t of : {4, 5}) {
+    CAPTURE(of);
+    REQUIRE(largest_difference(expected[of], Numbers(expected[of].size())) > 0);
+    CHECK(distance(actual[of], expected[of]) <= 2e-3);
   }
 }
 

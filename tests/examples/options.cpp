@@ -172,6 +172,9 @@ TEST_CASE("a key tells what a result depends on, and nothing else") {
   CHECK(mixed({}).key() == mixed({"--seeds", "9", "--threads", "1", "--rows", "moe", "--device", "cuda:1"}).key());
   CHECK(mixed({"--recipe", "research"}).squares == "research");
   CHECK(mixed({}).key() != mixed({"--drawings", "5"}).key());
+  CHECK(mixed({}).key() != mixed({"--device", "cuda:0", "--precision", "strict"}).key());
+  const Arguments large{"--size", "medium", "--rows", "smoe@large"};  // --width changes its network alone
+  CHECK(language(large).key() != language({"--size", "medium", "--rows", "smoe@large", "--width", "352"}).key());
   CHECK(mixed({}).key() == mixed({"--evaluation-batch", "5120"}).key());
   CHECK(mixed({"--recipe", "research"}).key() != mixed({"--recipe", "research", "--evaluation-batch", "5120"}).key());
   for (const char* option : {"--epoch-steps", "--evaluation-rows", "--steps", "--vocabulary", "--sentences"})

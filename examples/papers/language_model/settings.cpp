@@ -1,5 +1,7 @@
 #include "settings.hpp"
 
+#include <algorithm>
+
 #include "experiment.hpp"
 
 namespace language_model {
@@ -38,6 +40,15 @@ std::string extents(const Network& n) {
          ", vocabulary " + shortest(n.vocabulary) + ", steps " + shortest(n.steps) + " by " + shortest(n.epoch_steps);
 }
 
+/// What the key says of the second paper's large network, where a row has it.
+std::string large_text(const Settings& s) {
+  const bool has = std::ranges::any_of(s.rows, [](const std::string& name) {
+    const Task task = find_row(name).task;
+    return task.paper == 2 && task.large;
+  });
+  return has ? "; large: " + extents(s.second_large) : "";
+}
+
 }  // namespace
 
 std::string Network::name() const {
@@ -55,7 +66,8 @@ Network Settings::network(const Task& task) const {
 
 std::string Settings::key() const {
   return "paper 1: " + extents(first) + "; paper 2: " + extents(second) + "; sentences " + shortest(sentences) +
-         ", evaluation rows " + shortest(evaluation_rows) + ", " + inform_text() + ", attack " + shortest(attack);
+         ", evaluation rows " + shortest(evaluation_rows) + ", " + inform_text() + ", attack " + shortest(attack) +
+         large_text(*this) + precision_text();
 }
 
 Settings read_settings(const std::vector<std::string>& arguments) {

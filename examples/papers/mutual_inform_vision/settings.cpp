@@ -61,7 +61,7 @@ std::string Settings::key() const {
          shortest(n.decay) + ", steps " + shortest(n.steps) + " by " + shortest(n.epoch_steps) + "; set " + set +
          ", side " + shortest(side) + ", samples " + shortest(samples) + ", test images " + shortest(test_images) +
          ", attacked " + shortest(attacked_images) + " by " + shortest(epsilon) + ", " + inform_text() + ", balance " +
-         balance;
+         balance + precision_text();
 }
 
 Settings read_settings(const std::vector<std::string>& arguments) {

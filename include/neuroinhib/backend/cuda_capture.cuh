@@ -77,9 +77,10 @@ class CudaCapture {
   /// may hold an address from a call before.
   template <class U>
   void note(const U& argument) {
-    static_assert(std::is_trivially_copyable_v<U>, "a kernel's argument is trivially copyable");
     U copy = argument;
-    __builtin_clear_padding(&copy);
+#if __has_builtin(__builtin_clear_padding)
+    if constexpr (std::is_trivially_copyable_v<U>) __builtin_clear_padding(&copy);
+#endif
     std::uintptr_t word = 0;
     for (std::size_t at = 0; at + sizeof word <= sizeof copy; at += sizeof word) {
       std::memcpy(&word, reinterpret_cast<const std::byte*>(&copy) + at, sizeof word);

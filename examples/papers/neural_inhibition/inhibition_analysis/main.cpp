@@ -22,7 +22,7 @@ int run_all(Settings settings) {
   const auto train = [&](const std::string& row, Index seed, const auto& checkpoint) {
     RunLog log(settings, row, seed, mixed_numbers::identity(set));
     if constexpr (papers::kHasCuda)
-      if (settings.on_cuda()) return train_on_cuda(settings, row, seed, set, checkpoint, log);
+      if (settings.on_cuda()) return inhibition_analysis::train_on_cuda(settings, row, seed, set, checkpoint, log);
     return with_recipe(settings.recipe, [&]<class Recipe>() {
       return CpuTraining<Recipe>::train(settings, row, seed, set, checkpoint, log);
     });

@@ -12,7 +12,7 @@ std::string Settings::key() const {
   return "recipe " + recipe + ", squares " + squares + ", epochs " + shortest(epochs) + ", samples " +
          shortest(samples) + ", batch " + shortest(batch) + ", learning rate " + shortest(learning_rate) +
          (drawings > 1 ? ", drawings " + shortest(drawings) : "") +
-         (is_research() ? ", evaluation batch " + shortest(evaluation_batch) : "");
+         (is_research() ? ", evaluation batch " + shortest(evaluation_batch) : "") + precision_text();
 }
 
 Settings read_settings(const std::vector<std::string>& arguments) {

@@ -13,8 +13,8 @@
 /// the work is S. P decides between experts, so logits need float's bits wherever P is not zero; often it is zero
 /// nearly everywhere, since a token is much more like itself than like others. Units of 128 queries and 128 keys are
 /// therefore screened (cuda_similarity_screen.cuh), and those are weighed, with all bits, that may hold a logit less
-/// than `margin` below its token's own. The others add less than 2⁻²⁴ to any of a row's sums, each of which is at least
-/// the token's own weight.
+/// than `margin` below its token's own. The others add less than 2⁻²⁴ of the token's own weight to a row's sum of
+/// weights and to each of its results, and less than 2⁻²⁴ times the margin to its entropy.
 ///
 /// Tiles: queries in tiles of 128, each with the units that it sees. Every block has one share of all units, in order;
 /// where a share begins within a tile, both sides leave a piece of the tile's results, and join_kernel adds the pieces

@@ -12,8 +12,8 @@
 ///
 ///                   ◀── others, 32 to 128 a tile
 ///               ──┬─────┬─────┬─────┐
-///   warpgroup 1   │     │     │  ╲  │    weights and slopes of a tile are made in registers, in which they are the
-///   left warpgroup 2   │     │     │   ╲ │    factors of what is added to the own rows' gradients
+///   warpgroup 1   │     │     │  ╲  │    weights and slopes of a tile are made in registers, and from there they are
+///   warpgroup 2   │     │     │   ╲ │    the left factors of what is added to the own rows' gradients
 ///               ──┴─────┴─────┴─────┘
 ///
 /// Pipeline: a warp of warpgroup 0 has the copy engine bring own rows, and others as long as a stage is empty. A
@@ -337,10 +337,10 @@ __global__ void __launch_bounds__(P::kThreads, 1)
 #endif
 }
 
-/// Whether these kernels compute the gradient.
+/// Whether these kernels compute the gradient: where dy and v bound the slopes, which are scaled by that bound.
 [[nodiscard]] inline bool gradient_runs_on_wgmma(const Cuda<float>& cuda, const FlashAttention<float>& s,
                                                  const FlashGradient<float>& g) {
-  return runs_on_wgmma(cuda, s) && g.label == nullptr && !g.dbias && !g.row_sum;
+  return runs_on_wgmma(cuda, s) && g.label == nullptr && !g.dbias && !g.row_sum && !g.of_log_sum;
 }
 
 /// One pass.

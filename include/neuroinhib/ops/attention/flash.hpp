@@ -86,7 +86,8 @@ struct FlashGradient {
   HeadRows<const T> dy, log_sum, delta;
   const int* label = nullptr;  ///< [queries] a key whose dS also gets + delta_i: the chosen class of a cross-entropy
   HeadSlot<T> dq, dk, dv, dbias;
-  HeadRows<T> row_sum;  ///< optional: Σ_j dS_ij
+  HeadRows<T> row_sum;      ///< optional: Σ_j dS_ij
+  bool of_log_sum = false;  ///< delta has log-sums' gradients in it: dy and v do not bound it
 };
 
 /// A head's columns of a matrix that begins with column `first`.

@@ -80,6 +80,7 @@ struct Attention {
     g.dy = {y.gradient, y.cols(), dv};
     g.log_sum = {log_sum.data, heads, 1};
     g.delta = {delta, heads, 1};
+    g.of_log_sum = log_sum.has_gradient();
     const GradientSlot<T> of_q = claim(backend, q);
     const GradientSlot<T> of_k = shares(k, q) ? of_q : claim(backend, k);
     const GradientSlot<T> of_v = v == q || v == k ? claim(backend, v)

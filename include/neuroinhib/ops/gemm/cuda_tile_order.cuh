@@ -6,8 +6,7 @@
 ///
 ///            column tiles
 ///          ┌───┬───┬───┬───┐
-///          │ 0 │ 2 │ 5 │ 7 │    a group of five row tiles: pairs 0, 1, 2, … are two row tiles of one column tile,
-///          which
+///          │ 0 │ 2 │ 5 │ 7 │    a group of five row tiles: pairs 0, 1, 2, … are two row tiles of one column tile, and
 ///   row    │ 0 │ 2 │ 5 │ 7 │    share B; of the last row tile, two column tiles, which share A. A band's pairs go
 ///   tiles  │ 1 │ 3 │ 6 │ 8 │    down the rows first, so that blocks at work at the same time read the same columns
 ///          │ 1 │ 3 │ 6 │ 8 │    of B.
