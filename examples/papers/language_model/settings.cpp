@@ -1,7 +1,5 @@
 #include "settings.hpp"
 
-#include <algorithm>
-
 #include "experiment.hpp"
 
 namespace language_model {
@@ -40,13 +38,10 @@ std::string extents(const Network& n) {
          ", vocabulary " + shortest(n.vocabulary) + ", steps " + shortest(n.steps) + " by " + shortest(n.epoch_steps);
 }
 
-/// What the key says of the second paper's large network, where a row has it.
+/// What the key says of the second paper's large network: nothing of the paper's own.
 std::string large_text(const Settings& s) {
-  const bool has = std::ranges::any_of(s.rows, [](const std::string& name) {
-    const Task task = find_row(name).task;
-    return task.paper == 2 && task.large;
-  });
-  return has ? "; large: " + extents(s.second_large) : "";
+  const std::string text = extents(s.second_large);
+  return text == extents(paper_network(2, "large", s.profile)) ? "" : "; large: " + text;
 }
 
 }  // namespace
