@@ -38,6 +38,7 @@
 #include <neuroinhib/ops/arithmetic/op.hpp>
 #include <neuroinhib/ops/cpu.hpp>
 #include <neuroinhib/optim/adam.hpp>
+#include <neuroinhib/optim/backward.hpp>
 #include <neuroinhib/optim/gradient.hpp>
 #include <neuroinhib/optim/schedule.hpp>
 #include <neuroinhib/optim/sgd.hpp>

@@ -197,6 +197,101 @@ TEST_CASE("many ranks give the bits of one process that adds up their parts, and
 
 namespace {
 
+/// Two layers with one weight, one that no loss reaches, and a sum that has a parameter in it.
+struct Tied {
+  nn::Linear<double> first{kWidth, kWidth}, both{kWidth, kWidth}, unused{kWidth, 100}, last{kWidth, kWidth};
+
+  void visit(auto&& v) {
+    v("first", first);
+    v("both", both);
+    v("unused", unused);
+    v("last", last);
+  }
+  template <Executor Ex>
+  Tensor<double> forward(Ex& ex, const Tensor<double>& x) const {
+    const Tensor<double> hidden = activate(ex, both(ex, first(ex, x)), Activation::tanh);
+    const Tensor<double> weight = sum<Ex>(ex, {both.weight, last.weight});
+    return sum(ex, {last(ex, both(ex, hidden)), linear(ex, hidden, weight)});
+  }
+};
+
+/// MPI, and whether the first layer had its gradient when the first bucket set out.
+struct Watched : Mpi {
+  using Mpi::Mpi;
+  const bool* first_is_written = nullptr;
+  int started = 0;
+  bool early = false;
+
+  template <class B>
+  void start(B& backend, const char* operation, int channel, std::span<const Parcel> out, std::span<const Parcel> in) {
+    if (started++ == 0) early = !*first_is_written;
+    Mpi::start(backend, operation, channel, out, in);
+  }
+};
+
+/// Trains by passes of two micro-batches; last(ex, loss, parameters) is the second one's.
+template <class B, class Last>
+std::vector<double> train_tied(B& backend, const Share& shard, const Last& last) {
+  Tied model;
+  Parameters<double> parameters(model, 3);
+  Adam<double> adam(parameters, {.learning_rate = .01}, shard);
+  const Share share = share_next(backend, 9);
+  for (std::uint64_t step = 0; step < 3; ++step) {
+    for (std::uint64_t half = 0; half < 2; ++half) {
+      auto x = batch<double>(9, 2 * step + half);
+      const auto labels = labels_of(9, kWidth);
+      Recording ex(backend);
+      const auto loss = cross_entropy<decltype(ex)>(ex, model.forward(ex, rows_of(x, share)), rows_of(labels, share));
+      if (half == 0)
+        ex.backward(loss);
+      else
+        last(ex, loss, parameters);
+    }
+    if (step > 0) (void)clip_gradient_norm(backend, parameters, .1);
+    adam.step(backend, parameters);
+  }
+  return {parameters.values().begin(), parameters.values().end()};
+}
+
+}  // namespace
+
+TEST_CASE("gradients that travel while the backward pass runs have the bits of those added up afterwards") {
+  Watched watched;
+  Ranks<Cpu<double>, Watched> many(watched);
+  const auto expected = train_tied(many, {}, [](auto& ex, const auto& loss, auto&) { ex.backward(loss); });
+  CHECK(watched.started == 0);
+  const Share whole, shard = detail::shard_of(static_cast<Index>(expected.size()), many.rank(), many.size());
+  // One number a bucket, some of a tensor, tensors and parts of others, all at once.
+  for (const auto& [bucket, share] : {std::pair{Index{7}, whole}, {Index{100}, shard}, {Index{1} << 20, whole}}) {
+    watched.started = 0;
+    const auto values = train_tied(many, share, [&](auto& ex, const auto& loss, auto& parameters) {
+      watched.first_is_written = parameters["first.weight"].gradient_written;
+      backward_and_sum(ex, loss, parameters, {.bucket = bucket});
+    });
+    CHECK(values == expected);
+    CHECK(watched.started > 0);
+  }
+}
+
+TEST_CASE("the last layers' gradients travel before the first layer has its own, and twice is refused") {
+  Watched watched;
+  Ranks<Cpu<double>, Watched> many(watched);
+  Tied model;
+  Parameters<double> parameters(model, 3);
+  auto x = batch<double>(4, 1);
+  const auto labels = labels_of(4, kWidth);
+  Recording ex(many);
+  const auto loss = cross_entropy(ex, model.forward(ex, x.constant()), labels);
+  watched.first_is_written = parameters["first.weight"].gradient_written;
+  backward_and_sum(ex, loss, parameters, {.bucket = 64});
+  CHECK(watched.early);
+  testing::check_error<ConfigError>([&] { backward_and_sum(ex, loss, parameters); },
+                                    {"not yet added up", "once an update"});
+  testing::check_error<ConfigError>([&] { backward_and_sum(ex, loss, parameters, {.bucket = 0}); }, {"bucket"});
+}
+
+namespace {
+
 constexpr Index kLength = 6, kTexts = 5;
 
 /// Trains a language model on texts with padding, and with labels that do not count.

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -17,6 +19,12 @@ namespace neuroinhib {
 
 /// Whether a recording trains: `evaluate` has gradients too, with dropout and random inhibition off.
 enum class Mode { train, evaluate };
+
+/// What a recorded operation is made of, to find the tensors whose addresses are in it: its own bytes, and those of
+/// tensors that it points to, which it shows by further_tensors().
+struct RecordedOperation {
+  std::span<const std::byte> own, further;
+};
 
 /// Runs the same forward as a plain backend and keeps each operation for one backward pass. Nodes are a function
 /// pointer and a copy of the operation, in the backend's arena: recording takes nothing from the heap.
@@ -67,11 +75,17 @@ class Recording {
     name_outputs(Op::name);
     if (!op.y.wants_gradient()) return;
     const auto* kept = ::new (backend_.arena().template allocate<Op>(1)) Op(op);
-    last_ = ::new (backend_.arena().template allocate<Node>(1)) Node{last_, kept, &replay<Op>};
+    const RecordedOperation contents{std::as_bytes(std::span(kept, 1)), further_tensors(op)};
+    last_ = ::new (backend_.arena().template allocate<Node>(1)) Node{last_, kept, &replay<Op>, contents};
   }
 
   /// Writes the gradient of a scalar into every tensor that wants one. Throws ConfigError the second time.
   void backward(const Tensor<Scalar>& loss) {
+    backward(loss, [] {});
+  }
+  /// The same; after() is called behind each operation, in the order of for_each_operation().
+  template <class After>
+  void backward(const Tensor<Scalar>& loss, const After& after) {
     if (loss.size() != 1)
       fail<ShapeError>("backward", "a scalar loss", loss.shape.text(), "reduce it to one number first");
     if (!loss.wants_gradient())
@@ -81,7 +95,15 @@ class Recording {
       fail<ConfigError>("backward", "one backward pass a recording", "a second",
                         "add the losses with sum() before, or record the step again");
     backend_.fill(loss.claim_gradient().data, 1, Scalar{1});
-    for (const Node* node = last_; node != nullptr; node = node->before) node->run(backend_, node->op);
+    for (const Node* node = last_; node != nullptr; node = node->before) {
+      node->run(backend_, node->op);
+      after();
+    }
+  }
+  /// f(operation) for what has been recorded, the last first, as backward() goes through it.
+  template <class F>
+  void for_each_operation(const F& f) const {
+    for (const Node* node = last_; node != nullptr; node = node->before) f(node->contents);
   }
 
   /// Throws NumericError if `loss` is not finite, naming the first operation of this step whose output is not.
@@ -105,6 +127,7 @@ class Recording {
     const Node* before;
     const void* op;
     void (*run)(B&, const void*);
+    RecordedOperation contents;
   };
   struct Output {
     Output* before;
@@ -126,6 +149,13 @@ class Recording {
       return op.reached();
     else
       return op.y.has_gradient();
+  }
+  template <class Op>
+  static std::span<const std::byte> further_tensors(const Op& op) {
+    if constexpr (requires { op.further_tensors(); })
+      return std::as_bytes(op.further_tensors());
+    else
+      return {};
   }
   static bool all_finite(const std::vector<Scalar>& values) {
     return std::all_of(values.begin(), values.end(), [](Scalar value) { return std::isfinite(value); });

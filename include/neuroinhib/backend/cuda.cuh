@@ -340,6 +340,11 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
                     Arguments&&... arguments) {
     launch_as(may_overlap(), 2, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
   }
+  /// Lets what comes next on the backend's stream wait for an event of another one. Throws CudaError.
+  void wait_for(cudaEvent_t event) {
+    require_cuda(cudaStreamWaitEvent(current_->stream, event, 0), operation_);
+    waited_ = true;
+  }
   /// Calls both parts of an operation, neither of which needs what the other writes. In a captured step they run side
   /// by side, where they are so small that one leaves room for the other: up to kSmall multiply-adds.
   template <class First, class Second>

@@ -24,11 +24,11 @@ inline constexpr Index kBucket = Index{1} << 22;
 
 /// Calls f(part) for buckets of the flat buffers, in order, without the slices, whose gradients no other rank has.
 template <class T, class F>
-void for_each_bucket(const Parameters<T>& parameters, const F& f) {
+void for_each_bucket(const Parameters<T>& parameters, Index most, const F& f) {
   const Index size = parameters.size();
   Index begin = 0;
   const auto send_until = [&](Index end) {
-    for (; begin < end; begin = std::min(end, begin + kBucket)) f(Share{begin, std::min(end, begin + kBucket), size});
+    for (; begin < end; begin = std::min(end, begin + most)) f(Share{begin, std::min(end, begin + most), size});
   };
   for (const auto& entry : parameters.entries()) {
     if (!parameters.slice_of(entry)) continue;
@@ -59,7 +59,7 @@ template <class B, class T>
   const View<T> gradient = filled_gradient(backend, parameters);
   if constexpr (!kAlone<B>)
     if (parameters.claim_sum())
-      for_each_bucket(parameters,
+      for_each_bucket(parameters, kBucket,
                       [&](const Share& bucket) { all_reduce_in_place(backend, part_of(gradient.data, bucket)); });
   return gradient;
 }

@@ -30,6 +30,17 @@ concept Communicator = requires(C& c, B& backend, const char* operation, std::sp
   c.exchange(backend, operation, parcels, parcels);
 };
 
+/// A communicator that also carries parcels while its process computes. `start` begins an exchange, `arrived` looks
+/// whether it is over, `finish` waits for it, as `exchange` does. Parcels of a channel, a number from 0 on, match those
+/// of the same channel alone; there is one exchange at a time in each. All ranks start them in the same order.
+template <class C, class B>
+concept SideCommunicator = Communicator<C, B> && requires(C& c, B& backend, const char* operation, int channel,
+                                                          std::span<const Parcel> parcels) {
+  c.start(backend, operation, channel, parcels, parcels);
+  { c.arrived(backend, operation, channel) } -> std::convertible_to<bool>;
+  c.finish(backend, operation, channel);
+};
+
 /// The communicator of a process by itself.
 struct Alone {
   /// Rank 0 of 1.

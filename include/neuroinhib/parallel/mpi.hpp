@@ -77,19 +77,23 @@ class Mpi {
   /// See Communicator.
   template <class B>
   void exchange(B&, const char* operation, std::span<const Parcel> outgoing, std::span<const Parcel> incoming) {
-    requests_.clear();
-    for (const Parcel& parcel : incoming)
-      for_each_piece(parcel, [&](char* data, int bytes) {
-        MPI_Request& request = begin(parcel, bytes);
-        check(operation, MPI_Irecv(data, bytes, MPI_BYTE, parcel.peer, kTag, group_, &request));
-      });
-    const std::size_t received = requests_.size();
-    for (const Parcel& parcel : outgoing)
-      for_each_piece(parcel, [&](char* data, int bytes) {
-        MPI_Request& request = begin(parcel, bytes);
-        check(operation, MPI_Isend(data, bytes, MPI_BYTE, parcel.peer, kTag, group_, &request));
-      });
-    wait(operation, received);
+    begin(exchange_, operation, kTag, outgoing, incoming);
+    wait(exchange_, operation);
+  }
+  /// See SideCommunicator.
+  template <class B>
+  void start(B&, const char* operation, int channel, std::span<const Parcel> outgoing,
+             std::span<const Parcel> incoming) {
+    if (index(channel) >= channels_.size()) channels_.resize(index(channel) + 1);
+    begin(channels_[index(channel)], operation, kTag + 1 + channel % kChannels, outgoing, incoming);
+  }
+  template <class B>
+  [[nodiscard]] bool arrived(B&, const char* operation, int channel) {
+    return advance(channels_[index(channel)], operation);
+  }
+  template <class B>
+  void finish(B&, const char* operation, int channel) {
+    wait(channels_[index(channel)], operation);
   }
 
  private:
@@ -124,7 +128,13 @@ class Mpi {
     MPI_Request request;
     int peer, bytes;
   };
+  /// An exchange under way: requests to receive, then to send, of which the first `done` are done.
+  struct Exchange {
+    std::vector<Request> requests;
+    std::size_t received = 0, done = 0;
+  };
   static constexpr int kTag = 0;
+  static constexpr int kChannels = 32766;                      ///< every MPI has so many tags more
   static constexpr std::size_t kPiece = std::size_t{1} << 30;  ///< MPI counts in int
 
   static std::size_t index(int rank) { return static_cast<std::size_t>(rank); }
@@ -162,33 +172,47 @@ class Mpi {
       at += bytes;
     } while (at < parcel.bytes);
   }
-  [[nodiscard]] MPI_Request& begin(const Parcel& parcel, int bytes) {
-    return requests_.emplace_back(Request{MPI_REQUEST_NULL, parcel.peer, bytes}).request;
+  void begin(Exchange& of, const char* operation, int tag, std::span<const Parcel> outgoing,
+             std::span<const Parcel> incoming) {
+    of.requests.clear();
+    of.done = 0;
+    const auto post = [&](std::span<const Parcel> parcels, auto* function) {
+      for (const Parcel& parcel : parcels)
+        for_each_piece(parcel, [&](char* data, int bytes) {
+          Request& request = of.requests.emplace_back(Request{MPI_REQUEST_NULL, parcel.peer, bytes});
+          check(operation, function(data, bytes, MPI_BYTE, parcel.peer, tag, group_, &request.request));
+        });
+    };
+    post(incoming, MPI_Irecv);
+    of.received = of.requests.size();
+    post(outgoing, MPI_Isend);
   }
-
-  /// Until all requests are done, of which the first `received` are to receive.
-  void wait(const char* operation, std::size_t received) {
+  /// Looks what has been done since; tells whether it is all.
+  bool advance(Exchange& of, const char* operation) {
+    while (of.done < of.requests.size() && finished(operation, of.requests[of.done], of.done < of.received)) ++of.done;
+    return of.done == of.requests.size();
+  }
+  /// Until all is done.
+  void wait(Exchange& of, const char* operation) {
     using Clock = std::chrono::steady_clock;
     const auto start = Clock::now();
     auto look = start + std::chrono::seconds(1);
-    std::size_t done = 0;
-    for (int idle = 0;;) {
-      while (done < requests_.size() && finished(operation, requests_[done], done < received)) {
-        ++done;
-        idle = 0;
-      }
-      if (done == requests_.size()) return;
-      if (++idle < 200) {
+    for (int idle = 0;; ++idle) {
+      const std::size_t before = of.done;
+      if (advance(of, operation)) return;
+      if (of.done > before) idle = 0;
+      if (idle < 200) {
         std::this_thread::yield();
         continue;
       }
       std::this_thread::sleep_for(std::chrono::microseconds(idle < 2000 ? 20 : 200));
       const auto now = Clock::now();
+      const int peer = of.requests[of.done].peer;
       if (now >= look) {
-        require_living(operation, requests_[done].peer);
+        require_living(operation, peer);
         look = now + std::chrono::seconds(1);
       }
-      if (now - start >= options_.deadline) give_up(operation, requests_[done].peer);
+      if (now - start >= options_.deadline) give_up(operation, peer);
     }
   }
   [[nodiscard]] bool finished(const char* operation, Request& of, bool receives) {
@@ -252,7 +276,8 @@ class Mpi {
   Launch launch_;
   std::vector<std::string> hosts_, names_;  ///< of every rank
   std::vector<pid_t> processes_;            ///< of ranks on this host; 0 elsewhere
-  std::vector<Request> requests_;
+  Exchange exchange_;
+  std::vector<Exchange> channels_;
 };
 
 }  // namespace neuroinhib

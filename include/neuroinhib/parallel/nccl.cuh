@@ -45,17 +45,17 @@ class Nccl {
     std::memcpy(id.internal, text.data(), sizeof id.internal);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;  // so that a rank that never comes can be given up
-    ncclResult_t status = ncclCommInitRankConfig(&group_, size(), id, rank(), &config);
-    settle(status, "meeting");
+    settle(ncclCommInitRankConfig(&group_, size(), id, rank(), &config), "meeting");
+    settle(ncclCommSplit(group_, 0, rank(), &side_group_, &config), "meeting");
   }
   Nccl(const Nccl&) = delete;
   Nccl& operator=(const Nccl&) = delete;
   ~Nccl() {
-    if (group_ == nullptr) return;
-    if (std::uncaught_exceptions() > exceptions_)
-      ncclCommAbort(group_);
-    else
-      ncclCommDestroy(group_);
+    for (const Channel& channel : channels_) (void)cudaEventDestroy(channel.event);
+    if (side_stream_ != nullptr) (void)cudaStreamDestroy(side_stream_);
+    const bool failed = std::uncaught_exceptions() > exceptions_;
+    for (const ncclComm_t group : {side_group_, group_})
+      if (group != nullptr) (void)(failed ? ncclCommAbort(group) : ncclCommDestroy(group));
   }
 
   /// This process among all, from 0.
@@ -69,14 +69,33 @@ class Nccl {
   template <class T>
   void exchange(Cuda<T>& cuda, const char* operation, std::span<const Parcel> outgoing,
                 std::span<const Parcel> incoming) {
-    require(ncclGroupStart(), operation);
-    for (const Parcel& parcel : incoming)
-      if (parcel.bytes > 0)
-        require(ncclRecv(parcel.data, parcel.bytes, ncclInt8, parcel.peer, group_, cuda.cuda_stream()), operation);
-    for (const Parcel& parcel : outgoing)
-      if (parcel.bytes > 0)
-        require(ncclSend(parcel.data, parcel.bytes, ncclInt8, parcel.peer, group_, cuda.cuda_stream()), operation);
-    settle(ncclGroupEnd(), operation);
+    send(group_, cuda.cuda_stream(), operation, outgoing, incoming);
+  }
+  /// See SideCommunicator: on a stream of its own, behind what the backend's has to do so far.
+  template <class T>
+  void start(Cuda<T>& cuda, const char* operation, int channel, std::span<const Parcel> outgoing,
+             std::span<const Parcel> incoming) {
+    const auto at = static_cast<std::size_t>(channel);
+    if (side_stream_ == nullptr) require_cuda(cudaStreamCreateWithFlags(&side_stream_, cudaStreamNonBlocking), "NCCL");
+    while (channels_.size() <= at)
+      require_cuda(cudaEventCreateWithFlags(&channels_.emplace_back().event, cudaEventDisableTiming), "NCCL");
+    Channel& of = channels_[at];
+    require_cuda(cudaEventRecord(of.event, cuda.cuda_stream()), operation);
+    require_cuda(cudaStreamWaitEvent(side_stream_, of.event, 0), operation);
+    send(side_group_, side_stream_, operation, outgoing, incoming);
+    require_cuda(cudaEventRecord(of.event, side_stream_), operation);
+    of.number = ++started_;
+  }
+  /// The host does not look: what set out before the last two is taken for over, so that all ranks go on at the same
+  /// points of a step, captured or not.
+  template <class T>
+  [[nodiscard]] bool arrived(Cuda<T>&, const char*, int channel) const {
+    return started_ - channels_[static_cast<std::size_t>(channel)].number >= 2;
+  }
+  /// The backend's stream waits.
+  template <class T>
+  void finish(Cuda<T>& cuda, const char*, int channel) {
+    cuda.wait_for(channels_[static_cast<std::size_t>(channel)].event);
   }
   /// The same for host memory.
   void exchange(Alone& alone, const char* operation, std::span<const Parcel> outgoing,
@@ -101,6 +120,12 @@ class Nccl {
   }
 
  private:
+  /// Its last exchange: where it ends, and which of all that were started it is.
+  struct Channel {
+    cudaEvent_t event = nullptr;
+    Index number = 0;
+  };
+
   [[nodiscard]] int own_device() const {
     int devices = 0;
     if (cudaGetDeviceCount(&devices) != cudaSuccess) devices = 0;
@@ -124,6 +149,18 @@ class Nccl {
                           "start one rank a GPU, and leave NcclOptions::device to the launcher's local rank");
   }
 
+  void send(ncclComm_t group, cudaStream_t stream, const char* operation, std::span<const Parcel> outgoing,
+            std::span<const Parcel> incoming) {
+    require(ncclGroupStart(), operation);
+    for (const Parcel& parcel : incoming)
+      if (parcel.bytes > 0)
+        require(ncclRecv(parcel.data, parcel.bytes, ncclInt8, parcel.peer, group, stream), operation);
+    for (const Parcel& parcel : outgoing)
+      if (parcel.bytes > 0)
+        require(ncclSend(parcel.data, parcel.bytes, ncclInt8, parcel.peer, group, stream), operation);
+    settle(ncclGroupEnd(), operation);
+  }
+
   void require(ncclResult_t status, const char* operation) {
     if (status == ncclSuccess || status == ncclInProgress) return;
     abandon(operation, "NCCL to do it", ncclGetErrorString(status), ncclGetLastError(group_));
@@ -132,9 +169,13 @@ class Nccl {
   void settle(ncclResult_t status, const char* operation) {
     const auto start = std::chrono::steady_clock::now();
     for (; status == ncclInProgress; give_up_after(start, operation)) {
-      ncclResult_t progress = ncclSuccess;
-      require(ncclCommGetAsyncError(group_, &progress), operation);
-      status = progress;
+      status = ncclSuccess;
+      for (const ncclComm_t group : {group_, side_group_}) {
+        ncclResult_t progress = ncclSuccess;
+        if (group != nullptr) require(ncclCommGetAsyncError(group, &progress), operation);
+        require(progress, operation);
+        if (progress == ncclInProgress) status = progress;
+      }
     }
     require(status, operation);
   }
@@ -146,7 +187,8 @@ class Nccl {
   }
   [[noreturn]] void abandon(const char* operation, const std::string& expected, const std::string& actual,
                             const std::string& remedy) {
-    if (group_ != nullptr) ncclCommAbort(std::exchange(group_, nullptr));
+    for (ncclComm_t* group : {&side_group_, &group_})
+      if (*group != nullptr) (void)ncclCommAbort(std::exchange(*group, nullptr));
     fail<CommunicationError>(
         std::string(operation) + " on rank " + std::to_string(rank()) + " of " + std::to_string(size()), expected,
         actual, remedy.empty() ? "set NCCL_DEBUG=WARN and read what it says" : remedy);
@@ -155,7 +197,10 @@ class Nccl {
   Host* host_;
   NcclOptions options_;
   int exceptions_, device_;
-  ncclComm_t group_ = nullptr;
+  ncclComm_t group_ = nullptr, side_group_ = nullptr;  ///< one for each stream
+  cudaStream_t side_stream_ = nullptr;
+  std::vector<Channel> channels_;
+  Index started_ = 0;
 };
 
 }  // namespace neuroinhib

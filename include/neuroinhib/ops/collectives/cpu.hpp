@@ -44,6 +44,11 @@ void backward(Cpu<T>& cpu, const AllReduce<T, C>& op) {
 }
 
 template <class T, class C>
+void forward(Cpu<T>& cpu, const AdvanceSum<T, C>& op) {
+  CollectiveKernels<CpuRankLoops>::advance(cpu, op);
+}
+
+template <class T, class C>
 void forward(Cpu<T>& cpu, const AllGather<T, C>& op) {
   CollectiveKernels<CpuRankLoops>::gather(cpu, op, op.y.cols(), op.x.data, op.y.data);
 }

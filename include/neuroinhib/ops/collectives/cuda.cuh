@@ -44,6 +44,11 @@ void backward(Cuda<T>& cuda, const AllReduce<T, C>& op) {
 }
 
 template <class T, class C>
+void forward(Cuda<T>& cuda, const AdvanceSum<T, C>& op) {
+  CollectiveKernels<CudaRankLoops>::advance(cuda, op);
+}
+
+template <class T, class C>
 void forward(Cuda<T>& cuda, const AllGather<T, C>& op) {
   CollectiveKernels<CudaRankLoops>::gather(cuda, op, op.y.cols(), op.x.data, op.y.data);
 }

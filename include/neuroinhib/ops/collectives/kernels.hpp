@@ -24,9 +24,9 @@ NEUROINHIB_DEVICE void first_of_ranks(const T* parts, Index ranks, Index count, 
 template <class Loops>
 struct CollectiveKernels {
   /// Numbers for every rank, and from every rank: out(r) goes to rank r, where it is that rank's in(own). Both give
-  /// View<U>; this rank's own is copied.
-  template <class U, class B, class C, class Out, class In>
-  static void exchange(B& backend, C& communicator, const char* name, const Out& out, const In& in) {
+  /// View<U>; this rank's own is copied, and carry(outgoing, incoming) has the others' parcels.
+  template <class U, class B, class C, class Carry, class Out, class In>
+  static void exchange_by(B& backend, C& communicator, const Carry& carry, const Out& out, const In& in) {
     const int ranks = communicator.size(), own = communicator.rank();
     Parcel* const outgoing = backend.arena().template allocate<Parcel>(ranks);
     Parcel* const incoming = backend.arena().template allocate<Parcel>(ranks);
@@ -40,40 +40,91 @@ struct CollectiveKernels {
     }
     if (in(own).data != out(own).data) Loops::copy(backend, out(own).data, out(own).size(), in(own).data);
     const auto others = static_cast<std::size_t>(ranks - 1);
-    communicator.exchange(backend, name, std::span<const Parcel>(outgoing, others),
-                          std::span<const Parcel>(incoming, others));
+    carry(std::span<const Parcel>(outgoing, others), std::span<const Parcel>(incoming, others));
+  }
+  /// The same at once.
+  template <class U, class B, class C, class Out, class In>
+  static void exchange(B& backend, C& communicator, const char* name, const Out& out, const In& in) {
+    exchange_by<U>(
+        backend, communicator,
+        [&](const auto& outgoing, const auto& incoming) { communicator.exchange(backend, name, outgoing, incoming); },
+        out, in);
   }
 
-  /// x and y may be one. A few numbers are sent to all ranks whole; of many, each rank adds up a share and hands it
-  /// out.
+  /// How ranks share a sum of `size` numbers. A few numbers are sent to all ranks whole; of many, each rank adds up a
+  /// share and hands it out.
+  struct Shares {
+    Index size, ranks;
+
+    [[nodiscard]] bool whole() const { return ranks == 2 || size <= kFew; }
+    [[nodiscard]] Share of(Index r) const { return whole() ? Share{0, size, size} : Share::of(size, r, ranks); }
+    template <class U>
+    [[nodiscard]] View<U> part(U* numbers, Index r) const {
+      return {numbers + of(r).begin, Shape{of(r).count()}};
+    }
+
+   private:
+    static constexpr Index kFew = 1024;
+  };
+
+  /// x and y may be one.
   template <class B, class T, class C>
   static void all_reduce(B& backend, const AllReduce<T, C>& op, T* x, T* y, int* winner) {
-    constexpr Index kFew = 1024;
     const auto scope = backend.scope();
     C& communicator = *op.communicator;
-    const Index ranks = communicator.size(), size = op.x.size();
-    const bool whole = ranks == 2 || size <= kFew;
-    const auto share = [&](Index r) { return whole ? Share{0, size, size} : Share::of(size, r, ranks); };
-    const auto part_of = [&](auto* numbers, Index r) {
-      return View(numbers + share(r).begin, Shape{share(r).count()});
-    };
-    const Share own = share(communicator.rank());
-    T* const parts = backend.template kernel_memory<T>(ranks * own.count());
+    const Shares shares{op.x.size(), communicator.size()};
+    const Share own = shares.of(communicator.rank());
+    T* const parts = backend.template kernel_memory<T>(shares.ranks * own.count());
     exchange<T>(
-        backend, communicator, op.name, [&](Index r) { return part_of(x, r); },
+        backend, communicator, op.name, [&](Index r) { return shares.part(x, r); },
         [&](Index r) { return View<T>(parts + r * own.count(), Shape{own.count()}); });
     if (winner != nullptr)
-      Loops::first(backend, parts, ranks, own.count(), y + own.begin, winner + own.begin);
+      Loops::first(backend, parts, shares.ranks, own.count(), y + own.begin, winner + own.begin);
     else
-      Loops::sum(backend, parts, ranks, own.count(), y + own.begin);
+      Loops::sum(backend, parts, shares.ranks, own.count(), y + own.begin);
     const auto hand_out = [&](auto* numbers) {
       exchange<std::remove_pointer_t<decltype(numbers)>>(
-          backend, communicator, op.name, [&](Index) { return part_of(numbers, communicator.rank()); },
-          [&](Index r) { return part_of(numbers, r); });
+          backend, communicator, op.name, [&](Index) { return shares.part(numbers, communicator.rank()); },
+          [&](Index r) { return shares.part(numbers, r); });
     };
-    if (whole) return;
+    if (shares.whole()) return;
     hand_out(y);
     if (winner != nullptr) hand_out(winner);
+  }
+  /// The steps of all_reduce in place, as far as parcels have arrived, or to the end.
+  template <class B, class T, class C>
+  static void advance(B& backend, const AdvanceSum<T, C>& op) {
+    SideSum<T>& sum = *op.sum;
+    C& communicator = *op.communicator;
+    T* const numbers = sum.numbers.data;
+    const Shares shares{sum.numbers.size(), communicator.size()};
+    const Share own = shares.of(communicator.rank());
+    const auto start = [&](const auto& out, const auto& in) {
+      exchange_by<T>(
+          backend, communicator,
+          [&](const auto& outgoing, const auto& incoming) {
+            communicator.start(backend, op.name, sum.channel, outgoing, incoming);
+          },
+          out, in);
+    };
+    using enum SumStage;
+    if (sum.stage == waiting) {
+      sum.parts = backend.template kernel_memory<T>(shares.ranks * own.count());
+      start([&](Index r) { return shares.part(numbers, r); },
+            [&](Index r) { return View<T>(sum.parts + r * own.count(), Shape{own.count()}); });
+      sum.stage = gathering;
+    }
+    while (sum.stage != done && (op.wait || communicator.arrived(backend, op.name, sum.channel))) {
+      communicator.finish(backend, op.name, sum.channel);
+      const bool gathered = sum.stage == gathering;
+      sum.stage = done;
+      if (!gathered) return;
+      Loops::sum(backend, sum.parts, shares.ranks, own.count(), numbers + own.begin);
+      if (shares.whole()) return;
+      start([&](Index) { return shares.part(numbers, communicator.rank()); },
+            [&](Index r) { return shares.part(numbers, r); });
+      sum.stage = handing_out;
+    }
   }
   /// x.gradient += Σ_r y.gradient of rank r, of a maximum where it is this rank's.
   template <class B, class T, class C>

@@ -48,6 +48,29 @@ struct AllReduce {
   View<int> winner;
 };
 
+/// How far a sum that is made beside other work has come.
+enum class SumStage { waiting, gathering, handing_out, done };
+
+/// Σ_r numbers_r in their place, made beside other work.
+template <class T>
+struct SideSum {
+  View<T> numbers;  ///< that nothing else reads or writes from the first step to the last
+  int channel = 0;  ///< of a SideCommunicator
+  SumStage stage = SumStage::waiting;
+  T* parts = nullptr;  ///< of all ranks, in the memory of the step
+};
+
+/// Takes such a sum further: the first time it sets out, later it goes on where parcels have arrived, with `wait` to
+/// the end. The bits are AllReduce's. y is undefined.
+template <class T, class C>
+struct AdvanceSum {
+  static constexpr const char* name = "all_reduce";
+  SideSum<T>* sum;
+  C* communicator;
+  bool wait;
+  Tensor<T> y;
+};
+
 /// y = all ranks' x, one below the other: x [own rows, …], y [Σ rows, …].  dx = Σ_r dy_r over this rank's rows.
 template <class T, class C>
 struct AllGather {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <initializer_list>
+#include <span>
 
 #include <neuroinhib/backend/executor.hpp>
 
@@ -14,6 +16,9 @@ struct Sum {
   const Tensor<T>* inputs;
   Index count;  ///< how many inputs there are
   Tensor<T> y;
+
+  /// The inputs, which are not in the operation itself.
+  [[nodiscard]] std::span<const Tensor<T>> further_tensors() const { return {inputs, static_cast<std::size_t>(count)}; }
 };
 
 /// y = factor · x.

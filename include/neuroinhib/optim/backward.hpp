@@ -1,0 +1,132 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include <neuroinhib/autodiff/recording.hpp>
+#include <neuroinhib/optim/all_ranks.hpp>
+
+namespace neuroinhib {
+
+/// How gradients travel while the backward pass runs.
+struct SumOptions {
+  Index bucket = detail::kBucket;  ///< numbers that are added up at once, > 0
+};
+
+namespace detail {
+
+/// Buckets of a flat gradient that are added up over the ranks as soon as no operation is left that writes to them.
+template <class B, class T>
+class TravellingGradient {
+ public:
+  TravellingGradient(Recording<B>& ex, Parameters<T>& parameters, Index most)
+      : backend_(ex.backend()), parameters_(parameters) {
+    for_each_bucket(parameters, most, [&](const Share&) { ++count_; });
+    if (count_ == 0) return;
+    buckets_ = backend_.arena().template allocate<Bucket>(count_);
+    Index* const last = last_uses(ex);
+    int number = 0;
+    for_each_bucket(parameters, most, [&](const Share& part) {
+      Bucket& bucket = *::new (buckets_ + number) Bucket{part, 0, {}};
+      bucket.sum.numbers = {gradient() + part.begin, Shape{part.count()}};
+      bucket.sum.channel = number++;
+      for_each_entry(part, [&](const auto&, Index i) { bucket.final_after = std::max(bucket.final_after, last[i]); });
+    });
+    std::stable_sort(buckets_, buckets_ + count_,
+                     [](const Bucket& a, const Bucket& b) { return a.final_after < b.final_after; });
+    send();
+  }
+  /// Behind each operation of the backward pass.
+  void after_operation() {
+    ++operations_;
+    send();
+  }
+  /// Waits until all have been added up.
+  void finish() {
+    for (Index i = 0; i < count_; ++i) advance(buckets_[i], true);
+  }
+
+ private:
+  struct Bucket {
+    Share part;
+    Index final_after;  ///< operations of the backward pass after which nothing writes to it
+    ops::SideSum<T> sum;
+  };
+
+  [[nodiscard]] T* gradient() const { return parameters_.entries().front().tensor.gradient; }
+  /// f(entry, number) for the parameters that a part of the flat buffers has something of.
+  template <class F>
+  void for_each_entry(const Share& part, const F& f) const {
+    const auto& entries = parameters_.entries();
+    auto entry = std::partition_point(entries.begin(), entries.end(),
+                                      [&](const auto& e) { return e.offset + e.tensor.size() <= part.begin; });
+    for (; entry != entries.end() && entry->offset < part.end; ++entry) f(*entry, entry - entries.begin());
+  }
+  /// Of each parameter, the number of operations of the backward pass up to the last that has its gradient's address in
+  /// it. What looks like an address by chance lets a parameter wait longer.
+  [[nodiscard]] Index* last_uses(const Recording<B>& ex) const {
+    const auto& entries = parameters_.entries();
+    Index* const last = backend_.arena().template allocate<Index>(static_cast<Index>(entries.size()));
+    std::fill_n(last, entries.size(), Index{0});
+    const auto base = reinterpret_cast<std::uintptr_t>(gradient());
+    const std::uintptr_t bytes = static_cast<std::uintptr_t>(parameters_.size()) * sizeof(T);
+    Index number = 0;
+    ex.for_each_operation([&](const RecordedOperation& operation) {
+      ++number;
+      for (const std::span<const std::byte> contents : {operation.own, operation.further})
+        for (std::size_t at = 0; at + sizeof base <= contents.size(); at += sizeof base) {
+          std::uintptr_t word = 0;
+          std::memcpy(&word, contents.data() + at, sizeof word);
+          if (word - base >= bytes) continue;
+          const auto element = static_cast<Index>((word - base) / sizeof(T));
+          for_each_entry({element, element + 1, 0}, [&](const auto&, Index i) { last[i] = number; });
+        }
+    });
+    return last;
+  }
+  /// Sends what has become final, and takes what is on its way further.
+  void send() {
+    for (; begun_ < count_ && buckets_[begun_].final_after <= operations_; ++begun_)
+      for_each_entry(buckets_[begun_].part,
+                     [&](const auto& entry, Index) { (void)cleared_slot(backend_, entry.tensor); });
+    for (Index i = 0; i < begun_; ++i) advance(buckets_[i], false);
+  }
+  void advance(Bucket& bucket, bool wait) {
+    if (bucket.sum.stage != ops::SumStage::done)
+      backend_.run(ops::AdvanceSum<T, CommunicatorType<B>>{&bucket.sum, &backend_.communicator(), wait, {}});
+  }
+
+  B& backend_;
+  Parameters<T>& parameters_;
+  Bucket* buckets_ = nullptr;
+  Index count_ = 0, begun_ = 0, operations_ = 0;
+};
+
+}  // namespace detail
+
+/// The last backward pass before an update, in the place of ex.backward(loss): on several ranks, gradients are added up
+/// while it runs, each bucket of them as soon as it is final. Clipping and optimizers then find the sum, which has the
+/// bits of one made afterwards. It is made afterwards where the communicator is no SideCommunicator. Throws ConfigError
+/// for gradients that have been added up already, and as ex.backward().
+template <class B, class T>
+void backward_and_sum(Recording<B>& ex, const Tensor<T>& loss, Parameters<T>& parameters,
+                      const SumOptions& options = {}) {
+  require_option("backward_and_sum", "bucket", options.bucket, options.bucket > 0, "> 0",
+                 "leave it as it is, about four million numbers");
+  if constexpr (kAlone<Recording<B>>) {
+    ex.backward(loss);
+  } else if constexpr (!SideCommunicator<detail::CommunicatorType<B>, B>) {
+    ex.backward(loss);
+  } else {
+    if (!parameters.claim_sum())
+      fail<ConfigError>("backward_and_sum", "gradients that are not yet added up",
+                        "a second call, or one after clipping", "call it once an update, for the last backward pass");
+    detail::TravellingGradient<B, T> gradient(ex, parameters, options.bucket);
+    ex.backward(loss, [&] { gradient.after_operation(); });
+    gradient.finish();
+  }
+}
+
+}  // namespace neuroinhib
