@@ -69,6 +69,8 @@ class Mpi {
   [[nodiscard]] int size() const { return size_; }
   /// Its rank among those on this host: the device to take.
   [[nodiscard]] int local_rank() const { return launch_.local_rank; }
+  /// The name of this process's host.
+  [[nodiscard]] const std::string& host() const { return hosts_[index(rank_)]; }
   /// For people: rank, size and host.
   [[nodiscard]] std::string describe() const {
     return "MPI, rank " + std::to_string(rank_) + " of " + std::to_string(size_) + ", " + names_[index(rank_)];

@@ -62,6 +62,8 @@ class Nccl {
   [[nodiscard]] int rank() const { return host_->rank(); }
   /// How many ranks there are.
   [[nodiscard]] int size() const { return host_->size(); }
+  /// The name of this process's host.
+  [[nodiscard]] const std::string& host() const { return host_->host(); }
   /// Its GPU, for CudaOptions::device.
   [[nodiscard]] int device() const { return device_; }
 
@@ -101,6 +103,12 @@ class Nccl {
   void exchange(Alone& alone, const char* operation, std::span<const Parcel> outgoing,
                 std::span<const Parcel> incoming) {
     host_->exchange(alone, operation, outgoing, incoming);
+  }
+
+  /// In the device's memory, on the backend's stream.
+  template <class T>
+  void copy(Cuda<T>& cuda, const void* from, void* to, std::size_t bytes) {
+    require_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, cuda.cuda_stream()), "NCCL");
   }
 
   /// Waits for the backend's stream. Throws CommunicationError where ranks have not answered at the deadline: call it
