@@ -45,12 +45,14 @@
   NEUROINHIB_KERNEL(prefix, B, T, LowestHead)   \
   NEUROINHIB_KERNEL(prefix, B, T, MaxPool2d)    \
   NEUROINHIB_KERNEL(prefix, B, T, MeanEntropy)  \
+  NEUROINHIB_KERNEL(prefix, B, T, MoveRows)     \
   NEUROINHIB_KERNEL(prefix, B, T, Normalise)    \
   NEUROINHIB_KERNEL(prefix, B, T, Nucleus)      \
   NEUROINHIB_KERNEL(prefix, B, T, Patches)      \
   NEUROINHIB_KERNEL(prefix, B, T, Recall)       \
   NEUROINHIB_KERNEL(prefix, B, T, Remember)     \
   NEUROINHIB_KERNEL(prefix, B, T, Scale)        \
+  NEUROINHIB_KERNEL(prefix, B, T, SlotRows)     \
   NEUROINHIB_KERNEL(prefix, B, T, SmoothLoad)   \
   NEUROINHIB_KERNEL(prefix, B, T, Softmax)      \
   NEUROINHIB_KERNEL(prefix, B, T, SortSlots)    \

@@ -238,6 +238,12 @@ void for_each_operation(const Visit& visit) {
     return take_slots(ex, in[0], routing_plan(ex, {expert.data, {7, 2}}, 3, true), 11);
   });
 
+  visit("rows for a fixed number of slots of each expert", inputs({{{14, 3}}}), [](auto& ex, const auto& in) {
+    const View<int> expert = whole_numbers(ex, {2, 0, 1, 3, 0, 2, 3, 3, 1, 0, 2, 1, 0, 1});
+    const auto rows = slot_rows(ex, routing_plan(ex, {expert.data, {14, 1}}, 4), 3, 2);
+    return move_rows(ex, in[0], rows.of_row, rows.of_slot);
+  });
+
   for (const Pooling pooling : {Pooling::max, Pooling::mean, Pooling::row})
     for (const Index tokens : {3, 6})
       visit("batch pool " + std::to_string(static_cast<int>(pooling)), inputs({{{4, 6}}}),

@@ -63,6 +63,25 @@ TEST_CASE_TEMPLATE("the tiled product equals the definition at every remainder",
       }
 }
 
+TEST_CASE("slots that find no row are counted, rows without a slot are zero") {
+  Cpu<float> cpu;
+  const std::vector<int> chosen{1, 0, 1, 2, 1, 2};  // of three experts; two have the number of none
+  const View<int> expert = cpu.integers({6, 1});
+  std::copy(chosen.begin(), chosen.end(), expert.data);
+  const auto rows = slot_rows(cpu, routing_plan(cpu, expert, 2, true), 2, 1);
+  CHECK(std::vector<int>(rows.of_slot.begin(), rows.of_slot.end()) == std::vector<int>{0, 2, 3, -1, -1, -1});
+  CHECK(std::vector<int>(rows.of_row.begin(), rows.of_row.end()) == std::vector<int>{0, -1, 1, 2});
+  CHECK(rows.counts[0] == 1);
+  CHECK(rows.counts[1] == 4);
+  Values<float> x({6, 2}, 1);
+  const auto y = move_rows(cpu, x.constant(), rows.of_row, rows.of_slot);
+  for (Index c = 0; c < 2; ++c) {
+    CHECK(y(0, c) == x.constant()(0, c));
+    CHECK(y(1, c) == 0);
+    CHECK(y(3, c) == x.constant()(2, c));
+  }
+}
+
 TEST_CASE("convolution equals its definition") {
   Cpu<double> cpu({.threads = 2});
   for (const ConvOptions& options :
@@ -249,6 +268,14 @@ TEST_CASE("operations refuse shapes that do not fit, naming both sides") {
   check_error<ConfigError>([&] { (void)patches(cpu, images.constant(), 0); }, {"size ≥ 1"});
   check_error<ShapeError>([&] { (void)strided_rows(cpu, x.constant(), 3); }, {"divides the 4 rows", "step 3"});
   check_error<ShapeError>([&] { (void)strided_rows(cpu, x.constant(), 2, 2); }, {"first < step", "first 2"});
+  const View<int> expert = cpu.integers({4, 1});
+  expert[0] = expert[1] = expert[2] = expert[3] = 1;
+  const RoutingPlan plan = routing_plan(cpu, expert, 2);
+  check_error<ConfigError>([&] { (void)slot_rows(cpu, plan, 0, 1); }, {"capacity ≥ 1", "got 0"});
+  check_error<ConfigError>([&] { (void)slot_rows(cpu, plan, 1, 3); }, {"a divisor of K = 2", "got 3"});
+  const auto rows = slot_rows(cpu, plan, 3, 2);
+  check_error<ShapeError>([&] { (void)move_rows(cpu, w.constant(), rows.of_row, rows.of_slot); },
+                          {"3 numbers", "got 4"});
   labels = {0, 1, 9, 2};
   check_error<ConfigError>([&] { (void)cross_entropy(cpu, x.constant(), {labels.data(), {4}}); },
                            {"0 to 5", "9 in row 2"});

@@ -107,12 +107,76 @@ TEST_CASE("the first outputs of spread experts have the bits of one process") {
   CHECK(distance(y.data, expected.data + share.begin * kWidth, y.size()) == 0);
 }
 
+namespace {
+
+/// What a layer with room for some slots gives for rows, and what training leaves of it.
+struct Limited {
+  using Layer = MoeLayer<LinearRouter, NoInhibition, TopP<3>, Spread<Mlp<Tanh>>, Cpu<double>>;
+
+  Layer layer;
+  Parameters<double> parameters{layer, 3};
+
+  Limited(double capacity, Index rank, Index ranks)
+      : layer({.width = kWidth,
+               .experts = kExperts,
+               .hidden = {5},
+               .mix = {.p = .6},
+               .expert = {.rank = rank, .ranks = ranks, .capacity = capacity}}) {
+    parameters["router.score.bias"][1] += 1;  // uneven
+  }
+  /// The output of these rows, and the gradients of its sum of squares join those that are there.
+  template <class B>
+  std::vector<double> forward_backward(B& backend, const Tensor<double>& x) {
+    Recording ex(backend);
+    const auto y = layer.forward(ex, x).y;
+    ex.backward(total(ex, multiply(ex, y, y)));
+    return {y.begin(), y.end()};
+  }
+  [[nodiscard]] std::vector<double> dropped() const { return parameters.states().back().values.to_host(); }
+};
+
+}  // namespace
+
+TEST_CASE("with a capacity, spread experts drop what experts of one process drop of each rank's part, and count it") {
+  const Index ranks = world()->size(), own = world()->rank(), rows = 11;
+  Many<double> many(*world());
+  Cpu<double> cpu;
+  for (const double capacity : {.4, 1.25, 100.0}) {
+    Limited spread(capacity, own, ranks), whole(capacity, 0, 1);
+    std::vector<double> expected, dropped{0, 0};
+    for (Index r = 0; r < ranks; ++r) {
+      Values<double> x({rows, kWidth}, static_cast<std::uint64_t>(r));
+      const auto y = whole.forward_backward(cpu, x.constant());
+      if (r == own) expected = y;
+      for (std::size_t i = 0; i < 2; ++i) dropped[i] += whole.dropped()[i];
+    }
+    Values<double> x({rows, kWidth}, static_cast<std::uint64_t>(own));
+    const auto y = spread.forward_backward(many, x.constant());
+    CHECK(y == expected);
+    CHECK(spread.dropped() == dropped);
+    CHECK((dropped[0] > 0) == (capacity < 2));
+    (void)detail::flat_gradient(many, spread.parameters);
+    (void)whole.parameters.gradients();
+    for (const auto& entry : spread.parameters.entries()) {
+      const Tensor<double>& all = whole.parameters[entry.name];
+      const Index first = spread.parameters.slice_of(entry).first * all.cols();
+      INFO(entry.name);
+      CHECK(distance(entry.tensor.gradient, all.gradient + first, entry.tensor.size()) < kRounding<double>);
+    }
+  }
+  Limited all(100, own, ranks), any(0, own, ranks);
+  Values<double> x({rows, kWidth}, 1);
+  CHECK(all.forward_backward(many, x.constant()) == any.forward_backward(many, x.constant()));
+}
+
 TEST_CASE("what spread experts cannot do is refused with a sentence") {
   using Layer = MoeLayer<LinearRouter, NoInhibition, TopM<2>, Spread<Mlp<Tanh>>>;
   testing::check_error<ConfigError>([] { Layer layer({.width = 4, .experts = 3, .expert = {.rank = 0, .ranks = 2}}); },
                                     {"a divisor of K = 3", "got 2"});
   testing::check_error<ConfigError>([] { Layer layer({.width = 4, .experts = 4, .expert = {.rank = 2, .ranks = 2}}); },
                                     {"rank", "got 2"});
+  testing::check_error<ConfigError>([] { Layer layer({.width = 4, .experts = 4, .expert = {.capacity = -1}}); },
+                                    {"capacity ≥ 0", "got -1"});
   Layer layer({.width = 4, .experts = 4, .expert = {.rank = 1, .ranks = 2}});
   Parameters<float> parameters(layer, 1);
   Cpu<float> cpu;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <concepts>
 #include <span>
 #include <string>
@@ -8,17 +10,24 @@
 #include <neuroinhib/experts/expert.hpp>
 #include <neuroinhib/ops/collectives/op.hpp>
 #include <neuroinhib/ops/combine/op.hpp>
+#include <neuroinhib/ops/remember/op.hpp>
+#include <neuroinhib/ops/slot_rows/op.hpp>
 #include <neuroinhib/ops/take_slots/op.hpp>
 
 namespace neuroinhib {
 
 /// Experts spread over ranks: rank r of P has experts [r K/P, (r + 1) K/P), and each token's row travels to the ranks
-/// of its experts and back. As many rows travel as were routed: none is dropped. Layer and gradients are those of one
-/// process, to the bit where products do not depend on the number of their rows.
+/// of its experts and back. As many rows travel as were routed: none is dropped, and layer and gradients are those of
+/// one process, to the bit where products do not depend on the number of their rows. With a capacity, each rank has as
+/// many rows for every expert in every step: the first tokens find room, the others' outputs are zero, and a state
+/// tells how many they were. Nothing waits for the host then, so that a GPU's step can be captured.
 template <class Experts>
 struct Spread {
   struct Config {
-    Index rank = 0, ranks = 1;          ///< of the communicator that the layer runs with
+    Index rank = 0, ranks = 1;  ///< of the communicator that the layer runs with
+    /// Rows that a rank has for an expert, in multiples of its slots / K (Fedus et al. 2022, eq. 3); 0: as many as
+    /// come.
+    double capacity = 0;
     typename Experts::Config expert{};  ///< the experts' own
   };
 
@@ -37,18 +46,23 @@ struct Spread {
         leaf->slice = {config.rank * own, sizes.experts};
       }
     }
-    void visit(auto&& v) { experts_.visit(v); }
+    void visit(auto&& v) {
+      experts_.visit(v);
+      if (config_.capacity > 0) v("dropped", dropped_);
+    }
 
     /// Throws ConfigError where the backend has other ranks than the configuration.
     template <Executor Ex>
     [[nodiscard]] Tensor<T> forward(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan) const {
-      if constexpr (kAlone<Ex>) {
+      if constexpr (kAlone<Ex>)
         require_ranks(0, 1);
-        return experts_.forward(ex, x, plan);
-      } else {
+      else
         require_ranks(ex.backend().rank(), ex.backend().size());
+      if (config_.capacity > 0) return within_capacity(ex, x, plan);
+      if constexpr (kAlone<Ex>)
+        return experts_.forward(ex, x, plan);
+      else
         return over_ranks(ex, x, plan);
-      }
     }
 
    private:
@@ -57,6 +71,9 @@ struct Spread {
     static const Config& checked(const Config& config, const ExpertSizes& sizes) {
       require_option("spread experts", "ranks", config.ranks, config.ranks >= 1 && sizes.experts % config.ranks == 0,
                      "a divisor of K = " + std::to_string(sizes.experts), "give every rank as many experts");
+      require_option("spread experts", "capacity", config.capacity,
+                     std::isfinite(config.capacity) && config.capacity >= 0, "≥ 0",
+                     "1.25 is Switch Transformer's, 0 drops nothing");
       require_option("spread experts", "rank", config.rank, config.rank >= 0 && config.rank < config.ranks,
                      "from 0 to " + std::to_string(config.ranks - 1), "take the communicator's");
       return config;
@@ -71,6 +88,30 @@ struct Spread {
                           "rank " + std::to_string(config_.rank) + " of " + std::to_string(config_.ranks),
                           "rank " + std::to_string(rank) + " of " + std::to_string(ranks),
                           "run the layer on the ranks that its configuration names");
+    }
+
+    /// The same numbers of rows for every expert and rank, whatever the routing.
+    template <Executor Ex>
+    Tensor<T> within_capacity(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan) const {
+      const double share = static_cast<double>(plan.slots()) / static_cast<double>(plan.experts);
+      const auto capacity = std::max(Index{1}, static_cast<Index>(std::ceil(config_.capacity * share)));
+      const Index own = plan.experts / config_.ranks;
+      const auto places = slot_rows(ex, plan, capacity, own);
+      detail::all_reduce_in_place(ex, places.counts);
+      if (ex.training()) remember(ex, places.counts, dropped_);
+      const Tensor<T> slots = take_slots(ex, x, plan, plan.slots());
+      const Tensor<T> rows = all_to_all(ex, move_rows(ex, slots, places.of_row, places.of_slot));
+      const auto each = every_expert(ex, config_.ranks * capacity, own);  // rows of all own experts, again and again
+      const Tensor<T> outputs =
+          in_row_order(ex, rows, {each.plan.expert.data, {rows.rows(), 1}}, each.gates.reshaped({rows.rows(), 1}), own);
+      return move_rows(ex, all_to_all(ex, outputs), places.of_slot, places.of_row);
+    }
+    /// The experts' outputs of rows that have one expert each, in the rows' order; ones [rows, 1].
+    template <Executor Ex>
+    Tensor<T> in_row_order(Ex& ex, const Tensor<T>& rows, const View<int>& expert, const Tensor<T>& ones,
+                           Index own) const {
+      const RoutingPlan plan = routing_plan(ex, expert, own);
+      return combine(ex, experts_.forward(ex, rows, plan), ones, plan);
     }
 
     template <Executor Ex>
@@ -94,10 +135,9 @@ struct Spread {
         expert.insert(expert.end(), static_cast<std::size_t>(coming[i]), static_cast<int>(static_cast<Index>(i) % own));
       const View<int> of_rows = ex.integers({rows.rows(), 1});
       ex.backend().write(of_rows, expert.data());
-      const RoutingPlan plan = routing_plan(ex, of_rows, own);
       const Tensor<T> ones = ex.tensor({rows.rows(), 1}, false);
       ex.backend().fill(ones.data, ones.size(), T{1});
-      return combine(ex, experts_.forward(ex, rows, plan), ones, plan);
+      return in_row_order(ex, rows, of_rows, ones, own);
     }
     /// Sums of `own` counts each.
     static Counts sums_of(std::span<const Index> counts, Index own) {
@@ -109,6 +149,7 @@ struct Spread {
     Config config_;
     Index output_;
     typename Experts::template Module<T> experts_;
+    Buffer<T> dropped_{Shape{1, 2}};  ///< slots that found no room in the last training step, and all; of all ranks
   };
 };
 

@@ -35,6 +35,7 @@
 #include <neuroinhib/ops/remember/cpu.hpp>
 #include <neuroinhib/ops/router_losses/cpu.hpp>
 #include <neuroinhib/ops/routing_plan/cpu.hpp>
+#include <neuroinhib/ops/slot_rows/cpu.hpp>
 #include <neuroinhib/ops/softmax/cpu.hpp>
 #include <neuroinhib/ops/strided_rows/cpu.hpp>
 #include <neuroinhib/ops/take_slots/cpu.hpp>

@@ -36,6 +36,7 @@
 #include <neuroinhib/ops/remember/cuda.cuh>
 #include <neuroinhib/ops/router_losses/cuda.cuh>
 #include <neuroinhib/ops/routing_plan/cuda.cuh>
+#include <neuroinhib/ops/slot_rows/cuda.cuh>
 #include <neuroinhib/ops/softmax/cuda.cuh>
 #include <neuroinhib/ops/strided_rows/cuda.cuh>
 #include <neuroinhib/ops/take_slots/cuda.cuh>
