@@ -83,7 +83,8 @@ __device__ const WeighedKey* fetch_weighed(const Memory<P>& memory, const Proble
     document = p.s.sight.document[walk.sequence * p.s.sight.key_rows + key];
     if (document < 0) document = -2;
   }
-  fetched[i] = {there ? p.keys[static_cast<Index>(walk.sequence) * p.deal.keys + key].unit : 0, document};
+  const KeyNumbers* const numbers = p.keys + static_cast<Index>(walk.sequence) * p.deal.keys + key;
+  fetched[i] = {there ? numbers->unit : 0, there ? kLog2E * numbers->bias : 0, document};
   meet(2 + place.warpgroup, wgmma::kWarpgroup);
   return fetched;
 }
@@ -187,6 +188,10 @@ __device__ __forceinline__ void make_logits(float (&products)[kTile / 2], const 
 #pragma unroll
   for (int i = 0; i < kTile / 2; ++i)
     products[i] *= keys[8 * (i / 4) + place.column() + i % 2].unit * factor[i / 2 % 2];
+  if (p.biased) {
+#pragma unroll
+    for (int i = 0; i < kTile / 2; ++i) products[i] += keys[8 * (i / 4) + place.column() + i % 2].bias;
+  }
   const int end = walk.first_key() + kTile;
   if (end <= p.deal.keys && !walk.own() && p.s.sight.open(walk.first_query(), end)) return;
 #pragma unroll
@@ -413,31 +418,50 @@ void with_plan(Index values, bool exact, const Use& use) {
   return deal;
 }
 
+/// What lies so far below a row's largest logit weighs nothing: e^-margin = 2⁻²⁴ / keys.
+[[nodiscard]] inline float margin_of(const Visibility& sight) {
+  return 16.7f + std::log(static_cast<float>(sight.keys));
+}
+
+/// An attention's queries and keys, wherever they are.
+template <class Source, class Bias>
+struct Rows {
+  const FlashAttention<float>& s;
+  Source q, k;
+  Bias bias;  ///< of keys
+  bool same;  ///< queries are keys
+};
+
 /// Rows of queries or of keys, with memory for what becomes of them.
-inline SplitRows rows_to_split(Cuda<float>& cuda, const FlashAttention<float>& s, bool of_keys, bool exact) {
+template <class Source, class Bias>
+SplitRows<Source, Bias> rows_to_split(Cuda<float>& cuda, const Rows<Source, Bias>& of, bool of_keys, bool exact) {
+  const FlashAttention<float>& s = of.s;
   const Visibility& sight = s.sight;
-  const HeadRows<const float>& source = of_keys ? s.k : s.q;
   const Index each = of_keys ? sight.keys : sight.queries;
-  SplitRows rows{s,
-                 source,
-                 each,
-                 of_keys ? sight.key_rows : sight.queries,
-                 Halves(cuda, sight.count, each, s.key_width, exact),
-                 Integers(cuda, sight.count, each, s.key_width),
-                 nullptr,
-                 nullptr,
-                 16.7f + std::log(static_cast<float>(sight.keys)),  // e^-margin = 2⁻²⁴ / keys
-                 in_fours(s.q, s.key_width) && in_fours(s.k, s.key_width)};
+  SplitRows<Source, Bias> rows{s,
+                               of_keys ? of.k : of.q,
+                               of.k,
+                               of.bias,
+                               each,
+                               of_keys ? sight.key_rows : sight.queries,
+                               Halves(cuda, sight.count, each, s.key_width, exact),
+                               Integers(cuda, sight.count, each, s.key_width),
+                               nullptr,
+                               nullptr,
+                               margin_of(sight),
+                               of.q.in_fours() && of.k.in_fours()};
   if (of_keys) rows.keys = cuda.kernel_memory<KeyNumbers>(rows.count());
   return rows;
 }
 
-inline void run_forward(Cuda<float>& cuda, const FlashAttention<float>& s) {
+template <class Source, class Bias>
+void run_forward(Cuda<float>& cuda, const Rows<Source, Bias>& rows) {
   const ArenaScope scope(cuda.device_arena());
+  const FlashAttention<float>& s = rows.s;
   const Visibility& sight = s.sight;
-  const bool exact = flash::is_exact(cuda, s);
-  const bool same = s.q.data == s.k.data && s.q.stride == s.k.stride && sight.queries == sight.key_rows;
-  SplitRows k = rows_to_split(cuda, s, true, exact), q = same ? k : rows_to_split(cuda, s, false, exact);
+  const bool exact = flash::is_exact(cuda, s), same = rows.same;
+  using Split = SplitRows<Source, Bias>;
+  Split k = rows_to_split(cuda, rows, true, exact), q = same ? k : rows_to_split(cuda, rows, false, exact);
   (same ? k : q).queries = q.queries = cuda.kernel_memory<QueryNumbers>(s.rows());
   const auto value_tiles = static_cast<int>((sight.keys + kTile - 1) / kTile);
   const SplitValues v{s, Halves(cuda, sight.count, sight.keys, s.value_width, exact), value_tiles,
@@ -454,6 +478,8 @@ inline void run_forward(Cuda<float>& cuda, const FlashAttention<float>& s) {
                   k.keys,
                   v.units,
                   value_tiles,
+                  margin_of(sight),
+                  Split::kBiased,
                   cuda.kernel_memory<float>(piece_rows * s.value_width),
                   cuda.kernel_memory<PieceNumbers>(piece_rows)};
   Maps maps;
@@ -469,6 +495,11 @@ inline void run_forward(Cuda<float>& cuda, const FlashAttention<float>& s) {
   });
   cuda.launch_pdl(dim3(static_cast<unsigned>(sight.count * deal.tiles * (kTile / kJoinedRows))), dim3(detail::kThreads),
                   0, join_kernel<>, p);
+}
+
+inline void run_forward(Cuda<float>& cuda, const FlashAttention<float>& s) {
+  const bool same = s.q.data == s.k.data && s.q.stride == s.k.stride && s.sight.queries == s.sight.key_rows;
+  run_forward(cuda, Rows<PlainRows, NoBias>{s, {s.q, s.key_width}, {s.k, s.key_width}, {}, same});
 }
 
 }  // namespace neuroinhib::ops::similarity

@@ -30,7 +30,9 @@ struct Problem {
   const KeyNumbers* keys;
   const float* value_units;  ///< what 1 stands for in each 128 values
   int value_tiles;           ///< of a sequence
-  float* piece_rows;         ///< two pieces a share, 128 rows each
+  float margin;              ///< logits so far below a row's largest weigh nothing
+  bool biased;
+  float* piece_rows;  ///< two pieces a share, 128 rows each
   PieceNumbers* piece_numbers;
 };
 
@@ -48,15 +50,15 @@ struct Plan {
   static constexpr int kScreenStages = 5;
   static constexpr int kWeighBytes = 4 * kBoxBytes, kWeighStages = 3;
   static constexpr int kBoxes = kScreenedChunks + kScreenStages;
-  static constexpr int kStepNumbers = kTile + 8, kStepBytes = 2 * 3 * kStepNumbers * 4;
+  static constexpr int kStepNumbers = 2 * kTile + 8, kStepBytes = 2 * 3 * kStepNumbers * 4;
   static constexpr int kBarriers = kScreenedChunks + 1 + 2 * (kScreenStages + kWeighStages);
   static constexpr int kSharedBytes = kBoxes * kBoxBytes + kStepBytes + kWindow + 16 + 8 * kBarriers;
   static_assert(kWeighBytes * kWeighStages + kBoxBytes <= kBoxes * kBoxBytes && kSharedBytes <= 232448);
 };
 
-/// What weighing needs of a key. Documents of padding are told apart: a key's from a query's.
-struct WeighedKey {
-  float unit;
+/// What weighing needs of a key, its bias in bits. Documents of padding are told apart: a key's from a query's.
+struct alignas(16) WeighedKey {
+  float unit, bias;
   int document;
 };
 
@@ -72,7 +74,7 @@ struct Memory {
   __device__ WeighedKey* weighed_keys(int warpgroup, int turn) const {
     return reinterpret_cast<WeighedKey*>(weigh_stage(P::kWeighStages)) + (2 * warpgroup + turn % 2) * kTile;
   }
-  /// Steps of 128 keys, for a warpgroup, and behind them room for its four warps; taken in turn.
+  /// Steps and biases of 128 keys, for a warpgroup, and behind them room for its four warps; taken in turn.
   __device__ float* steps(int warpgroup, int turn) const {
     return reinterpret_cast<float*>(base + P::kBoxes * kBoxBytes) + (3 * warpgroup + turn % 3) * P::kStepNumbers;
   }
@@ -135,7 +137,7 @@ __device__ inline void fetch_queries(const Problem& p, const Walk& walk, const P
   for (int h = 0; h < 2; ++h) {
     const int query = walk.first_query() + place.row + 8 * h;
     q[h] = query < p.deal.queries ? p.queries[static_cast<Index>(walk.sequence) * p.deal.queries + query]
-                                  : QueryNumbers{0, INFINITY, 0, 0};
+                                  : QueryNumbers{0, INFINITY, 0, 0, 0};
   }
 }
 

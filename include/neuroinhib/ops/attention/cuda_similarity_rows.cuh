@@ -21,13 +21,14 @@ inline constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
 
 /// What is kept of a query. factor · a key's unit · product of halves = logit · log₂e. If integers were exact, products
 /// of integers times a key's step would weigh something from `threshold` on; they may be off by `error` · |k| + `size`
-/// · the key's error.
+/// · the key's error. Each 1 of a logit is `logit` in these.
 struct QueryNumbers {
-  float factor, threshold, error, size;
+  float factor, threshold, error, size, logit;
 };
-/// What is kept of a key: what 1 stands for in its halves and integers, |k|, and how far integers are from it.
+/// What is kept of a key: what 1 stands for in its halves and integers, |k|, how far integers are from it, and what its
+/// logits have besides the product.
 struct KeyNumbers {
-  float unit, step, norm, error;
+  float unit, step, norm, error, bias;
 };
 
 /// Rows in high and low halves, [sequences, rows, width], with the width filled up with zeros to whole pieces of eight.
@@ -117,14 +118,104 @@ struct Eight {
 };
 
 [[nodiscard]] inline bool in_fours(const HeadRows<const float>& rows, Index width) {
-  return reinterpret_cast<std::uintptr_t>(rows.data) % 16 == 0 && rows.stride % 4 == 0 && width % 4 == 0;
+  return reinterpret_cast<std::uintptr_t>(rows.data) % 16 == 0 && rows.stride % 4 == 0 && rows.head % 4 == 0 &&
+         width % 4 == 0;
 }
+
+/// A head's number: read on the device where it was chosen there.
+struct HeadNumber {
+  const int* chosen = nullptr;
+  int at = 0;
+  __device__ int operator()() const { return chosen != nullptr ? *chosen : at; }
+};
+
+/// Rows of one matrix.
+struct PlainRows {
+  HeadRows<const float> rows;
+  Index width;
+
+  struct Row {
+    const float* numbers;
+    Index width;
+
+    /// Those from `c` on; `aligned`: in_fours().
+    [[nodiscard]] __device__ Eight eight(Index c, bool aligned) const { return {numbers, c, width, aligned}; }
+  };
+  [[nodiscard]] __device__ Row at(Index row) const { return {rows.at(row, 0), width}; }
+  [[nodiscard]] bool in_fours() const { return similarity::in_fours(rows, width); }
+};
+
+/// Rows of one head in two matrices, side by side, each times a factor.
+struct PairedRows {
+  HeadRows<const float> left, right;
+  Index left_width, right_width;
+  float left_factor, right_factor;
+  HeadNumber left_head, right_head;
+
+  struct Row {
+    const float *left, *right;  ///< right[left_width]: the first of the right ones
+    const PairedRows& of;
+
+    [[nodiscard]] __device__ Eight eight(Index c, bool aligned) const {
+      Eight numbers;
+#pragma unroll
+      for (int i = 0; i < 8; i += 4) put_four(numbers.x + i, c + i, aligned);
+      return numbers;
+    }
+
+   private:
+    __device__ void put_four(float* four, Index c, bool aligned) const {
+      const bool all_left = c + 4 <= of.left_width, mixed = !aligned && !all_left && c < of.left_width;
+      const Index end = all_left ? of.left_width : of.left_width + of.right_width;
+      const float factor = all_left ? of.left_factor : of.right_factor;
+      const float4 x = detail::four_of(all_left ? left : right, mixed ? end : c, end, aligned);
+      four[0] = factor * x.x, four[1] = factor * x.y, four[2] = factor * x.z, four[3] = factor * x.w;
+      for (Index i = 0; mixed && i < 4 && c + i < end; ++i)
+        four[i] = c + i < of.left_width ? of.left_factor * left[c + i] : factor * right[c + i];
+    }
+  };
+  [[nodiscard]] __device__ Row at(Index row) const {
+    return {left.at(row, left_head()), right.at(row, right_head()) - left_width, *this};
+  }
+  [[nodiscard]] bool in_fours() const {
+    return similarity::in_fours(left, left_width) && similarity::in_fours(right, right_width);
+  }
+};
+
+/// No biases.
+struct NoBias {
+  template <class Row>
+  __device__ float operator()(const Row& /*key*/, const detail::Team<float>& /*team*/) const {
+    return 0;
+  }
+};
+/// Biases of keys: factor · vᵀ G v of a key's right part v.
+struct QuadraticBias {
+  const float* matrix;  ///< G, symmetric
+  float factor;
+
+  __device__ float operator()(const PairedRows::Row& key, const detail::Team<float>& team) const {
+    const float* const v = key.right + key.of.left_width;
+    const Index width = key.of.right_width;
+    float sum = 0;
+    for (Index c = team.lane; c < width; c += team.size) {
+      float product = 0;
+      for (Index r = 0; r < width; ++r) product += v[r] * matrix[r * width + c];
+      sum += v[c] * product;
+    }
+    return factor * team.sum(sum);
+  }
+};
+
 /// Rows of queries, of keys, or of both where they are the same.
+template <class Source, class Bias>
 struct SplitRows {
+  static constexpr bool kBiased = !std::is_same_v<Bias, NoBias>;
   static constexpr int kCached = 4;  ///< eights that a lane keeps
 
   FlashAttention<float> s;
-  HeadRows<const float> source;
+  Source source, key_source;
+  Bias bias;          ///< of keys
   Index each, apart;  ///< rows of a sequence, and from one to the next
   Halves halves;
   Integers integers;
@@ -137,24 +228,24 @@ struct SplitRows {
 
   __device__ void operator()(Index row, const detail::Team<float>& team) const {
     const Index sequence = row / each, i = row % each, width = s.key_width;
-    const float* const x = source.at(sequence * apart + i, 0);
-    const float* const own = s.k.at(sequence * s.sight.key_rows + s.sight.past + i, 0);  // the query's own key
-    const bool other = queries != nullptr && own != x;
+    const auto x = source.at(sequence * apart + i);
+    const auto own = key_source.at(sequence * s.sight.key_rows + s.sight.past + i);  // the query's own key
+    const bool other = queries != nullptr && keys == nullptr && !kBiased;
     const Index step = 8 * team.size, lane = 8 * team.lane, rest = lane + kCached * step;
     Eight cache[kCached];
     float square = 0, inner = 0, largest = 0;
     const auto look = [&](Index c, const Eight& eight) {
       square += eight.inner(eight);
       largest = fmaxf(largest, eight.largest());
-      if (other) inner += eight.inner(Eight(own, c, width, aligned));
+      if (other) inner += eight.inner(own.eight(c, aligned));
     };
 #pragma unroll
     for (int j = 0; j < kCached; ++j)
-      if (lane + j * step < width) cache[j] = Eight(x, lane + j * step, width, aligned);
+      if (lane + j * step < width) cache[j] = x.eight(lane + j * step, aligned);
 #pragma unroll
     for (int j = 0; j < kCached; ++j)
       if (lane + j * step < width) look(lane + j * step, cache[j]);
-    for (Index c = rest; c < width; c += step) look(c, Eight(x, c, width, aligned));
+    for (Index c = rest; c < width; c += step) look(c, x.eight(c, aligned));
     square = team.sum(square);
     const float norm = sqrtf(square), scale = detail::scale_for(norm), unit_of_eight = team.max(largest) / 127;
     const float per_step = unit_of_eight > 1e-30f ? 1 / unit_of_eight : 0;
@@ -166,15 +257,16 @@ struct SplitRows {
 #pragma unroll
     for (int j = 0; j < kCached; ++j)
       if (lane + j * step < integers.width) put(lane + j * step, cache[j]);
-    for (Index c = rest; c < integers.width; c += step) put(c, Eight(x, c, width, aligned));
+    for (Index c = rest; c < integers.width; c += step) put(c, x.eight(c, aligned));
     const float error = 1.0001f * sqrtf(team.sum(missed)) + 1e-5f * norm;  // and what sums in float have lost
     if (queries != nullptr) {
       const float own_product = other ? team.sum(inner) : square;
+      const float threshold = kBiased ? -INFINITY : (own_product - margin / s.scale) * per_step;
       if (team.lane == 0)
-        queries[row] = {s.scale * kLog2E / scale, (own_product - margin / s.scale) * per_step, error * per_step,
-                        (norm + error) * per_step};
+        queries[row] = {s.scale * kLog2E / scale, threshold, error * per_step, (norm + error) * per_step,
+                        kBiased ? per_step / s.scale : 0};
     }
-    if (keys != nullptr) note_key({1 / scale, unit_of_eight, norm, error}, row, sequence, i, team);
+    if (keys != nullptr) note_key({1 / scale, unit_of_eight, norm, error, bias(x, team)}, row, sequence, i, team);
   }
 
  private:
@@ -184,7 +276,7 @@ struct SplitRows {
     float zero = 0;
     for (Index c = team.lane; c < s.value_width; c += team.size) zero += values[c] * 0;
     zero = team.sum(zero);
-    if (!(key.error + zero < INFINITY)) key.error = INFINITY;
+    if (!(key.error + zero + key.bias < INFINITY)) key.error = INFINITY;
     if (team.lane == 0) keys[row] = key;
   }
 };
@@ -216,10 +308,9 @@ struct SplitValues {
 };
 
 /// The first blocks have values, the others rows; `queries` has none where keys are queries too.
-template <int = 0>
-__global__ void __launch_bounds__(detail::kThreads, 3)
-    split_kernel(SplitValues values, int value_tiles, SplitRows keys, Index key_rows, SplitRows queries,
-                 Index query_rows) {
+template <class Rows>
+__global__ void __launch_bounds__(detail::kThreads, Rows::kBiased ? 2 : 3)
+    split_kernel(SplitValues values, int value_tiles, Rows keys, Index key_rows, Rows queries, Index query_rows) {
   detail::pdl_begin();
   __shared__ float scratch[detail::kThreads / detail::kWarp];
   const int thread = static_cast<int>(threadIdx.x), block = static_cast<int>(blockIdx.x);
@@ -233,11 +324,12 @@ __global__ void __launch_bounds__(detail::kThreads, 3)
 }
 
 /// Splits keys, queries and values.
-inline void split(Cuda<float>& cuda, const SplitValues& values, const SplitRows& keys, const SplitRows* queries) {
+template <class Rows>
+void split(Cuda<float>& cuda, const SplitValues& values, const Rows& keys, const Rows* queries) {
   constexpr Index kRows = detail::kThreads / detail::kWarp;
   const Index query_rows = queries != nullptr ? queries->count() : 0;
   const Index blocks = values.count() + (keys.count() + query_rows + kRows - 1) / kRows;
-  cuda.launch_pdl(dim3(static_cast<unsigned>(blocks)), dim3(detail::kThreads), 0, split_kernel<>, values,
+  cuda.launch_pdl(dim3(static_cast<unsigned>(blocks)), dim3(detail::kThreads), 0, split_kernel<Rows>, values,
                   static_cast<int>(values.count()), keys, keys.count(), queries != nullptr ? *queries : keys,
                   query_rows);
 }

@@ -5,7 +5,8 @@
 /// Which units may weigh something, in similarity-inform routing on Hopper.
 ///
 /// Computed: for each unit of a block's share, whether some ⟨q_i, k_j⟩ of integers, with what these may miss, reaches
-/// row i's threshold. Units with the queries' own keys always weigh.
+/// row i's threshold. Units with the queries' own keys always weigh. Where keys have biases, a token's own logit need
+/// not be among the largest: thresholds follow the largest logit of the units before.
 ///
 /// Tiles: 128 queries' integers stay in shared memory, 128 numbers of the depth a box; those of 128 keys follow one
 /// another, a box a stage.
@@ -77,6 +78,7 @@ struct Screening {
   int tile = -1, turn = 0;
   unsigned queries_parity = 1;
   QueryNumbers q[2];
+  float reach[2];  ///< what weighs something, if integers are exact
   KeyNumbers key;  ///< this thread's of the unit's
 
   __device__ Screening(const Memory<P>& shared, const Problem& problem)
@@ -88,7 +90,7 @@ struct Screening {
     for (; walk.more() && walk.own(); walk.next())
       if (place.row == 0 && place.lane == 0) memory.weighty()[walk.number] = 1;
     const int i = walk.first_key() + static_cast<int>(threadIdx.x) % wgmma::kWarpgroup;
-    key = KeyNumbers{0, 0, 0, 0};
+    key = KeyNumbers{0, 0, 0, 0, -INFINITY};
     if (walk.more() && i < p.deal.keys) key = p.keys[static_cast<Index>(walk.sequence) * p.deal.keys + i];
   }
   __device__ __forceinline__ void enter_tile() {
@@ -97,21 +99,24 @@ struct Screening {
     tile = walk.at.tile;
     queries_parity ^= 1;
     fetch_queries(p, walk, place, q);
+#pragma unroll
+    for (int h = 0; h < 2; ++h) reach[h] = q[h].threshold;
   }
-  /// The steps of the unit's keys, and this thread's thresholds less what integers may miss. Keys that are not there
+  /// Steps and biases of the unit's keys, and what integers may miss in this thread's rows. Keys that are not there
   /// weigh nothing.
-  __device__ __forceinline__ const float* enter_unit(float (&threshold)[2]) {
+  __device__ __forceinline__ const float* enter_unit(float (&missed)[2]) {
     float* const steps = memory.steps(place.warpgroup, turn++);
-    auto* const largest = reinterpret_cast<float2*>(steps + kTile);  // norm and error, of each warp
+    auto* const largest = reinterpret_cast<float2*>(steps + 2 * kTile);  // norm and error, of each warp
     const int thread = static_cast<int>(threadIdx.x) % wgmma::kWarpgroup;
     steps[thread] = key.step;
+    steps[kTile + thread] = key.bias;
     float norm = detail::warp_max(key.norm), error = detail::warp_max(key.error);
     if (place.lane == 0) largest[thread / detail::kWarp] = {norm, error};
     meet(2 + place.warpgroup, wgmma::kWarpgroup);
 #pragma unroll
     for (int warp = 0; warp < 4; ++warp) norm = fmaxf(norm, largest[warp].x), error = fmaxf(error, largest[warp].y);
 #pragma unroll
-    for (int h = 0; h < 2; ++h) threshold[h] = q[h].threshold - q[h].error * norm - q[h].size * error;
+    for (int h = 0; h < 2; ++h) missed[h] = q[h].error * norm + q[h].size * error;
     return steps;
   }
   /// The products of the unit.
@@ -137,19 +142,39 @@ struct Screening {
     if (place.lane == 0) memory.screen_empty(before).arrive();
   }
   /// Marks the unit if it may weigh something.
-  __device__ __forceinline__ void compare(const int (&sums)[64], const float* steps, const float (&threshold)[2],
+  template <bool Biased>
+  __device__ __forceinline__ void compare(const int (&sums)[64], const float* steps, const float (&missed)[2],
                                           int number) {
+    const float threshold[2] = {reach[0] - missed[0], reach[1] - missed[1]};
+    float largest[2] = {-INFINITY, -INFINITY};
     bool weighs = false;
 #pragma unroll
     for (int j = 0; j < kTile / 8; ++j) {
       const float2 two = *reinterpret_cast<const float2*>(steps + 8 * j + place.column());
+      const float2 biases = *reinterpret_cast<const float2*>(steps + kTile + 8 * j + place.column());
 #pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        weighs |= !(__int2float_rn(sums[4 * j + 2 * h]) * two.x < threshold[h]);
-        weighs |= !(__int2float_rn(sums[4 * j + 2 * h + 1]) * two.y < threshold[h]);
+      for (int i = 0; i < 4; ++i) {
+        const int h = i / 2;
+        float product = __int2float_rn(sums[4 * j + i]) * (i % 2 == 0 ? two.x : two.y);
+        if constexpr (Biased) {
+          product = fmaf(i % 2 == 0 ? biases.x : biases.y, q[h].logit, product);
+          largest[h] = fmaxf(largest[h], product);
+        }
+        weighs |= !(product < threshold[h]);
       }
     }
     if (__any_sync(0xffffffffu, weighs) && place.lane == 0) memory.weighty()[number] = 1;
+    if constexpr (Biased) follow(largest, missed);
+  }
+  /// What weighs something, after a unit whose largest logits are these.
+  __device__ __forceinline__ void follow(const float (&largest)[2], const float (&missed)[2]) {
+    if (p.s.sight.document != nullptr) return;  // which keys a row sees is not known here
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      float highest = fmaxf(largest[h], __shfl_xor_sync(0xffffffffu, largest[h], 1));
+      highest = fmaxf(highest, __shfl_xor_sync(0xffffffffu, highest, 2));
+      reach[h] = fmaxf(reach[h], highest - missed[h] - p.margin * q[h].logit);
+    }
   }
 };
 
@@ -160,15 +185,18 @@ __device__ void screen(const Memory<P>& memory, const Problem& p) {
   Screening<P> screening(memory, p);
   if (screening.place.warpgroup == 1) __nanosleep(500);
   while (screening.walk.more()) {
-    float threshold[2];
+    float missed[2];
     screening.enter_tile();
-    const float* const steps = screening.enter_unit(threshold);
+    const float* const steps = screening.enter_unit(missed);
     const int number = screening.walk.number;
     screening.walk.next();
     screening.seek();
     int sums[64];
     screening.multiply(sums);
-    screening.compare(sums, steps, threshold, number);
+    if (p.biased)
+      screening.template compare<true>(sums, steps, missed, number);
+    else
+      screening.template compare<false>(sums, steps, missed, number);
   }
 }
 

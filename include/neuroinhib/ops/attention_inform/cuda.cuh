@@ -2,16 +2,12 @@
 
 #include <neuroinhib/ops/attention/cuda.cuh>
 #include <neuroinhib/ops/attention_inform/op.hpp>
+#include <neuroinhib/ops/linear/cuda_narrow.cuh>
 
 namespace neuroinhib::ops {
 namespace inform {
 
-/// The head that counts at place `at`: read on the device where it was chosen there.
-struct HeadNumber {
-  const int* chosen;
-  int at;
-  __device__ int operator()() const { return chosen != nullptr ? *chosen : at; }
-};
+using similarity::HeadNumber;
 
 /// Queries, keys and biases of one head, in the step's memory, with W_h and, for the backward pass, v and v G (G =
 /// WᵀW).
@@ -84,6 +80,43 @@ struct CudaFactors {
   }
 };
 
+/// The attention of the head at place `at` on Hopper's matrix unit, which reads q, k and v where they are.
+inline void run_on_wgmma(Cuda<float>& cuda, const AttentionInform<float>& op, const FlashAttention<float>& s,
+                         Index at) {
+  const ArenaScope scope(cuda.device_arena());
+  const Index rows = op.y.rows(), d = op.head_width(), dv = op.value_width(), features = op.u.cols();
+  const HeadNumber head{op.head.data, static_cast<int>(at)};
+  const auto memory = [&](Index count) { return cuda.kernel_memory<float>(count); };
+  float *const weight = memory(dv * features), *const gram = memory(dv * dv), *const of_u = memory(rows * dv);
+  const float* const output = op.output.data;
+  const Index stride = op.output.cols();
+  cuda.parallel_grid(dv, features, [=] __device__(Index c, Index row) {
+    weight[c * features + row] = output[row * stride + head() * dv + c];
+  });
+  cuda.parallel_rows(dv * dv, features, [=] __device__(Index i, const detail::Team<float>& team) {
+    float sum = 0;
+    for (Index row = team.lane; row < features; row += team.size)
+      sum += weight[i / dv * features + row] * weight[i % dv * features + row];
+    sum = team.sum(sum);
+    if (team.lane == 0) gram[i] = sum;
+  });
+  if (narrow::suits(cuda, rows, dv))
+    narrow::multiply(cuda, {op.u.data, weight, nullptr, of_u, rows, features, dv,
+                            (reinterpret_cast<std::uintptr_t>(op.u.data) / sizeof(float) | features) % 4 == 0});
+  else
+    CudaFactors<float>::multiply(cuda, false, true, rows, dv, features, op.u.data, weight, of_u, false);
+  const float on_u = op.factor / op.variance, on_q = 1 / std::sqrt(static_cast<float>(d));
+  const auto rows_of = [](const Columns<float>& columns, Index width) {
+    return columns_of(columns.tensor, columns.first, width);
+  };
+  similarity::run_forward(cuda, similarity::Rows<similarity::PairedRows, similarity::QuadraticBias>{
+                                    s,
+                                    {rows_of(op.q, d), {of_u, dv, 0}, d, dv, on_q, on_u, head, {}},
+                                    {rows_of(op.k, d), rows_of(op.v, dv), d, dv, 1, 1, head, head},
+                                    {gram, -op.factor * on_u / 2},
+                                    false});
+}
+
 /// What the attention's gradients of one head mean for q, k, v, u and W_h.
 template <class T>
 void pass_on(Cuda<T>& cuda, const AttentionInform<T>& op, const CudaFactors<T>& f, const T* dqueries, const T* dkeys,
@@ -134,13 +167,20 @@ void forward(Cuda<T>& cuda, const AttentionInform<T>& op) {
   T* selves = joined ? memory(counted * rows) : op.self.data;
   for (Index at = 0; at < counted; ++at) {
     const ArenaScope head_scope(cuda.device_arena());
+    const auto results_in = [&](FlashAttention<T> s) {
+      s.y = {parts + at * rows * experts, experts, 0};
+      s.log_sum = {log_sums + at * rows, 1, 0};
+      s.entropy = {entropies + at * rows, 1, 0};
+      s.self = {selves + at * rows, 1, 0};
+      return s;
+    };
+    if constexpr (std::is_same_v<T, float>)
+      if (const auto s = results_in(op.flash(nullptr, nullptr, nullptr, at)); similarity::suits(cuda, s)) {
+        inform::run_on_wgmma(cuda, op, s, at);
+        continue;
+      }
     const inform::CudaFactors<T> f(cuda, op, at);
-    FlashAttention<T> s = op.flash(f.queries, f.keys_values, f.biases, at);
-    s.y = {parts + at * rows * experts, experts, 0};
-    s.log_sum = {log_sums + at * rows, 1, 0};
-    s.entropy = {entropies + at * rows, 1, 0};
-    s.self = {selves + at * rows, 1, 0};
-    flash::run_forward(cuda, s);
+    flash::run_forward(cuda, results_in(op.flash(f.queries, f.keys_values, f.biases, at)));
   }
   if (!joined) return;
   const T* attention = op.attention_log_sum.data;
