@@ -138,8 +138,6 @@ inline nlohmann::json verdicts_json(const Circumstances& circumstances, const st
   return verdicts;
 }
 
-namespace detail {
-
 /// "+10.9 ± 7.3", with real minus signs.
 inline std::string with_half(int places, double mean, std::optional<double> half) {
   std::array<char, 96> text{};
@@ -151,6 +149,8 @@ inline std::string with_half(int places, double mean, std::optional<double> half
   if (line.starts_with('-')) line.replace(0, 1, "−");
   return line;
 }
+
+namespace detail {
 
 /// The lines above a table of verdicts that share their circumstances.
 inline std::string heading(const nlohmann::json& verdict) {
@@ -175,9 +175,9 @@ inline std::string verdict_tables(const nlohmann::json& verdicts) {
     const auto decimals = json.at("decimals").get<int>();
     const auto needed = seeds_needed(comparison);
     text += "| " + claim.text + " | " +
-            (claim.published ? detail::with_half(decimals - 1, *claim.published, claim.published_half)
+            (claim.published ? with_half(decimals - 1, *claim.published, claim.published_half)
                              : std::string(claim.direction > 0 ? "more" : "less")) +
-            " | " + detail::with_half(decimals, mean, half) + " | " + std::to_string(seeds) + " | " +
+            " | " + with_half(decimals, mean, half) + " | " + std::to_string(seeds) + " | " +
             (needed ? std::to_string(*needed) : "–") + " | " +
             std::string(kVerdictNames[static_cast<std::size_t>(judge(comparison))]) + " |\n";
   }

@@ -83,7 +83,7 @@ interrupted "$work/interrupted" TERM 143
 resumes "$work/interrupted"
 
 forget
-program=("$2" --rows moe,global,smoe,smoe-attention,glu+similarity --blocks 1 --width 32 --heads 2 --experts 4 --chosen 2
+program=("$2" --rows moe,global,smoe,smoe-attention,glu+smoe-similarity --blocks 1 --width 32 --heads 2 --experts 4 --chosen 2
   --length 16 --batch 8 --vocabulary 60 --steps 300 --epoch-steps 120 --evaluation-rows 400 --warmup 5 --sentences 100)
 call "$work/whole" || fail "the uninterrupted run"
 killed_at_random 8

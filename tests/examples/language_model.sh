@@ -7,7 +7,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 small=(--blocks 1 --width 16 --heads 2 --experts 4 --chosen 2 --length 16 --batch 8 --vocabulary 60 --steps 30 --epoch-steps 10
   --evaluation-rows 400 --warmup 5)
-rows=(--rows moe,global,moe@copy,global@copy,smoe,smoe-similarity,smoe-attention,glu+similarity,smoe-similarity@all)
+rows=(--rows moe,global,moe@copy,global@copy,smoe,smoe-similarity,smoe-attention,glu+smoe-similarity,smoe-similarity@all)
 
 fail() { echo "FAILED: $1" >&2; exit 1; }
 # What must not differ between two calls: everything but clocks and the machine.
@@ -45,8 +45,8 @@ for i in $(seq 1 600); do printf 'Dogs\xff bark at %s cats, loudly!\n' $((i % 5)
 grep -q "600 bytes are not UTF-8" "$work/text" || fail "invalid bytes are not told"
 [ "$(grep -c "| cats | dogs |" "$work/real/table.md")" -eq 4 ] || fail "losses and routing of both papers are not told by domain"
 
-refuses "rows.*or INHIBITION+ROUTER" --rows everything
-refuses "rows.*or INHIBITION+ROUTER" --rows glu+nothing
+refuses "rows.*or INHIBITION+ROW" --rows everything
+refuses "rows.*or INHIBITION+ROW" --rows glu+nothing
 refuses "output folder /proc/nothing" "${small[@]}" --rows moe --out /proc/nothing/here
 refuses "resume with the same options" "${small[@]}" "${rows[@]}" --sentences 100 --lr 1e-3 --out "$work/whole" --resume
 mkdir "$work/older"

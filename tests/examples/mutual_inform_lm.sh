@@ -57,7 +57,7 @@ END
 has "- SMoE: 1.0 of 4"
 
 refuses "@0.1 behind a row whose routing looks at other words" --rows smoe@0.1
-refuses "rows: expected smoe, .*or INHIBITION+ROUTER" --rows moe
+refuses "rows: expected smoe, .*or INHIBITION+ROW" --rows moe
 refuses "one of a kind" --rows smoe@one@half
 refuses "each row once" --rows table1,table1
 refuses "at most the number of experts" --experts 1 --rows smoe

@@ -146,6 +146,11 @@ TEST_CASE("arms of the second paper's rows have their network, and what was prin
   CHECK(language({"--rows", "table5@loss"}).rows ==
         Arguments{"smoe@large@loss", "smoe-similarity@large@loss", "smoe-attention@large@loss"});
   CHECK(language({"--rows", "smoe-attention,table3,table1"}).rows.size() == 15);
+  CHECK(language({"--rows", "cross@loss"}).rows.size() == 72);
+  const auto pair = language_model::find_row("global+xmoe-similarity@loss");
+  CHECK(pair.title == "global + Similarity-inform X-MoE, balance loss");
+  CHECK(pair.router == "xmoe");
+  CHECK(pair.published == "–");
   check_error<ConfigError>([] { (void)language({"--rows", "smoe@one@half"}); }, {"one of a kind"});
   check_error<ConfigError>([] { (void)language({"--rows", "smoe@2"}); }, {"whose routing looks at other words"});
   check_error<ConfigError>([] { (void)language({"--rows", "glu@loss"}); }, {"a row of the second paper"});
@@ -158,8 +163,8 @@ TEST_CASE("the second paper's claims are a row's against its base in the same ta
     for (const char* name : names) all.push_back(language_model::find_row(name));
     return all;
   };
-  const auto claims = claims_of({.paper = 2}, rows({"smoe", "smoe-attention", "smoe-attention@2", "glam", "glu+linear",
-                                                    "glu+similarity", "xmoe-similarity"}));
+  const auto claims = claims_of({.paper = 2}, rows({"smoe", "smoe-attention", "smoe-attention@2", "glam", "glu+smoe",
+                                                    "glu+smoe-similarity", "xmoe-similarity"}));
   REQUIRE(claims.size() == 2);
   CHECK(claims[0].other == "smoe");
   CHECK(*claims[0].published == doctest::Approx(std::log(32.23 / 34.84)));

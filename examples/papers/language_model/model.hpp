@@ -1,9 +1,13 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 
 #include <neuroinhib/neuroinhib.hpp>
 
+#include "../chosen.hpp"
 #include "../routers.hpp"
 #include "settings.hpp"
 
@@ -13,8 +17,34 @@ using namespace neuroinhib;
 
 inline constexpr double kBalance = 0.01;  ///< the weight of a balance loss
 
+/// The base routers of all rows.
+using BaseRouter = papers::OneOf<LinearRouter, XMoeRouter, RandomRouter>;
+inline constexpr std::array<std::string_view, 3> kBaseRouters{"linear", "xmoe", "dropout"};
+
 template <class Router, class Inhibition, class T>
 using Model = LanguageModel<MoeLayer<Router, Inhibition, ScheduledTopM, Mlp<Relu>, Cpu<T>>>;
+
+/// Of rows glu, pretext, posttext and global.
+using OptionalPretext = papers::Optional<Pretext>;
+using OptionalPosttext = papers::Optional<Posttext>;
+using GateInhibition = Gated<Glu, OptionalPretext, OptionalPosttext>;
+
+inline void set_terms(GateInhibition::Config& config, std::string_view inhibition, const Network& network) {
+  const bool all = inhibition == "global";
+  config.earlier_widths = {network.width};
+  static_cast<OptionalPretext::Config&>(config).on = all || inhibition == "pretext";
+  static_cast<OptionalPosttext::Config&>(config).on = all || inhibition == "posttext";
+}
+
+/// Chooses the base router, which an informed one has within.
+template <class Config>
+void set_base(Config& config, std::string_view router) {
+  if constexpr (requires { config.base; })
+    set_base(config.base, router);
+  else
+    config.chosen =
+        static_cast<std::size_t>(std::find(kBaseRouters.begin(), kBaseRouters.end(), router) - kBaseRouters.begin());
+}
 
 template <class M>
 typename M::Config configuration(const Settings& s, const Row& row, Index vocabulary) {
@@ -35,42 +65,32 @@ typename M::Config configuration(const Settings& s, const Row& row, Index vocabu
   // SMoE-dropout's k grows from the network's to all experts; elsewhere it stays.
   const bool grows = row.router == "dropout";
   config.moe.mix = {.first = n.chosen, .last = grows ? n.experts : n.chosen, .growth_steps = grows ? n.steps : 0};
-  if constexpr (requires { config.moe.inhibition.earlier_widths; }) config.moe.inhibition.earlier_widths = {n.width};
   if constexpr (requires { config.moe.inhibition.p; }) config.moe.inhibition.p = 0.5;
+  if constexpr (requires { config.moe.inhibition.earlier_widths; }) set_terms(config.moe.inhibition, row.inhibition, n);
   if (row.task.balanced) config.moe.auxiliary.balance = kBalance;
   papers::Informed informed = s;
   if (!row.scale.empty())
     informed.temperature = informed.deviation =
         row.scale == "root" ? std::sqrt(static_cast<double>(n.width)) : std::stod(row.scale);
   papers::set_router(config.moe.router, informed);
+  set_base(config.moe.router, row.router);
   return config;
 }
 
 /// Calls use.operator()<Inhibition>() for the row's inhibition.
 template <class Use>
 auto with_inhibition(const Row& row, const Use& use) {
+  if (row.inhibition == "none") return use.template operator()<NoInhibition>();
   if (row.inhibition == "random") return use.template operator()<RandomInhibition>();
-  if (row.inhibition == "glu") return use.template operator()<GluInhibition>();
-  if (row.inhibition == "pretext") return use.template operator()<PretextInhibition>();
-  if (row.inhibition == "posttext") return use.template operator()<PosttextInhibition>();
-  if (row.inhibition == "global") return use.template operator()<GlobalInhibition>();
-  return use.template operator()<NoInhibition>();
+  return use.template operator()<GateInhibition>();
 }
 
-/// Calls use.operator()<Router>() for the row's router.
-template <class Inhibition, class Use>
+/// Calls use.operator()<Router>() for what informs the row's router.
+template <class Use>
 auto with_router(const Row& row, const Use& use) {
-  const auto informed = [&]<class Base>() {
-    if (row.inform == "similarity") return use.template operator()<SimilarityInform<Base>>();
-    if (row.inform == "attention") return use.template operator()<AttentionInform<Base>>();
-    return use.template operator()<Base>();
-  };
-  // The other base routers are the second paper's, which has no inhibition.
-  if constexpr (std::same_as<Inhibition, NoInhibition>) {
-    if (row.router == "xmoe") return informed.template operator()<XMoeRouter>();
-    if (row.router == "dropout") return informed.template operator()<RandomRouter>();
-  }
-  return informed.template operator()<LinearRouter>();
+  if (row.inform == "similarity") return use.template operator()<SimilarityInform<BaseRouter>>();
+  if (row.inform == "attention") return use.template operator()<AttentionInform<BaseRouter>>();
+  return use.template operator()<BaseRouter>();
 }
 
 }  // namespace language_model

@@ -11,6 +11,7 @@
 
 #include "../picture.hpp"
 #include "../verdicts.hpp"
+#include "grid.hpp"
 
 namespace language_model {
 
@@ -131,18 +132,20 @@ void Report::add(nlohmann::json run) {
 }
 
 void Report::show() {
-  auto judged = nlohmann::json::array();
+  auto judged = nlohmann::json::array(), figures = nlohmann::json::array();
   std::string all;
   results_.look([&] {
     for (const Task& task : tasks()) {
       for (auto& verdict : verdicts(task)) judged.push_back(std::move(verdict));
       all += table(task);
+      if (const Grid grid(results_, rows_of(task)); grid.is_drawn())
+        for (auto& figure : grid.figures()) figures.push_back(std::move(figure));
     }
   });
-  results_.conclude(std::move(judged));
+  results_.conclude(std::move(judged), std::move(figures));
   neuroinhib::io::write_file(results_.folder().file("table.md"), all);
   std::printf("\n%s\nresults in %s\n", all.c_str(), results_.folder().path().c_str());
-  if (!results_.runs().empty()) results_.look([&] { draw_curves(); });
+  if (!results_.runs().empty()) results_.look([&] { draw(); });
 }
 
 std::vector<Task> Report::tasks() const {
@@ -227,15 +230,28 @@ std::string Report::table(const Task& task) const {
       if (run.at("row") == row.name && run.at("seed") == 0) notes += degenerate(row, run, n.length);
   if (!notes.empty()) notes = "\nDegenerate weights, seed 0:\n\n" + notes;
   const std::string judged = papers::verdict_tables(verdicts(task));
-  return out + (judged.empty() ? "" : "\n" + judged) + collapsed(rows) + comparisons(rows, against) +
-         layers(rows, against) + notes + domains(rows) + routing(rows) + "\n";
+  const Grid grid(results_, rows);
+  return out + (judged.empty() ? "" : "\n" + judged) + (grid.is_drawn() ? grid.tables() : "") + collapsed(rows) +
+         comparisons(rows, against) + layers(rows, against) + notes + domains(rows) + routing(rows) + "\n";
+}
+
+void Report::draw() const {
+  draw_curves();
+  for (const Task& task : tasks())
+    if (const Grid grid(results_, rows_of(task)); grid.is_drawn()) {
+      std::string name = "heat" + task.arms();
+      replace_all(name, "@", "_");
+      grid.draw(results_.folder(), name);
+    }
 }
 
 void Report::draw_curves() const {
+  constexpr std::size_t kLines = 24;  // that can be told apart
   std::string data, commands;
   int lines = 0;
   for (const Task& task : tasks()) {
-    const std::vector<Row> rows = rows_of(task);
+    std::vector<Row> rows = rows_of(task);
+    if (rows.size() > kLines) std::erase_if(rows, [](const Row& row) { return row.inhibition != "none"; });
     const std::string name = "task" + std::to_string(++lines);
     data += "$" + name + " << EOD\n";
     for (const Row& row : rows) data += '"' + row.title + "\"\n" + curve(row) + "\n\n";
@@ -253,8 +269,8 @@ plot for [row = 1 : rows] $TASK index row - 1 using 1:6:7 with filledcurves line
     replace_all(commands, "TASK", name);
     replace_all(commands, "TITLE", (task.paper == 2 ? "Mutual-Inform SMoE" : "Neural Inhibition") + task.arms());
   }
-  draw(results_.folder(), "curves", "1300," + std::to_string(60 + 440 * lines),
-       data, "set multiplot layout " + std::to_string(lines) + R"(,2 margins .06,.74,.12,.85 spacing .06,.14 \
+  papers::draw(results_.folder(), "curves", "1300," + std::to_string(60 + 440 * lines), data,
+               "set multiplot layout " + std::to_string(lines) + R"(,2 margins .06,.74,.12,.85 spacing .06,.14 \
 title 'next-word prediction by training step; bands: one deviation over seeds'
 colours = '#000000 #0072b2 #56b4e9 #009e73 #f0e442 #e69f00 #d55e00 #cc79a7'
 colour(row) = word(colours, (row - 1) % words(colours) + 1)
@@ -307,8 +323,15 @@ nlohmann::json Report::verdicts(const Task& task) const {
       comparisons.push_back(papers::compare(
           {find_row(claim.row).title + " − " + find_row(claim.other).title, -1, claim.published}, nats));
   }
-  return papers::verdicts_json({heading(task), scale(task), settings_.command, "test loss in nats a word", 4},
-                               comparisons);
+  const papers::Circumstances circumstances{heading(task), scale(task), settings_.command, "test loss in nats a word",
+                                            4};
+  auto judged = papers::verdicts_json(circumstances, comparisons);
+  if (const Grid grid(results_, rows_of(task)); grid.is_drawn()) {
+    papers::Circumstances of_grid = circumstances;
+    of_grid.of = "Cross product of both papers" + (task.arms().empty() ? "" : ", rows " + task.arms());
+    for (auto& verdict : papers::verdicts_json(of_grid, grid.claims())) judged.push_back(std::move(verdict));
+  }
+  return judged;
 }
 
 double Report::effective_experts(const Row& row) const {

@@ -39,8 +39,9 @@ class Report {
   [[nodiscard]] std::string collapsed(const std::vector<Row>& rows) const;
   /// What is scaled down from the published experiment.
   [[nodiscard]] std::string scale(const Task& task) const;
+  void draw() const;
   /// curves: training loss and validation perplexity by step, means with bands of one deviation over seeds; a line of
-  /// pictures a task.
+  /// pictures a task. Of more rows than can be told apart, those without inhibition.
   void draw_curves() const;
   /// Lines of a row's epochs: step, then mean, mean − deviation and mean + deviation of loss, then of perplexity.
   [[nodiscard]] std::string curve(const Row& row) const;

@@ -10,6 +10,10 @@
 
 namespace language_model {
 
+std::string inhibited(std::string_view inhibition, const std::string& row) {
+  return inhibition == "none" ? row : std::string(inhibition) + "+" + row;
+}
+
 const std::vector<Row>& paper_rows() {
   static const std::vector<Row> rows{
       {"baseline", "Baseline model", {1}, "none", "none", "none", 1, false, "3.69e-6 / 1.17e-8"},
@@ -147,8 +151,18 @@ constexpr std::array<std::array<std::string_view, 2>, 5> kTables{
       "smoe,smoe-similarity@0.1,smoe-similarity,smoe-similarity@2,smoe-similarity@root,smoe-attention@0.1,"
       "smoe-attention,smoe-attention@2,smoe-attention@root"}}};
 
-constexpr std::array<std::string_view, 5> kInhibitions{"random", "glu", "pretext", "posttext", "global"};
-constexpr std::array<std::string_view, 3> kRouters{"linear", "similarity", "attention"};
+/// The rows of a table of the second paper, or of the cross product: the second paper's rows without inhibition, and
+/// with each. Empty for another name.
+std::vector<std::string> table(std::string_view name) {
+  const auto found = std::find_if(kTables.begin(), kTables.end(), [&](const auto& t) { return t[0] == name; });
+  if (found != kTables.end()) return papers::split_at_commas(std::string((*found)[1]));
+  std::vector<std::string> rows;
+  if (name != "cross") return rows;
+  for (const std::string_view inhibition : kInhibitions)
+    for (const Row& row : paper_rows())
+      if (row.task.paper == 2) rows.push_back(inhibited(inhibition, row.name));
+  return rows;
+}
 
 bool is_of(const Row& row, int paper) {
   return paper == 0 || row.task.paper == paper;
@@ -160,16 +174,17 @@ std::optional<Row> causal_row(const std::string& name, int paper) {
     if (row.name == name && is_of(row, paper)) return row;
   const std::size_t plus = name.find('+');
   if (plus == std::string::npos) return std::nullopt;
-  const std::string inhibition = name.substr(0, plus), router = name.substr(plus + 1);
-  if (std::find(kInhibitions.begin(), kInhibitions.end(), inhibition) == kInhibitions.end() ||
-      std::find(kRouters.begin(), kRouters.end(), router) == kRouters.end())
+  const std::string inhibition = name.substr(0, plus);
+  auto row = causal_row(name.substr(plus + 1), 2);
+  if (!row || row->inhibition != "none" || inhibition == "none" ||
+      std::find(kInhibitions.begin(), kInhibitions.end(), inhibition) == kInhibitions.end())
     return std::nullopt;
-  return Row{.name = name,
-             .title = inhibition + " + " + router,
-             .task = {2},
-             .inhibition = inhibition,
-             .inform = router == "linear" ? "none" : router,
-             .published = "–"};
+  row->name = name;
+  row->title = inhibition + " + " + row->title;
+  row->inhibition = inhibition;
+  row->published = "–";
+  row->attacked = "";
+  return row;
 }
 
 [[noreturn]] void refuse(const std::string& name, int paper) {
@@ -178,9 +193,9 @@ std::optional<Row> causal_row(const std::string& name, int paper) {
     if (is_of(row, paper)) names.push_back(row.name);
   neuroinhib::fail<neuroinhib::ConfigError>("--rows",
                                             papers::either(names) +
-                                                ", or INHIBITION+ROUTER of random, glu, pretext, posttext, global and "
-                                                "linear, similarity, attention, or table1, "
-                                                "table3, table5, table6, table8",
+                                                ", or INHIBITION+ROW of random, glu, pretext, posttext, global and a "
+                                                "row of the second paper, or table1, table3, table5, table6, table8, "
+                                                "cross",
                                             '"' + name + '"',
                                             papers::suggestion(name, names) + "separate rows by commas");
 }
@@ -281,12 +296,10 @@ std::vector<std::string> read_rows(const std::string& text, int paper) {
     if (!given.insert(name).second)
       neuroinhib::fail<neuroinhib::ConfigError>("--rows", "each row once", name + " twice", "name it once");
     const std::size_t at = std::min(name.find('@'), name.size());
-    const auto table = std::find_if(kTables.begin(), kTables.end(),
-                                    [&](const auto& t) { return t[0] == std::string_view(name).substr(0, at); });
-    for (const std::string& row :
-         table == kTables.end() ? std::vector{std::string()} : papers::split_at_commas(std::string((*table)[1])))
-      if (const std::string whole = row.empty() ? name : row + name.substr(at);
-          std::find(rows.begin(), rows.end(), whole) == rows.end()) {
+    std::vector<std::string> own = table(std::string_view(name).substr(0, at));
+    if (own.empty()) own.push_back(name.substr(0, at));
+    for (const std::string& row : own)
+      if (const std::string whole = row + name.substr(at); std::find(rows.begin(), rows.end(), whole) == rows.end()) {
         (void)find_row(whole, paper);
         rows.push_back(whole);
       }

@@ -55,6 +55,11 @@ struct Row {
 /// Mutual-Inform SMoE, tables 1 and 3 (validation / test perplexity of the medium size on WikiText-103, M = 2).
 const std::vector<Row>& paper_rows();
 
+/// The inhibitions of rows, none first.
+inline constexpr std::array<std::string_view, 6> kInhibitions{"none", "random", "glu", "pretext", "posttext", "global"};
+/// The name of a row of the second paper with one of them.
+std::string inhibited(std::string_view inhibition, const std::string& row);
+
 /// What a paper says of two rows' losses: that the first one's is lower.
 struct RowClaim {
   std::string row, other;
@@ -64,11 +69,11 @@ struct RowClaim {
 std::vector<RowClaim> claims_of(const Task& task, const std::vector<Row>& rows);
 
 /// The rows of a list between commas. "table1", "table3", "table5", "table6" and "table8" are those of the second
-/// paper's tables, with what stands behind. Throws ConfigError for a name that is none, and for one that is given
-/// twice.
+/// paper's tables, "cross" its rows with every inhibition and without, with what stands behind. Throws ConfigError for
+/// a name that is none, and for one that is given twice.
 std::vector<std::string> read_rows(const std::string& text, int paper = 0);
 
-/// A paper's row by its name; or any inhibition with any router, "inhibition+router", in the second paper's network.
+/// A paper's row by its name; or any inhibition with any of the second paper's rows, "inhibition+row".
 /// Behind the name, in any order, its arms (rows.cpp). `paper` 0: of both. Throws ConfigError for a name that is none,
 /// and for an arm that the row does not have.
 Row find_row(const std::string& name, int paper = 0);

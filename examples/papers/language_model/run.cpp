@@ -74,14 +74,15 @@ int run_all(const Settings& settings) {
   }
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
   Report report(folder, settings, data, machine);
-  papers::work_off(settings, folder, report, [&](const std::string& name, Index seed, const auto& checkpoint) {
+  const papers::Train train = [&](const std::string& name, Index seed, const auto& checkpoint) {
     const Row row = find_row(name);
     const Data& text = data.at(row.task.text());
     if constexpr (papers::kHasCuda)
       if (settings.on_cuda()) return train_on_cuda(settings, row, seed, text, checkpoint);
     return with_inhibition(
         row, [&]<class Inhibition>() { return CpuTraining<Inhibition>::train(settings, row, seed, text, checkpoint); });
-  });
+  };
+  papers::work_off(settings, folder, report, train, "", settings.replicas);
   return 0;
 }
 

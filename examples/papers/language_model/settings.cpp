@@ -1,5 +1,7 @@
 #include "settings.hpp"
 
+#include <neuroinhib/backend/processors.hpp>
+
 #include "experiment.hpp"
 
 namespace language_model {
@@ -68,7 +70,7 @@ std::string Settings::key() const {
 Settings read_settings(const std::vector<std::string>& arguments) {
   const std::string rows =
       "baseline,moe,random,glu,pretext,posttext,global,moe@copy,global@copy,smoe,smoe-similarity,smoe-attention";
-  return read_settings({"language_model", kExperiment, rows, rows, 0}, arguments);
+  return read_settings({"language_model", kExperiment, rows, {rows}, 0}, arguments);
 }
 
 Settings read_settings(const Experiment& experiment, const std::vector<std::string>& arguments) {
@@ -104,17 +106,24 @@ Settings read_settings(const Experiment& experiment, const std::vector<std::stri
   add_inform_options(options, s);
   options.number("--attack", s.attack);
   options.number("--evaluation-rows", s.evaluation_rows);
+  options.number("--replicas", s.replicas);
   parse(options, arguments, s);
   if (s.profile == Profile::quick) {
-    if (!options.given("--seeds")) s.seeds = 1;
-    if (!options.given("--sentences")) s.sentences = 3000;
-    if (!options.given("--evaluation-rows")) s.evaluation_rows = 512;
+    const Few& few = experiment.few;
+    if (!options.given("--seeds")) s.seeds = few.seeds;
+    if (!options.given("--sentences")) s.sentences = few.sentences;
+    if (!options.given("--evaluation-rows")) s.evaluation_rows = few.evaluation_rows;
+    if (few.side_by_side && !s.on_cuda() && !options.given("--replicas") && !options.given("--threads")) {
+      s.threads = 1;
+      s.replicas = neuroinhib::available_processors();
+    }
   }
-  if (s.rows.empty()) s.rows = read_rows(s.profile == Profile::quick ? experiment.few_rows : experiment.rows);
+  if (s.rows.empty()) s.rows = read_rows(s.profile == Profile::quick ? experiment.few.rows : experiment.rows);
   s.first = s.first_large = paper_network(1, s.size, s.profile);
   s.first_large.vocabulary = kLargeVocabulary;
   s.second = paper_network(2, s.size, s.profile);
   s.second_large = paper_network(2, "large", s.profile);
+  if (s.profile == Profile::quick && experiment.few.network) s.second = s.second_large = *experiment.few.network;
   for (Network* network : {&s.first, &s.first_large, &s.second, &s.second_large})
     for (const auto& change : changes) change(*network);
   for (const std::string& row : s.rows) {

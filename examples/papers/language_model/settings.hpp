@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct Settings : papers::Call, papers::Informed {
   std::string size = "medium";
   Index sentences = 0, evaluation_rows = 0;
   double attack = 0.2;
+  int replicas = 1;                                  ///< runs at a time
   Network first, first_large, second, second_large;  ///< the papers' networks, and for tasks that are large
   std::string program;                               ///< whose settings they are
 
@@ -35,12 +37,20 @@ struct Settings : papers::Call, papers::Informed {
   [[nodiscard]] std::string key() const;
 };
 
+/// The small profile of an experiment.
+struct Few {
+  std::string rows;  ///< unless told otherwise
+  Index seeds = 1, sentences = 3000, evaluation_rows = 512;
+  std::optional<Network> network{};  ///< instead of the second paper's
+  bool side_by_side = false;         ///< on the CPU: as many runs at a time as processors, of one thread each
+};
 /// An experiment of this folder's networks.
 struct Experiment {
-  std::string program;         ///< its name
-  const char* description;     ///< what papers_read_experiment() made
-  std::string rows, few_rows;  ///< unless told otherwise, and in the small profile
-  int paper = 0;               ///< whose rows; 0: of both
+  std::string program;      ///< its name
+  const char* description;  ///< what papers_read_experiment() made
+  std::string rows;         ///< unless told otherwise
+  Few few;
+  int paper = 0;  ///< whose rows; 0: of both
 };
 /// Reads its command line, without the program's name. Throws ConfigError, and HelpWanted for --help.
 Settings read_settings(const Experiment& experiment, const std::vector<std::string>& arguments);

@@ -81,7 +81,7 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
 template <class Inhibition, class Runner>
 nlohmann::json train_model(Runner& runner, const Settings& settings, const Row& row, Index seed, const Data& data,
                            const std::filesystem::path& checkpoint) {
-  return with_router<Inhibition>(row, [&]<class Router>() {
+  return with_router(row, [&]<class Router>() {
     using M = Model<Router, Inhibition, float>;
     M model(configuration<M>(settings, row, static_cast<Index>(data.corpus->vocabulary.size())));
     return train(runner, model, settings, row, seed, data, checkpoint);

@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
         {.program = "mutual_inform_lm",
          .description = kExperiment,
          .rows = "table3,table3@loss",
-         .few_rows = "smoe,smoe-similarity,smoe-attention,smoe@loss,smoe-similarity@loss,smoe-attention@loss",
+         .few = {"smoe,smoe-similarity,smoe-attention,smoe@loss,smoe-similarity@loss,smoe-attention@loss"},
          .paper = 2},
         arguments));
   });
