@@ -65,6 +65,7 @@ for options in "--device cuda:0" "--device=cuda:0" "--rows moe --device=cuda:1";
 done
 runs "--data $work/caller/../text" "--out $work/caller/here" -- language-model --data ../text --out here
 grep -q "^reported --title language-model --out $work/caller/here/report.html $work/caller/here \.$" "$work/out" || fail "no page of the results"
+runs "--tasks $work/caller/../text" "--tune-lr 1e-3" -- fine-tuning --tasks ../text --tune-lr 1e-3
 NEUROINHIB_DATA=$work/digits runs "--data $work/digits" -- --rows moe
 runs -- --rows moe
 grep -q "curl" "$work/calls" && grep -q "NOT MNIST" "$work/out" || fail "no word of the built-in digits"

@@ -32,7 +32,7 @@ class CpuRunner {
       cpu_.begin_step();
       gather(rows, numbers);
       const auto loss = model.loss(cpu_, view(ids_), view(labels_), sequences(rows), &layers);
-      evaluator.add(cpu_, first, loss.losses, layers);
+      evaluator.add(cpu_, first, loss, layers);
     }
     return evaluator.finish();
   }
@@ -62,9 +62,9 @@ class CpuRunner {
 
 template <class Inhibition>
 nlohmann::json CpuTraining<Inhibition>::train(const Settings& settings, const Row& row, Index seed, const Data& data,
-                                              const std::filesystem::path& checkpoint) {
+                                              const Files& files) {
   CpuRunner runner(settings, row, seed, data);
-  return train_model<Inhibition>(runner, settings, row, seed, data, checkpoint);
+  return train_model<Inhibition>(runner, settings, row, seed, data, files);
 }
 
 }  // namespace language_model

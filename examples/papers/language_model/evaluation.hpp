@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -21,7 +22,8 @@ struct LayerMeasures {
 };
 
 struct Evaluation {
-  double nats = 0;  ///< a token
+  double nats = 0;      ///< a token
+  double accuracy = 0;  ///< where tokens have a class
   std::vector<double> domain_nats;
   std::vector<LayerMeasures> layers;
 };
@@ -33,15 +35,19 @@ class Evaluator {
       : rows_(rows), sums_(static_cast<std::size_t>(domains)), counts_(sums_.size()) {}
 
   /// Takes the results for rows [first, first + losses / length) of the data.
-  template <class B, class Layers, class T = typename B::Scalar>
-  void add(B& backend, Index first_row, const Tensor<T>& losses, const Layers& layers) {
-    const auto values = backend.read(View<T>(losses));
+  template <class B, class Loss, class Layers, class T = typename B::Scalar>
+  void add(B& backend, Index first_row, const Loss& loss, const Layers& layers) {
+    const auto values = backend.read(View<T>(loss.losses));
+    const auto scores = loss.scores.defined() ? backend.read(View<T>(loss.scores)) : std::vector<T>{};
     const auto first = static_cast<std::size_t>(first_row * rows_.length);
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (rows_.labels[first + i] < 0) continue;
       const auto domain = static_cast<std::size_t>(rows_.domains[first + i]);
       sums_[domain] += static_cast<double>(values[i]);
       counts_[domain] += 1;
+      if (scores.empty()) continue;
+      const auto of_token = scores.begin() + static_cast<Index>(i) * loss.scores.cols();
+      right_ += std::max_element(of_token, of_token + loss.scores.cols()) - of_token == rows_.labels[first + i];
     }
     result_.layers.resize(layers.size());
     for (std::size_t l = 0; l < layers.size(); ++l)
@@ -56,6 +62,7 @@ class Evaluator {
       result_.domain_nats.push_back(counts_[d] > 0 ? sums_[d] / counts_[d] : 0);
     }
     result_.nats = sum / count;
+    result_.accuracy = right_ / count;
     for (LayerMeasures& layer : result_.layers) {
       for (double* mean : {&layer.entropy, &layer.own_entropy, &layer.neighbours, &layer.self}) *mean /= count;
       normalise(layer.load);
@@ -113,6 +120,7 @@ class Evaluator {
 
   const Rows& rows_;
   std::vector<double> sums_, counts_;
+  double right_ = 0;
   Evaluation result_;
 };
 

@@ -10,6 +10,7 @@
 #include "../chosen.hpp"
 #include "../routers.hpp"
 #include "settings.hpp"
+#include "text_model.hpp"
 
 namespace language_model {
 
@@ -22,7 +23,7 @@ using BaseRouter = papers::OneOf<LinearRouter, XMoeRouter, RandomRouter>;
 inline constexpr std::array<std::string_view, 3> kBaseRouters{"linear", "xmoe", "dropout"};
 
 template <class Router, class Inhibition, class T>
-using Model = LanguageModel<MoeLayer<Router, Inhibition, ScheduledTopM, Mlp<Relu>, Cpu<T>>>;
+using Model = TextModel<MoeLayer<Router, Inhibition, ScheduledTopM, Mlp<Relu>, Cpu<T>>>;
 
 /// Of rows glu, pretext, posttext and global.
 using OptionalPretext = papers::Optional<Pretext>;
@@ -63,7 +64,7 @@ typename M::Config configuration(const Settings& s, const Row& row, Index vocabu
   config.moe.experts = n.experts;
   config.moe.hidden = {n.width};
   // SMoE-dropout's k grows from the network's to all experts; elsewhere it stays.
-  const bool grows = row.router == "dropout";
+  const bool grows = row.router == "dropout" && !row.task.tuned;
   config.moe.mix = {.first = n.chosen, .last = grows ? n.experts : n.chosen, .growth_steps = grows ? n.steps : 0};
   if constexpr (requires { config.moe.inhibition.p; }) config.moe.inhibition.p = 0.5;
   if constexpr (requires { config.moe.inhibition.earlier_widths; }) set_terms(config.moe.inhibition, row.inhibition, n);

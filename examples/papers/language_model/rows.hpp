@@ -19,6 +19,7 @@ struct Task {
   bool copies = false;    ///< the first paper's research code: it reads the word that it is to predict
   bool balanced = false;  ///< with the Switch transformer's balance loss
   bool one = false, half = false, twice = false;  ///< M = 1, M = K / 2, and twice as many experts
+  bool tuned = false;                             ///< a trained model learns to classify
 
   auto operator<=>(const Task&) const = default;
   /// What stands behind the names of its rows, such as "@large@copy".

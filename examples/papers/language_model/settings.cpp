@@ -46,6 +46,12 @@ std::string large_text(const Settings& s) {
   return text == extents(paper_network(2, "large", s.profile)) ? "" : "; large: " + text;
 }
 
+std::string tuning_text(const Settings& s) {
+  return s.tuning ? "; tuned in " + shortest(s.tuning->steps) + " steps of " + shortest(s.tuning->batch) + ", rate " +
+                        shortest(s.tuning->learning_rate)
+                  : "";
+}
+
 }  // namespace
 
 std::string Network::name() const {
@@ -58,19 +64,27 @@ Network Settings::network(const Task& task) const {
   if (task.twice) n.experts *= 2;
   if (task.one) n.chosen = 1;
   if (task.half) n.chosen = (n.experts + 1) / 2;
+  if (task.tuned) {
+    n.steps = tuning->steps;
+    n.epoch_steps = (tuning->steps + 3) / 4;
+    n.warmup = tuning->steps / 10;
+    n.batch = tuning->batch;
+    n.learning_rate = tuning->learning_rate;
+  }
   return n;
 }
 
 std::string Settings::key() const {
   return "paper 1: " + extents(first) + "; paper 2: " + extents(second) + "; sentences " + shortest(sentences) +
          ", evaluation rows " + shortest(evaluation_rows) + ", " + inform_text() + ", attack " + shortest(attack) +
-         large_text(*this) + precision_text();
+         large_text(*this) + tuning_text(*this) + precision_text();
 }
 
 Settings read_settings(const std::vector<std::string>& arguments) {
   const std::string rows =
       "baseline,moe,random,glu,pretext,posttext,global,moe@copy,global@copy,smoe,smoe-similarity,smoe-attention";
-  return read_settings({"language_model", kExperiment, rows, {rows}, 0}, arguments);
+  return read_settings({.program = "language_model", .description = kExperiment, .rows = rows, .few = {.rows = rows}},
+                       arguments);
 }
 
 Settings read_settings(const Experiment& experiment, const std::vector<std::string>& arguments) {
@@ -103,6 +117,18 @@ Settings read_settings(const Experiment& experiment, const std::vector<std::stri
   extent("--warmup", &Network::warmup);
   extent("--lr", &Network::learning_rate);
   extent("--dropout", &Network::dropout);
+  std::vector<std::function<void(Tuning&)>> tuning_changes;
+  if (experiment.tuning) {
+    const auto of_tuning = [&]<class Number>(const std::string& name, Number Tuning::* member) {
+      options.number_for<Number>(name, [&tuning_changes, member](Number value) {
+        tuning_changes.push_back([member, value](Tuning& tuning) { tuning.*member = value; });
+      });
+    };
+    of_tuning("--tune-steps", &Tuning::steps);
+    of_tuning("--tune-batch", &Tuning::batch);
+    of_tuning("--tune-lr", &Tuning::learning_rate);
+    options.path("--tasks", s.tasks);
+  }
   add_inform_options(options, s);
   options.number("--attack", s.attack);
   options.number("--evaluation-rows", s.evaluation_rows);
@@ -126,6 +152,8 @@ Settings read_settings(const Experiment& experiment, const std::vector<std::stri
   if (s.profile == Profile::quick && experiment.few.network) s.second = s.second_large = *experiment.few.network;
   for (Network* network : {&s.first, &s.first_large, &s.second, &s.second_large})
     for (const auto& change : changes) change(*network);
+  s.tuning = s.profile == Profile::quick ? experiment.few.tuning : experiment.tuning;
+  for (const auto& change : tuning_changes) change(*s.tuning);
   for (const std::string& row : s.rows) {
     const Network n = s.network(find_row(row).task);
     check_extents(n.width, n.heads, n.experts, n.chosen);

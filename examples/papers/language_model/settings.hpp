@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,11 +24,19 @@ struct Network {
   [[nodiscard]] std::string name() const;
 };
 
+/// How trained models are tuned on a task of classes.
+struct Tuning {
+  Index steps = 0, batch = 0;
+  double learning_rate = 0;
+};
+
 struct Settings : papers::Call, papers::Informed {
   std::string size = "medium";
   Index sentences = 0, evaluation_rows = 0;
   double attack = 0.2;
   int replicas = 1;                                  ///< runs at a time
+  std::optional<Tuning> tuning{};                    ///< where the experiment tunes
+  std::filesystem::path tasks;                       ///< of classes, to tune on
   Network first, first_large, second, second_large;  ///< the papers' networks, and for tasks that are large
   std::string program;                               ///< whose settings they are
 
@@ -43,6 +52,7 @@ struct Few {
   Index seeds = 1, sentences = 3000, evaluation_rows = 512;
   std::optional<Network> network{};  ///< instead of the second paper's
   bool side_by_side = false;         ///< on the CPU: as many runs at a time as processors, of one thread each
+  std::optional<Tuning> tuning{};    ///< where the experiment tunes
 };
 /// An experiment of this folder's networks.
 struct Experiment {
@@ -50,7 +60,8 @@ struct Experiment {
   const char* description;  ///< what papers_read_experiment() made
   std::string rows;         ///< unless told otherwise
   Few few;
-  int paper = 0;  ///< whose rows; 0: of both
+  std::optional<Tuning> tuning{};  ///< where it tunes
+  int paper = 0;                   ///< whose rows; 0: of both
 };
 /// Reads its command line, without the program's name. Throws ConfigError, and HelpWanted for --help.
 Settings read_settings(const Experiment& experiment, const std::vector<std::string>& arguments);

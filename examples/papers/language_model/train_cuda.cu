@@ -77,7 +77,7 @@ class CudaRunner {
       const auto batch = on_device.gather(cuda_, std::min(batch_, rows.count() - first),
                                           [=] __device__(Index b) { return first + b; });
       const auto loss = model.loss(cuda_, batch.ids, batch.labels, on_device.sequences(batch), &layers);
-      evaluator.add(cuda_, first, loss.losses, layers);
+      evaluator.add(cuda_, first, loss, layers);
     }
     return evaluator.finish();
   }
@@ -93,10 +93,10 @@ class CudaRunner {
 }  // namespace
 
 nlohmann::json train_on_cuda(const Settings& settings, const Row& row, Index seed, const Data& data,
-                             const std::filesystem::path& checkpoint) {
+                             const Files& files) {
   return with_inhibition(row, [&]<class Inhibition>() {
     CudaRunner runner(settings, row, seed, data);
-    return train_model<Inhibition>(runner, settings, row, seed, data, checkpoint);
+    return train_model<Inhibition>(runner, settings, row, seed, data, files);
   });
 }
 

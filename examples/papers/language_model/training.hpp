@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include <neuroinhib/io/model.hpp>
+
 #include "../training.hpp"
 #include "evaluation.hpp"
 
@@ -11,7 +13,8 @@ namespace language_model {
 struct Data {
   const Corpus* corpus = nullptr;
   Rows training, validation, test, attacked;
-  double floor = 0;  ///< of the test rows' loss, where it is known
+  double floor = 0;   ///< of the test rows' loss, where it is known
+  Index classes = 0;  ///< where labels are classes
 
   /// Tells the text apart from others.
   [[nodiscard]] std::string name() const {
@@ -24,6 +27,13 @@ struct Data {
     return {steps, n.epoch_steps > 0 ? n.epoch_steps : (steps + 2) / 3, n.batch,
             row.router == "none" ? 0 : n.blocks / row.every, words};
   }
+};
+
+/// Where a run begins, and what is left of it.
+struct Files {
+  std::filesystem::path checkpoint;
+  std::filesystem::path pretrained{};  ///< a model to start from; empty: none
+  std::filesystem::path model{};       ///< where the trained model is kept; empty: nowhere
 };
 
 /// The factor on the learning rate: rising linearly over so many steps, then 1.
@@ -40,12 +50,16 @@ nlohmann::json measures(const Evaluation& evaluation);
 /// papers::Run wants it, evaluate() measures a split.
 template <class Runner, class M>
 nlohmann::json train(Runner& runner, M& model, const Settings& settings, const Row& row, Index seed, const Data& data,
-                     const std::filesystem::path& checkpoint) {
+                     const Files& files) {
   const Network network = settings.network(row.task);
   const papers::Extent extent = data.extent(network, row);
   papers::RunLog log(row.name, seed, settings.key() + ", data " + data.name(), extent);
-  papers::Run run(runner.backend(), model, log, settings, checkpoint, seed, {.learning_rate = network.learning_rate},
-                  WarmUp{network.warmup});
+  papers::Run run(runner.backend(), model, log, settings, files.checkpoint, seed,
+                  {.learning_rate = network.learning_rate}, WarmUp{network.warmup});
+  if (log.step() == 0 && !files.pretrained.empty())
+    io::load_model(files.pretrained, run.parameters, {.file_name = [](const std::string& name) {
+                     return name.starts_with("head") ? std::string() : name;
+                   }});
   const auto evaluate = [&](const Rows& rows) { return run.evaluated([&] { return runner.evaluate(model, rows); }); };
   if (log.step() == 0) log.start(papers::chosen_experts(evaluate(data.validation).layers));
   run.train(
@@ -53,38 +67,44 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
       [&] {
         const Evaluation validation = runner.evaluate(model, data.validation);
         log.end_epoch(papers::chosen_experts(validation.layers), validation.nats,
-                      papers::text("%.4f", validation.nats));
+                      papers::text("%.4f", validation.nats) +
+                          (data.classes > 0 ? papers::text(", %.1f %%", 100 * validation.accuracy) : ""));
       });
   const Evaluation test = evaluate(data.test), attack = evaluate(data.attacked);
-  return {{"row", row.name},
-          {"seed", seed},
-          {"parameters", run.parameters.count()},
-          {"steps", extent.steps},
-          {"vocabulary", data.corpus->vocabulary.size()},
-          {"training_words", data.corpus->words(Split::training)},
-          {"unknown", data.corpus->unknown},
-          {"data", data.name()},
-          {"validation", log.validation().back()},
-          {"test", test.nats},
-          {"attacked", attack.nats},
-          {"floor", data.floor},
-          {"domains", test.domain_nats},
-          {"layers", measures(test)},
-          {"fluctuation", log.fluctuation()},
-          {"seconds", log.seconds()},
-          {"step_ms", log.step_ms()},
-          {"validation_curve", log.validation()},
-          {"loss_curve", log.loss()}};
+  if (!files.model.empty()) io::save_model(files.model, run.parameters);
+  nlohmann::json result{{"row", row.name},
+                        {"seed", seed},
+                        {"parameters", run.parameters.count()},
+                        {"steps", extent.steps},
+                        {"vocabulary", data.corpus->vocabulary.size()},
+                        {"training_words", data.corpus->words(Split::training)},
+                        {"unknown", data.corpus->unknown},
+                        {"data", data.name()},
+                        {"validation", log.validation().back()},
+                        {"test", test.nats},
+                        {"attacked", attack.nats},
+                        {"floor", data.floor},
+                        {"domains", test.domain_nats},
+                        {"layers", measures(test)},
+                        {"fluctuation", log.fluctuation()},
+                        {"seconds", log.seconds()},
+                        {"step_ms", log.step_ms()},
+                        {"validation_curve", log.validation()},
+                        {"loss_curve", log.loss()}};
+  if (data.classes > 0) result.update({{"accuracy", test.accuracy}, {"attacked_accuracy", attack.accuracy}});
+  return result;
 }
 
 /// The same of the row's router, with one of the inhibitions.
 template <class Inhibition, class Runner>
 nlohmann::json train_model(Runner& runner, const Settings& settings, const Row& row, Index seed, const Data& data,
-                           const std::filesystem::path& checkpoint) {
+                           const Files& files) {
   return with_router(row, [&]<class Router>() {
     using M = Model<Router, Inhibition, float>;
-    M model(configuration<M>(settings, row, static_cast<Index>(data.corpus->vocabulary.size())));
-    return train(runner, model, settings, row, seed, data, checkpoint);
+    auto config = configuration<M>(settings, row, static_cast<Index>(data.corpus->vocabulary.size()));
+    config.classes = data.classes;
+    M model(config);
+    return train(runner, model, settings, row, seed, data, files);
   });
 }
 
@@ -92,11 +112,14 @@ nlohmann::json train_model(Runner& runner, const Settings& settings, const Row& 
 template <class Inhibition>
 struct CpuTraining {
   static nlohmann::json train(const Settings& settings, const Row& row, Index seed, const Data& data,
-                              const std::filesystem::path& checkpoint);
+                              const Files& files);
 };
 
 /// The same on a GPU, where this program was built with CUDA.
 nlohmann::json train_on_cuda(const Settings& settings, const Row& row, Index seed, const Data& data,
-                             const std::filesystem::path& checkpoint);
+                             const Files& files);
+
+/// The same on what the call names.
+nlohmann::json train_row(const Settings& settings, const Row& row, Index seed, const Data& data, const Files& files);
 
 }  // namespace language_model

@@ -1,0 +1,75 @@
+// Trained on text, then tuned to classify sentences: do routers in which words inform each other adapt better?
+
+#include <algorithm>
+#include <cstdio>
+
+#include "../language_model/data.hpp"
+#include "../machine.hpp"
+#include "../work_off.hpp"
+#include "experiment.hpp"
+#include "report.hpp"
+
+namespace {
+
+using namespace fine_tuning;
+using language_model::Data;
+
+/// A task's sentences as a training run has them.
+Data data_of(const Settings& settings, const Corpus& corpus, const Task& task) {
+  constexpr std::uint64_t kAttackSeed = 3;
+  const auto some = [&](Split split) { return language_model::some_rows(task.rows(split), settings.evaluation_rows); };
+  Data data{&corpus, task.rows(Split::training), some(Split::validation), some(Split::test), {}};
+  data.classes = std::ssize(task.classes);
+  data.attacked = language_model::attacked(data.test, settings.attack, kAttackSeed);
+  return data;
+}
+
+int run_all(const Settings& settings) {
+  constexpr language_model::Task kText{.paper = 2};
+  const std::string machine = papers::describe_machine(settings);
+  const papers::OutputFolder folder(settings);
+  const language_model::Network network = settings.network(kText);
+  const Corpus corpus = language_model::load_corpus(settings, network.vocabulary);
+  std::vector<Task> tasks{topic(corpus, network.length, settings.sentences)};
+  if (!settings.tasks.empty())
+    for (Task& task : read_tasks(settings.tasks, corpus, network.length)) tasks.push_back(std::move(task));
+  const Data text = language_model::make_data(settings, corpus, kText);
+  std::map<std::string, Data> data;
+  for (const Task& task : tasks) data[task.name] = data_of(settings, corpus, task);
+  std::printf("%s, %td words to train on; %s; %s\n", corpus.source.c_str(), corpus.words(Split::training),
+              machine.c_str(), settings.key().c_str());
+  // A row is trained on text before it is tuned.
+  Settings runs = settings;
+  runs.rows.clear();
+  for (const std::string& row : settings.rows) {
+    runs.rows.push_back(row);
+    for (const Task& task : tasks) runs.rows.push_back(RunName(row, task.name).text());
+  }
+  Report report(folder, settings, text, tasks, machine);
+  papers::work_off(runs, folder, report, [&](const std::string& name, Index seed, const auto& checkpoint) {
+    const RunName run(name);
+    Row row = language_model::find_row(run.row);
+    const auto model = folder.checkpoint("model-" + run.row + "-" + std::to_string(seed));
+    if (run.task.empty()) return language_model::train_row(settings, row, seed, text, {checkpoint, {}, model});
+    row.name = name;
+    row.task.tuned = true;
+    return language_model::train_row(settings, row, seed, data.at(run.task), {checkpoint, model});
+  });
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return papers::run_program(argc, argv, [](const auto& arguments) {
+    const language_model::Tuning whole{3000, 32, 1e-4}, quick{200, 32, 1e-3};
+    const std::string rows = "smoe@loss,smoe-similarity@loss,smoe-attention@loss";
+    return run_all(language_model::read_settings({.program = "fine_tuning",
+                                                  .description = kExperiment,
+                                                  .rows = rows,
+                                                  .few = {.rows = rows, .seeds = 2, .tuning = quick},
+                                                  .tuning = whole,
+                                                  .paper = 2},
+                                                 arguments));
+  });
+}

@@ -1,0 +1,46 @@
+#include "data.hpp"
+
+#include <algorithm>
+
+namespace language_model {
+
+Corpus load_corpus(const Settings& settings, Index vocabulary) {
+  // Small enough that every word's followers are seen often in every grammar.
+  constexpr Index kSentences = 30000, kGrammarWords = 200;
+  if (settings.data.empty())
+    return make_grammars(std::min(vocabulary, kGrammarWords),
+                         settings.sentences > 0 ? 10 * settings.sentences : kSentences);
+  return read_corpus(settings.data, vocabulary, settings.sentences);
+}
+
+Rows some_rows(const Rows& rows, Index most) {
+  if (most <= 0 || rows.count() <= most) return rows;
+  Rows chosen{rows.length, {}, {}, {}, {}};
+  for (Index i = 0; i < most; ++i) {
+    const Index from = i * rows.count() / most * rows.length;
+    for (const auto member : {&Rows::ids, &Rows::labels, &Rows::documents, &Rows::domains}) {
+      const auto begin = (rows.*member).begin() + from;
+      (chosen.*member).insert((chosen.*member).end(), begin, begin + rows.length);
+    }
+  }
+  return chosen;
+}
+
+Data make_data(const Settings& settings, const Corpus& corpus, const Task& task) {
+  constexpr std::uint64_t kAttackSeed = 3;
+  const Network network = settings.network(task);
+  const auto rows = [&](const Corpus& from, Split split, Index length) {
+    Rows all = (task.paper == 1 ? sentence_rows : text_rows)(from, split, length);
+    return task.copies ? copied(std::move(all)) : all;
+  };
+  Data data{&corpus,
+            rows(corpus, Split::training, network.length),
+            some_rows(rows(corpus, Split::validation, network.length), settings.evaluation_rows),
+            some_rows(rows(corpus, Split::test, network.length), settings.evaluation_rows),
+            {}};
+  data.attacked = attacked(data.test, settings.attack, kAttackSeed);
+  if (settings.data.empty() && !task.copies) data.floor = grammar_floor(corpus, data.test);
+  return data;
+}
+
+}  // namespace language_model

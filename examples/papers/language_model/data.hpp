@@ -1,0 +1,14 @@
+#pragma once
+
+#include "training.hpp"
+
+namespace language_model {
+
+/// The text that a call names, or built-in grammars, with a vocabulary of so many words.
+Corpus load_corpus(const Settings& settings, Index vocabulary);
+/// At most so many rows, spread evenly over all; 0: all.
+Rows some_rows(const Rows& rows, Index most);
+/// The text of a task.
+Data make_data(const Settings& settings, const Corpus& corpus, const Task& task);
+
+}  // namespace language_model
