@@ -1,3 +1,5 @@
+#include <neuroinhib/parallel/hosts.hpp>
+
 #include "ranks.hpp"
 
 using namespace neuroinhib;
@@ -9,27 +11,25 @@ using testing::world;
 
 namespace {
 
-constexpr Index kLength = 13;
-
 /// Parameters and losses after some steps of a language model on one long text.
 template <class Layer, class B>
-std::vector<typename B::Scalar> learn(B& backend) {
+std::vector<typename B::Scalar> learn(B& backend, Index length, const typename Layer::Config& layer) {
   using T = typename B::Scalar;
   using Model = LanguageModel<Layer>;
   typename Model::Config config{
-      .vocabulary = 11, .positions = kLength, .blocks = 2, .block = {.width = 8, .heads = 2, .dropout = .1}};
-  config.moe = {.width = 8, .experts = 4, .hidden = {8}, .auxiliary = {.balance = .1}};
+      .vocabulary = 11, .positions = length, .blocks = 2, .block = {.width = 8, .heads = 2, .dropout = .1}};
+  config.moe = layer;
   Model model(config);
   Parameters<T> parameters(model, 3);
   Sgd<T> sgd(parameters, {.learning_rate = .2});
   std::vector<int> ids, labels;
-  for (int i = 0; i < kLength; ++i) {
+  for (int i = 0; i < length; ++i) {
     ids.push_back(i * 7 % 11);
     labels.push_back(i % 4 == 1 ? -1 : i * 3 % 11);
   }
   std::vector<T> result;
   for (Index step = 0; step < 3; ++step) {
-    const Sequences sequences = spread_sequence(backend, kLength);
+    const Sequences sequences = spread_sequence(backend, length);
     const Index rows = sequences.rows();
     Recording ex(backend);
     const auto loss =
@@ -43,24 +43,77 @@ std::vector<typename B::Scalar> learn(B& backend) {
   return result;
 }
 
-template <class Layer>
-void check_spread_text() {
-  using T = typename Layer::Scalar;
+/// A router that looks at the whole text learns on many ranks what it learns on one.
+template <class Router, class T>
+void check_spread_text(Index length = 13, const typename Router::Config& router = {}) {
+  using Layer = MoeLayer<Router, NoInhibition, TopM<2>, Mlp<Tanh>, Cpu<T>>;
+  const typename Layer::Config layer{
+      .width = 8, .experts = 4, .hidden = {8}, .auxiliary = {.balance = .1}, .router = router};
   Many<T> many(*world(), CpuOptions{.seed = 7});
   Cpu<T> one({.seed = 7});
-  const auto a = learn<Layer>(many), b = learn<Layer>(one);
+  const auto a = learn<Layer>(many, length, layer), b = learn<Layer>(one, length, layer);
   REQUIRE(a.size() == b.size());
   CHECK(distance(a.data(), b.data(), static_cast<Index>(a.size())) < kRounding<T>);
 }
 
-template <class Router, class T>
-using LayerOf = MoeLayer<Router, NoInhibition, TopM<2>, Mlp<Tanh>, Cpu<T>>;
-
 }  // namespace
 
 TEST_CASE("one text over all ranks: attention and both informed routers learn what they learn in one process") {
-  check_spread_text<LayerOf<AttentionInform<LinearRouter>, double>>();
-  check_spread_text<LayerOf<SimilarityInform<LinearRouter>, double>>();
+  check_spread_text<AttentionInform<LinearRouter>, double>();
+  check_spread_text<AttentionInform<LinearRouter>, double>(61, {.choice = HeadChoice::all});
+  check_spread_text<SimilarityInform<LinearRouter>, double>(world()->size());  // half of the chunks are empty
+  check_spread_text<SimilarityInform<LinearRouter>, float>(61, {.learned = true, .compare = SimilarityOf::normalised});
+}
+
+TEST_CASE("attention of a text over ranks gives outputs, log-sums, entropies and own weights of one process") {
+  const Index length = 131;
+  testing::Values<double> qkv({length, 12}, 1);  // logits up to some hundreds
+  for (double& value : qkv.values) value *= 12;
+  Many<double> many(*world());
+  Cpu<double> one;
+  const auto attended = [&](auto& cpu, const Tensor<double>& x, const Sequences& sequences) {
+    return ring_attention(cpu, Columns<double>(x, 0, 4), {x, 4, 4}, {x, 8, 4}, sequences, 2);
+  };
+  const Sequences sequences = spread_sequence(many, length);
+  Tensor<double> own = qkv.constant();
+  own.data += sequences.past * 12;
+  own.shape = {sequences.rows(), 12};
+  const auto part = attended(many, own, sequences), whole = attended(one, qkv.constant(), {.length = length});
+  const auto check = [&](const Tensor<double>& a, const Tensor<double>& b) {
+    CHECK(distance(a.data, b.data + sequences.past * b.cols(), a.size()) < kRounding<double>);
+  };
+  check(part.y, whole.y);
+  check(part.log_sum, whole.log_sum);
+  check(part.entropy, whole.entropy);
+  check(part.self, whole.self);
+}
+
+TEST_CASE("keys that travel by two hops, or after the work, give the same bits") {
+  using Layer = MoeLayer<AttentionInform<LinearRouter>, NoInhibition, TopM<2>, Mlp<Tanh>, Cpu<double>>;
+  const Layer::Config layer{.width = 8, .experts = 4, .hidden = {8}};
+  Hosts<Mpi> hosts(*world(), {.ranks = 2});  // no SideCommunicator
+  Ranks<Cpu<double>, Hosts<Mpi>> two_hops(hosts, CpuOptions{.seed = 7});
+  Many<double> many(*world(), CpuOptions{.seed = 7});
+  CHECK(learn<Layer>(two_hops, 29, layer) == learn<Layer>(many, 29, layer));
+}
+
+TEST_CASE("every chunk of a text has one worker, and all work with as many pairs of tokens") {
+  for (const Index ranks : {Index{1}, Index{2}, Index{3}, Index{8}}) {
+    const ops::RingChunks chunks{64 * ranks, ranks};
+    std::vector<int> times(static_cast<std::size_t>(2 * ranks));
+    for (Index rank = 0; rank < ranks; ++rank) {
+      Index before = 0;
+      for (const Index half : {0, 1}) {
+        const Index chunk = chunks.chunk(rank, half);
+        CHECK(chunks.worker(chunk) == rank);
+        CHECK(chunk % 2 == half);
+        ++times[static_cast<std::size_t>(chunk)];
+        before += chunk;
+      }
+      CHECK(before == 2 * ranks - 1);
+    }
+    CHECK(times == std::vector<int>(times.size(), 1));
+  }
 }
 
 TEST_CASE("sequences that cannot lie over ranks are refused with a sentence") {

@@ -3,7 +3,7 @@
 #include <neuroinhib/nn/linear.hpp>
 #include <neuroinhib/ops/append/op.hpp>
 #include <neuroinhib/ops/attention_inform/op.hpp>
-#include <neuroinhib/ops/collectives/op.hpp>
+#include <neuroinhib/ops/ring_attention/op.hpp>
 
 namespace neuroinhib::nn {
 
@@ -46,11 +46,6 @@ struct Attention {
     trace.k = {all, width, width};
     trace.v = {all, 2 * width, width};
     trace.key_rows = sequences.length;
-    if (sequences.spread > 0) {
-      const Tensor<T> of_all = gather_sequence(ex, all, sequences);
-      trace.k.tensor = trace.v.tensor = of_all;
-      trace.key_rows = sequences.spread;
-    }
     if (cache != nullptr) {
       append<Ex>(ex, trace.k, cache->keys, sequences);
       append<Ex>(ex, trace.v, cache->values, sequences);
@@ -58,7 +53,7 @@ struct Attention {
       trace.v = cache->values.tensor();
       trace.key_rows = cache->keys.capacity;
     }
-    const auto attended = attention(ex, trace.q, trace.k, trace.v, sequences, heads, {}, trace.key_rows);
+    const auto attended = ring_attention(ex, trace.q, trace.k, trace.v, sequences, heads, {}, trace.key_rows);
     trace.log_sum = attended.log_sum;
     trace.entropy = attended.entropy;
     trace.output_weight = output.weight.tensor;

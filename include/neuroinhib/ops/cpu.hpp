@@ -33,6 +33,7 @@
 #include <neuroinhib/ops/projected_cross_entropy/cpu.hpp>
 #include <neuroinhib/ops/reduce/cpu.hpp>
 #include <neuroinhib/ops/remember/cpu.hpp>
+#include <neuroinhib/ops/ring_attention/cpu.hpp>
 #include <neuroinhib/ops/router_losses/cpu.hpp>
 #include <neuroinhib/ops/routing_plan/cpu.hpp>
 #include <neuroinhib/ops/slot_rows/cpu.hpp>

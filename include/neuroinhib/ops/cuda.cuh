@@ -34,6 +34,7 @@
 #include <neuroinhib/ops/projected_cross_entropy/cuda.cuh>
 #include <neuroinhib/ops/reduce/cuda.cuh>
 #include <neuroinhib/ops/remember/cuda.cuh>
+#include <neuroinhib/ops/ring_attention/cuda.cuh>
 #include <neuroinhib/ops/router_losses/cuda.cuh>
 #include <neuroinhib/ops/routing_plan/cuda.cuh>
 #include <neuroinhib/ops/slot_rows/cuda.cuh>

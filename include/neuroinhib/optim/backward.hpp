@@ -27,11 +27,12 @@ class TravellingGradient {
     if (count_ == 0) return;
     buckets_ = backend_.arena().template allocate<Bucket>(count_);
     Index* const last = last_uses(ex);
-    int number = 0;
+    Index at = 0;
+    int channel = kBucketChannels;
     for_each_bucket(parameters, most, [&](const Share& part) {
-      Bucket& bucket = *::new (buckets_ + number) Bucket{part, 0, {}};
+      Bucket& bucket = *::new (buckets_ + at++) Bucket{part, 0, {}};
       bucket.sum.numbers = {gradient() + part.begin, Shape{part.count()}};
-      bucket.sum.channel = number++;
+      bucket.sum.channel = channel++;
       for_each_entry(part, [&](const auto&, Index i) { bucket.final_after = std::max(bucket.final_after, last[i]); });
     });
     std::stable_sort(buckets_, buckets_ + count_,

@@ -41,6 +41,9 @@ concept SideCommunicator = Communicator<C, B> && requires(C& c, B& backend, cons
   c.finish(backend, operation, channel);
 };
 
+/// The channels of keys that travel round a ring, and, from here on, of buckets of gradients.
+inline constexpr int kRingChannel = 0, kBucketChannels = 1;
+
 /// The communicator of a process by itself.
 struct Alone {
   /// Rank 0 of 1.

@@ -5,6 +5,7 @@
 
 #include <neuroinhib/ops/head_choice/op.hpp>
 #include <neuroinhib/ops/remember/op.hpp>
+#include <neuroinhib/ops/ring_attention/op.hpp>
 #include <neuroinhib/routing/inform.hpp>
 
 namespace neuroinhib {
@@ -67,8 +68,8 @@ struct AttentionInform {
       const auto own = this->own_scores(ex, z, x, context);
       const auto seen = this->remembered(ex, Tensor<T>{}, own.scores, context);
       const View<const int> informing = head(ex, trace, context);
-      const auto p = attention_inform(ex, config.through_weights ? trace : detached(trace), seen.values,
-                                      context.sequences, informing, factor(trace), config.deviation);
+      const auto p = ring_inform(ex, config.through_weights ? trace : detached(trace), seen.values, context.sequences,
+                                 informing, factor(trace), config.deviation);
       return {p.y, own.hidden, own.scores, p.entropy, p.self, informing};
     }
     /// Σ_j A'_ij v_j for values v [tokens, …] of whole sequences, by the head that informed: A' itself, where v is the
@@ -77,7 +78,7 @@ struct AttentionInform {
     [[nodiscard]] Tensor<T> weighted(Ex& ex, const Tensor<T>& /*x*/, const TokenContext<T>& context,
                                      const RouterOutput<T>& of_these, const Tensor<T>& v) const {
       const AttentionTrace<T>& trace = context.attention;
-      return attention_inform(ex, trace, v, context.sequences, of_these.head, factor(trace), config.deviation).y;
+      return ring_inform(ex, trace, v, context.sequences, of_these.head, factor(trace), config.deviation).y;
     }
 
    private:

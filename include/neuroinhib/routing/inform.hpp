@@ -1,6 +1,5 @@
 #pragma once
 
-#include <neuroinhib/ops/collectives/op.hpp>
 #include <neuroinhib/ops/softmax/op.hpp>
 #include <neuroinhib/routing/router.hpp>
 
@@ -36,7 +35,7 @@ struct Informed {
     Tokens keys, values;
     Index key_rows;
   };
-  /// Keys and e_j of all tokens that these may see: their own, those of all ranks, or those of a cache that they join.
+  /// Keys and e_j of all tokens that these may see: their own, or those of a cache that they join.
   template <Executor Ex>
   [[nodiscard]] Remembered<Tensor<T>> remembered(Ex& ex, const Tensor<T>& keys, const Tensor<T>& e,
                                                  const TokenContext<T>& context) const {
@@ -45,9 +44,6 @@ struct Informed {
       if (cache != nullptr)
         fail<ConfigError>("decoding", "one mutual-inform router a layer", "one inside another",
                           "decode with one of them: a cache has room for one router's scores");
-    if (const Sequences& sequences = context.sequences; sequences.spread > 0)
-      return {keys.defined() ? gather_sequence(ex, keys, sequences) : keys, gather_sequence(ex, e, sequences),
-              sequences.spread};
     if (cache == nullptr) return {keys, e, context.sequences.length};
     if (keys.defined()) append<Ex>(ex, keys, cache->keys, context.sequences);
     append<Ex>(ex, e, cache->scores, context.sequences);

@@ -3,8 +3,8 @@
 #include <string>
 
 #include <neuroinhib/nn/linear.hpp>
-#include <neuroinhib/ops/attention/op.hpp>
 #include <neuroinhib/ops/l2_normalise/op.hpp>
+#include <neuroinhib/ops/ring_attention/op.hpp>
 #include <neuroinhib/routing/inform.hpp>
 
 namespace neuroinhib {
@@ -58,8 +58,8 @@ struct SimilarityInform {
       const Tensor<T> u = compared(ex, x, context);
       const Tensor<T> compared_with = config.learned ? metric(ex, u) : u;  // W_s u_j
       const auto [keys, values, key_rows] = this->remembered(ex, compared_with, own.scores, context);
-      const auto s = attention<Ex>(ex, u, keys, values, context.sequences, 1, 1 / config.temperature, key_rows,
-                                   LinearUse::routing);
+      const auto s = ring_attention<Ex>(ex, u, keys, values, context.sequences, 1, 1 / config.temperature, key_rows,
+                                        LinearUse::routing);
       return {s.y, own.hidden, own.scores, s.entropy, s.self};
     }
 
@@ -68,8 +68,8 @@ struct SimilarityInform {
     [[nodiscard]] Tensor<T> weighted(Ex& ex, const Tensor<T>& x, const TokenContext<T>& context,
                                      const RouterOutput<T>& /*of_these*/, const Tensor<T>& v) const {
       const Tensor<T> u = compared(ex, x, context);
-      return attention<Ex>(ex, u, config.learned ? metric(ex, u) : u, v, context.sequences, 1, 1 / config.temperature,
-                           0, LinearUse::routing)
+      return ring_attention<Ex>(ex, u, config.learned ? metric(ex, u) : u, v, context.sequences, 1,
+                                1 / config.temperature, 0, LinearUse::routing)
           .y;
     }
 

@@ -371,6 +371,15 @@ void inner_products(Cpu<T>& cpu, const FlashAttention<T>& s, const HeadRows<cons
   });
 }
 
+/// Flash attention of one process, as kernels run it.
+template <class T>
+struct CpuFlash {
+  Cpu<T>& cpu;
+
+  void forward(const FlashAttention<T>& s) const { run_forward(cpu, s); }
+  void backward(const FlashAttention<T>& s, const FlashGradient<T>& g) const { run_backward(cpu, s, g); }
+};
+
 }  // namespace neuroinhib::ops::flash::inline NEUROINHIB_TARGET
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
@@ -380,8 +389,9 @@ void forward(Cpu<T>& cpu, const Attention<T>& op) {
   flash::run_forward(cpu, op.flash());
 }
 
-template <class T>
-void backward(Cpu<T>& cpu, const Attention<T>& op) {
+/// `flash` does the work.
+template <class T, class Flash>
+void attention_backward(Cpu<T>& cpu, const Attention<T>& op, Flash&& flash) {
   const ArenaScope scope(cpu.arena());
   const FlashAttention<T> s = op.flash();
   if (!op.y.has_gradient()) cpu.fill(op.y.gradient, op.y.size(), T{0});
@@ -389,7 +399,11 @@ void backward(Cpu<T>& cpu, const Attention<T>& op) {
   flash::inner_products<T>(cpu, s, {op.y.gradient, op.y.cols(), s.value_width}, delta);
   if (op.log_sum.has_gradient())
     cpu.parallel_for(op.log_sum.size(), [&](Index i) { delta[i] -= op.log_sum.gradient[i]; });
-  flash::run_backward(cpu, s, op.gradient(cpu, delta));
+  flash.backward(s, op.gradient(cpu, delta));
+}
+template <class T>
+void backward(Cpu<T>& cpu, const Attention<T>& op) {
+  attention_backward(cpu, op, flash::CpuFlash<T>{cpu});
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -231,6 +231,15 @@ void inner_products(Cuda<T>& cuda, const FlashAttention<T>& s, const HeadRows<co
   });
 }
 
+/// Flash attention of one process, as kernels run it.
+template <class T>
+struct CudaFlash {
+  Cuda<T>& cuda;
+
+  void forward(const FlashAttention<T>& s) const { run_forward(cuda, s); }
+  void backward(const FlashAttention<T>& s, const FlashGradient<T>& g) const { run_backward(cuda, s, g); }
+};
+
 }  // namespace flash
 
 template <class T>
@@ -238,15 +247,20 @@ void forward(Cuda<T>& cuda, const Attention<T>& op) {
   flash::run_forward(cuda, op.flash());
 }
 
-template <class T>
-void backward(Cuda<T>& cuda, const Attention<T>& op) {
+/// `flash` does the work.
+template <class T, class Flash>
+void attention_backward(Cuda<T>& cuda, const Attention<T>& op, Flash&& flash) {
   const ArenaScope scope(cuda.device_arena());
   const FlashAttention<T> s = op.flash();
   if (!op.y.has_gradient()) cuda.fill(op.y.gradient, op.y.size(), T{0});
   T* delta = cuda.template kernel_memory<T>(op.log_sum.size());
   flash::inner_products<T>(cuda, s, {op.y.gradient, op.y.cols(), s.value_width},
                            op.log_sum.has_gradient() ? op.log_sum.gradient : nullptr, delta);
-  flash::run_backward(cuda, s, op.gradient(cuda, delta));
+  flash.backward(s, op.gradient(cuda, delta));
+}
+template <class T>
+void backward(Cuda<T>& cuda, const Attention<T>& op) {
+  attention_backward(cuda, op, flash::CudaFlash<T>{cuda});
 }
 
 }  // namespace neuroinhib::ops

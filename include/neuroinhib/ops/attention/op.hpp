@@ -127,15 +127,20 @@ struct AttentionResult {
   Tensor<T> self;     ///< [rows, heads] the weight of a token on itself; no gradient
 };
 
-/// Softmax attention with memory linear in the sequence's length. Without a `scale` it is 1/√d; 0 weighs all alike.
-/// Keys and values of other rows than the queries (a cache) are `key_rows` apart from sequence to sequence. Throws
-/// ShapeError, ConfigError.
-template <Executor Ex>
-[[nodiscard]] AttentionResult<ScalarOf<Ex>> attention(Ex& ex, const Columns<ScalarOf<Ex>>& q,
-                                                      const Columns<ScalarOf<Ex>>& k, const Columns<ScalarOf<Ex>>& v,
-                                                      const Sequences& sequences, Index heads = 1,
-                                                      std::optional<double> scale = {}, Index key_rows = 0,
-                                                      LinearUse use = LinearUse::features) {
+namespace detail {
+
+/// An attention that is yet to run, and what it will give.
+template <class T>
+struct AttentionToRun {
+  AttentionResult<T> result;
+  ops::Attention<T> operation;
+};
+
+/// See attention().
+template <class Ex>
+[[nodiscard]] AttentionToRun<ScalarOf<Ex>> attention_operation(
+    Ex& ex, const Columns<ScalarOf<Ex>>& q, const Columns<ScalarOf<Ex>>& k, const Columns<ScalarOf<Ex>>& v,
+    const Sequences& sequences, Index heads, std::optional<double> scale, Index key_rows, LinearUse use) {
   using T = ScalarOf<Ex>;
   const Index rows = q.tensor.rows();
   require_sequences("attention", sequences, rows);
@@ -152,7 +157,6 @@ template <Executor Ex>
       fail<ShapeError>("attention", "columns within " + columns->tensor.shape.text(),
                        std::to_string(columns->first) + " to " + std::to_string(columns->end()),
                        "say in Columns where they begin and how many they are");
-  if (key_rows == 0) key_rows = sequences.length;
   const Index needed = (rows / sequences.rows() - 1) * key_rows + sequences.length;
   if (k.tensor.rows() < needed || v.tensor.rows() < needed)
     fail<ShapeError>("attention", std::to_string(needed) + " keys and values",
@@ -167,8 +171,25 @@ template <Executor Ex>
   const double used = scale.value_or(1 / std::sqrt(static_cast<double>(q.width / heads)));
   if (!std::isfinite(used))
     fail<ConfigError>("attention", "a finite scale", std::to_string(used), "scale by 1/√d, or by 1/τ with τ > 0");
-  ex.run(ops::Attention<T>{q, k, v, result.y, result.log_sum, result.entropy, result.self, sequences, key_rows, heads,
-                           static_cast<T>(used), use});
+  return {result,
+          {q, k, v, result.y, result.log_sum, result.entropy, result.self, sequences, key_rows, heads,
+           static_cast<T>(used), use}};
+}
+
+}  // namespace detail
+
+/// Softmax attention with memory linear in the sequence's length. Without a `scale` it is 1/√d; 0 weighs all alike.
+/// Keys and values of other rows than the queries (a cache) are `key_rows` apart from sequence to sequence. Throws
+/// ShapeError, ConfigError.
+template <Executor Ex>
+[[nodiscard]] AttentionResult<ScalarOf<Ex>> attention(Ex& ex, const Columns<ScalarOf<Ex>>& q,
+                                                      const Columns<ScalarOf<Ex>>& k, const Columns<ScalarOf<Ex>>& v,
+                                                      const Sequences& sequences, Index heads = 1,
+                                                      std::optional<double> scale = {}, Index key_rows = 0,
+                                                      LinearUse use = LinearUse::features) {
+  if (key_rows == 0) key_rows = sequences.length;
+  const auto [result, operation] = detail::attention_operation(ex, q, k, v, sequences, heads, scale, key_rows, use);
+  ex.run(operation);
   return result;
 }
 

@@ -107,8 +107,9 @@ void join(Cpu<T>& cpu, const AttentionInform<T>& op, const T* parts, const T* en
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
-template <class T>
-void forward(Cpu<T>& cpu, const AttentionInform<T>& op) {
+/// `flash` does a head's work.
+template <class T, class Flash>
+void inform_forward(Cpu<T>& cpu, const AttentionInform<T>& op, Flash&& flash) {
   const ArenaScope scope(cpu.arena());
   const Index rows = op.y.rows(), experts = op.e.cols(), counted = op.counted();
   const bool joined = counted > 1;
@@ -122,9 +123,13 @@ void forward(Cpu<T>& cpu, const AttentionInform<T>& op) {
     s.y = {parts + at * rows * experts, experts, 0};
     s.entropy = {entropies + at * rows, 1, 0};
     s.self = {selves + at * rows, 1, 0};
-    flash::run_forward(cpu, s);
+    flash.forward(s);
   }
   if (joined) inform::join(cpu, op, parts, entropies, selves);
+}
+template <class T>
+void forward(Cpu<T>& cpu, const AttentionInform<T>& op) {
+  inform_forward(cpu, op, flash::CpuFlash<T>{cpu});
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET
@@ -167,8 +172,8 @@ void pass_on(Cpu<T>& cpu, const AttentionInform<T>& op, const Factors<T>& f, T* 
 
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
-template <class T>
-void backward(Cpu<T>& cpu, const AttentionInform<T>& op) {
+template <class T, class Flash>
+void inform_backward(Cpu<T>& cpu, const AttentionInform<T>& op, Flash&& flash) {
   const ArenaScope scope(cpu.arena());
   const Index rows = op.y.rows(), keys = op.e.rows(), experts = op.e.cols(), width = op.width();
   T* delta = cpu.template kernel_memory<T>(rows);
@@ -197,11 +202,15 @@ void backward(Cpu<T>& cpu, const AttentionInform<T>& op) {
       cpu.fill(dkeys, keys * width, T{0});
       cpu.fill(dbiases, keys, T{0});
     }
-    flash::run_backward(cpu, op.flash(f.queries, f.keys_values, f.biases, at), g);
+    flash.backward(op.flash(f.queries, f.keys_values, f.biases, at), g);
     if (g.row_sum) cpu.parallel_for(rows, [&](Index row) { da.put(row * op.heads + f.head, -row_sums[row]); });
     inform::pass_on(cpu, op, f, dqueries, dkeys, dbiases, slots, du, dw);
     du.add = de.add = true;
   }
+}
+template <class T>
+void backward(Cpu<T>& cpu, const AttentionInform<T>& op) {
+  inform_backward(cpu, op, flash::CpuFlash<T>{cpu});
 }
 
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -155,8 +155,9 @@ void pass_on(Cuda<T>& cuda, const AttentionInform<T>& op, const CudaFactors<T>& 
 
 }  // namespace inform
 
-template <class T>
-void forward(Cuda<T>& cuda, const AttentionInform<T>& op) {
+/// `flash` does a head's work.
+template <class T, class Flash>
+void inform_forward(Cuda<T>& cuda, const AttentionInform<T>& op, Flash&& flash) {
   const ArenaScope scope(cuda.device_arena());
   const Index rows = op.y.rows(), experts = op.e.cols(), counted = op.counted();
   const bool joined = counted > 1;
@@ -174,13 +175,13 @@ void forward(Cuda<T>& cuda, const AttentionInform<T>& op) {
       s.self = {selves + at * rows, 1, 0};
       return s;
     };
-    if constexpr (std::is_same_v<T, float>)
+    if constexpr (std::is_same_v<Flash, flash::CudaFlash<float>>)
       if (const auto s = results_in(op.flash(nullptr, nullptr, nullptr, at)); similarity::suits(cuda, s)) {
         inform::run_on_wgmma(cuda, op, s, at);
         continue;
       }
     const inform::CudaFactors<T> f(cuda, op, at);
-    flash::run_forward(cuda, results_in(op.flash(f.queries, f.keys_values, f.biases, at)));
+    flash.forward(results_in(op.flash(f.queries, f.keys_values, f.biases, at)));
   }
   if (!joined) return;
   const T* attention = op.attention_log_sum.data;
@@ -196,7 +197,12 @@ void forward(Cuda<T>& cuda, const AttentionInform<T>& op) {
 }
 
 template <class T>
-void backward(Cuda<T>& cuda, const AttentionInform<T>& op) {
+void forward(Cuda<T>& cuda, const AttentionInform<T>& op) {
+  inform_forward(cuda, op, flash::CudaFlash<T>{cuda});
+}
+
+template <class T, class Flash>
+void inform_backward(Cuda<T>& cuda, const AttentionInform<T>& op, Flash&& flash) {
   const ArenaScope scope(cuda.device_arena());
   const Index rows = op.y.rows(), keys = op.e.rows(), experts = op.e.cols(), width = op.width(), heads = op.heads;
   const auto memory = [&](Index count) { return cuda.template kernel_memory<T>(count); };
@@ -223,11 +229,15 @@ void backward(Cuda<T>& cuda, const AttentionInform<T>& op) {
       cuda.fill(dkeys, keys * width, T{0});
       cuda.fill(dbiases, keys, T{0});
     }
-    flash::run_backward(cuda, op.flash(f.queries, f.keys_values, f.biases, at), g);
+    flash.backward(op.flash(f.queries, f.keys_values, f.biases, at), g);
     if (da) cuda.parallel_for(rows, [=] __device__(Index row) { da.put(row * heads + at, -row_sums[row]); });
     inform::pass_on(cuda, op, f, dqueries, dkeys, dbiases, slots, du, dw);
     du.add = de.add = true;
   }
+}
+template <class T>
+void backward(Cuda<T>& cuda, const AttentionInform<T>& op) {
+  inform_backward(cuda, op, flash::CudaFlash<T>{cuda});
 }
 
 }  // namespace neuroinhib::ops

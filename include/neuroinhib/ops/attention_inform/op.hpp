@@ -93,13 +93,20 @@ struct AttentionTrace {
   [[nodiscard]] bool defined() const { return heads > 0; }
 };
 
-/// p_i of Attention-Inform routing for expert probabilities e [key rows, experts]. `head` [1] on the backend, or none
-/// for the posterior over all heads; `factor` c, `deviation` σ. Throws ConfigError, ShapeError.
-template <Executor Ex>
-[[nodiscard]] InformResult<ScalarOf<Ex>> attention_inform(Ex& ex, const AttentionTrace<ScalarOf<Ex>>& trace,
-                                                          const TensorOf<Ex>& e, const Sequences& sequences,
-                                                          const View<const int>& head, double factor,
-                                                          double deviation) {
+namespace detail {
+
+/// Attention-Inform routing that is yet to run, and what it will give.
+template <class T>
+struct InformToRun {
+  InformResult<T> result;
+  ops::AttentionInform<T> operation;
+};
+
+/// See attention_inform().
+template <class Ex>
+[[nodiscard]] InformToRun<ScalarOf<Ex>> inform_operation(Ex& ex, const AttentionTrace<ScalarOf<Ex>>& trace,
+                                                         const TensorOf<Ex>& e, const Sequences& sequences,
+                                                         const View<const int>& head, double factor, double deviation) {
   using T = ScalarOf<Ex>;
   const Index rows = trace.q.tensor.rows();
   require_sequences("attention-inform", sequences, rows);
@@ -115,10 +122,23 @@ template <Executor Ex>
     log_sum = attention(ex, trace.q, trace.k, trace.v, sequences, trace.heads, {}, trace.key_rows, LinearUse::routing)
                   .log_sum;
   const InformResult<T> result{ex.tensor({rows, e.cols()}, wants), ex.tensor({rows}, false), ex.tensor({rows}, false)};
-  ex.run(ops::AttentionInform<T>{trace.q, trace.k, trace.v, log_sum, trace.output_weight, trace.output, e, result.y,
-                                 ex.tensor({rows, counted}, false), result.entropy, result.self, head, sequences,
-                                 trace.key_rows, trace.heads, static_cast<T>(factor),
-                                 static_cast<T>(deviation * deviation)});
+  return {result,
+          {trace.q, trace.k, trace.v, log_sum, trace.output_weight, trace.output, e, result.y,
+           ex.tensor({rows, counted}, false), result.entropy, result.self, head, sequences, trace.key_rows, trace.heads,
+           static_cast<T>(factor), static_cast<T>(deviation * deviation)}};
+}
+
+}  // namespace detail
+
+/// p_i of Attention-Inform routing for expert probabilities e [key rows, experts]. `head` [1] on the backend, or none
+/// for the posterior over all heads; `factor` c, `deviation` σ. Throws ConfigError, ShapeError.
+template <Executor Ex>
+[[nodiscard]] InformResult<ScalarOf<Ex>> attention_inform(Ex& ex, const AttentionTrace<ScalarOf<Ex>>& trace,
+                                                          const TensorOf<Ex>& e, const Sequences& sequences,
+                                                          const View<const int>& head, double factor,
+                                                          double deviation) {
+  const auto [result, operation] = detail::inform_operation(ex, trace, e, sequences, head, factor, deviation);
+  ex.run(operation);
   return result;
 }
 

@@ -280,12 +280,20 @@ template <Executor Ex>
   }
 }
 
+namespace detail {
+
+[[noreturn]] inline void refuse_spread() {
+  fail<ConfigError>("sequence over ranks", "a backend of several ranks", "one process",
+                    "make Sequences for this backend, with spread_sequence()");
+}
+
+}  // namespace detail
+
 /// The rows of all ranks, of a sequence that lies over them.
 template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> gather_sequence(Ex& ex, const TensorOf<Ex>& x, const Sequences& sequences) {
   if constexpr (kAlone<Ex>) {
-    fail<ConfigError>("sequence over ranks", "a backend of several ranks", "one process",
-                      "make Sequences for this backend, with spread_sequence()");
+    detail::refuse_spread();
   } else {
     const Index ranks = ex.backend().size();
     Index* const rows = ex.backend().arena().template allocate<Index>(ranks);

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <algorithm>
+#include <optional>
+
+#include <neuroinhib/ops/attention_inform/op.hpp>
+#include <neuroinhib/ops/collectives/op.hpp>
+
+namespace neuroinhib {
+namespace ops {
+
+/// A text of `length` tokens in two chunks for each of `ranks`, in the order of the tokens: the halves of its rows. The
+/// halves are computed with by other ranks than those that have them: chunk c and its mirror image from the end by one,
+/// so that all ranks have as many pairs of tokens (zigzag).
+struct RingChunks {
+  Index length, ranks;
+
+  /// Tokens of a chunk.
+  [[nodiscard]] Index rows(Index chunk) const {
+    return Share::of(Share::of(length, chunk / 2, ranks).count(), chunk % 2, 2).count();
+  }
+  /// Who computes with a chunk.
+  [[nodiscard]] Index worker(Index chunk) const { return std::min(chunk, 2 * ranks - 1 - chunk); }
+  /// The even (half 0) or odd (half 1) chunk that a rank computes with.
+  [[nodiscard]] Index chunk(Index rank, Index half) const { return rank % 2 == half ? rank : 2 * ranks - 1 - rank; }
+  /// Tokens that a rank computes with: first the even chunk's.
+  [[nodiscard]] Index rows_at_work(Index rank) const { return rows(chunk(rank, 0)) + rows(chunk(rank, 1)); }
+};
+
+/// Attention whose causal text lies over ranks: as Attention of the whole text, for this rank's rows of q, k, v and y.
+/// Keys and values travel round a ring of the ranks and meet each one's queries; in the backward pass their gradients
+/// travel with them (Liu et al. 2023, Ring Attention).
+template <class T, class C>
+struct RingAttention {
+  static constexpr const char* name = "ring_attention";
+  Attention<T> local;  ///< of this rank's rows
+  Tensor<T> y;         ///< the local one's
+  Index length;        ///< tokens of the text
+  C* communicator;     ///< outlives the recording
+
+  /// Whether a gradient came back.
+  [[nodiscard]] bool reached() const { return local.reached(); }
+};
+
+/// Attention-Inform routing of such a text: as AttentionInform of the whole. Keys, values, their biases and the expert
+/// probabilities travel.
+template <class T, class C>
+struct RingInform {
+  static constexpr const char* name = "ring_inform";
+  AttentionInform<T> local;  ///< of this rank's rows
+  Tensor<T> y;               ///< the local one's
+  Index length;              ///< tokens of the text
+  C* communicator;           ///< outlives the recording
+};
+
+}  // namespace ops
+
+/// As attention(), for one causal text that lies over all ranks; q, k and v have this rank's rows. Every rank must call
+/// it. Without `sequences.spread` it is attention(). Throws ShapeError, ConfigError.
+template <Executor Ex>
+[[nodiscard]] AttentionResult<ScalarOf<Ex>> ring_attention(Ex& ex, const Columns<ScalarOf<Ex>>& q,
+                                                           const Columns<ScalarOf<Ex>>& k,
+                                                           const Columns<ScalarOf<Ex>>& v, const Sequences& sequences,
+                                                           Index heads = 1, std::optional<double> scale = {},
+                                                           Index key_rows = 0, LinearUse use = LinearUse::features) {
+  const Index rows = q.tensor.rows();
+  require_sequences("attention", sequences, rows);
+  if (sequences.spread == 0) return attention(ex, q, k, v, sequences, heads, scale, key_rows, use);
+  if constexpr (kAlone<Ex>) {
+    detail::refuse_spread();
+  } else {
+    using T = ScalarOf<Ex>;
+    const auto checked = detail::attention_operation(ex, q, k, v, {.length = rows}, heads, scale, rows, use);
+    ex.run(ops::RingAttention<T, detail::CommunicatorType<Ex>>{checked.operation, checked.result.y, sequences.spread,
+                                                               &ex.backend().communicator()});
+    return checked.result;
+  }
+}
+
+/// As attention_inform(), for one causal text that lies over all ranks; the trace and e have this rank's rows. Every
+/// rank must call it. Without `sequences.spread` it is attention_inform(). Throws ConfigError, ShapeError.
+template <Executor Ex>
+[[nodiscard]] InformResult<ScalarOf<Ex>> ring_inform(Ex& ex, AttentionTrace<ScalarOf<Ex>> trace, const TensorOf<Ex>& e,
+                                                     const Sequences& sequences, const View<const int>& head,
+                                                     double factor, double deviation) {
+  const Index rows = trace.q.tensor.rows();
+  require_sequences("attention-inform", sequences, rows);
+  if (sequences.spread == 0) return attention_inform(ex, trace, e, sequences, head, factor, deviation);
+  if constexpr (kAlone<Ex>) {
+    detail::refuse_spread();
+  } else {
+    using T = ScalarOf<Ex>;
+    trace.key_rows = rows;
+    const auto checked = detail::inform_operation(ex, trace, e, {.length = rows}, head, factor, deviation);
+    ex.run(ops::RingInform<T, detail::CommunicatorType<Ex>>{checked.operation, checked.result.y, sequences.spread,
+                                                            &ex.backend().communicator()});
+    return checked.result;
+  }
+}
+
+}  // namespace neuroinhib
