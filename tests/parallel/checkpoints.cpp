@@ -49,13 +49,13 @@ struct Training {
 };
 
 template <class Experts>
-auto config_of() {
+auto config_of(const Mpi& mpi = *world()) {
   typename MoeLayer<LinearRouter, PosttextInhibition, TopM<2>, Experts, Cpu<double>>::Config config{
       .width = kWidth, .experts = 4, .hidden = {5}};
   config.inhibition.pooling = Pooling::mean;
   if constexpr (requires { config.expert.ranks; }) {
-    config.expert.rank = world()->rank();
-    config.expert.ranks = world()->size();
+    config.expert.rank = mpi.rank();
+    config.expert.ranks = mpi.size();
   }
   return config;
 }
@@ -102,7 +102,50 @@ void check_resumed(bool sharded) {
   std::filesystem::remove(file);
 }
 
+/// Steps [from, to) of a training on the ranks of `mpi`, from the file on where there is a step before, and into it.
+template <class Experts>
+void train_part(Mpi& mpi, const std::filesystem::path& file, Index from, Index to, bool sharded) {
+  Many<double> many(mpi, CpuOptions{.seed = 7});
+  Training<Many<double>, Experts> training(many, config_of<Experts>(mpi), sharded);
+  if (from > 0) (void)io::load_checkpoint(many, file, training.parameters, training.adam, kConfiguration);
+  training.run(from, to);
+  io::save_checkpoint(many, file, training.parameters, training.adam, {kConfiguration, ""});
+}
+
+/// Of two ranks, then of all four, then of one.
+template <class Experts>
+void check_two_four_one(bool sharded) {
+  const auto file = common_file("two-four-one");
+  MPI_Comm pair = MPI_COMM_NULL;
+  MPI_Comm_split(MPI_COMM_WORLD, world()->rank() / 2, world()->rank(), &pair);
+  {
+    Mpi two({.group = pair});
+    if (world()->rank() < 2) train_part<Experts>(two, file, 0, 2, sharded);
+  }
+  MPI_Comm_free(&pair);
+  require_success(*world(), "");
+  train_part<Experts>(*world(), file, 2, 4, sharded);
+  if (world()->rank() == 0) {
+    Cpu<double> one(CpuOptions{.seed = 7}), other(CpuOptions{.seed = 7});
+    Training<Cpu<double>, Mlp<Tanh>> last(one, config_of<Mlp<Tanh>>(), false);
+    Training<Cpu<double>, Mlp<Tanh>> straight(other, config_of<Mlp<Tanh>>(), false);
+    (void)io::load_checkpoint(file, last.parameters, last.adam, one.random(), kConfiguration);
+    last.run(4, 6);
+    straight.run(0, 6);
+    CHECK(distance(last.parameters.data(), straight.parameters.data(), last.parameters.size()) < kRounding<double>);
+  }
+  require_success(*world(), "");
+  std::filesystem::remove(file);
+}
+
 }  // namespace
+
+TEST_CASE("training goes on from two ranks to four and to one, with whole and sharded optimizers and spread experts") {
+  if (world()->size() < 4) return;
+  check_two_four_one<Mlp<Tanh>>(false);
+  check_two_four_one<Mlp<Tanh>>(true);
+  check_two_four_one<Spread<Mlp<Tanh>>>(false);
+}
 
 TEST_CASE("training goes on from many ranks to one and back, with whole and sharded optimizers and spread experts") {
   check_resumed<Mlp<Tanh>>(false);
