@@ -12,7 +12,8 @@ required_conan_version = ">=2.0"
 
 # What each component needs beside the library itself; an option with_<name> adds it.
 COMPONENTS = {"io": ["nlohmann_json/[>=3.11 <4]"], "data": ["zlib/[>=1.2.11 <2]"],
-              "images": ["zlib/[>=1.2.11 <2]", "libpng/[>=1.6 <2]", "libjpeg-turbo/[>=2.1 <4]"], "cuda": []}
+              "images": ["zlib/[>=1.2.11 <2]", "libpng/[>=1.6 <2]", "libjpeg-turbo/[>=2.1 <4]"],
+              "mpi": ["openmpi/[>=4.1 <6]"], "cuda": []}
 
 
 class NeuroinhibConan(ConanFile):

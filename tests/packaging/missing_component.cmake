@@ -11,7 +11,8 @@ function(check request expected)
   file(WRITE ${WORK}/source/CMakeLists.txt "cmake_minimum_required(VERSION 3.25)\nproject(asks LANGUAGES CXX)\n${request}\n")
   execute_process(COMMAND ${CMAKE_COMMAND} -S ${WORK}/source -B ${WORK}/build ${FROM} -DCMAKE_CXX_COMPILER=${CXX}
                           -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON -DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON
-                          -DCMAKE_DISABLE_FIND_PACKAGE_MPI=ON
+                          -DCMAKE_DISABLE_FIND_PACKAGE_MPI=ON -DCMAKE_DISABLE_FIND_PACKAGE_NCCL=ON
+                          -DCMAKE_DISABLE_FIND_PACKAGE_CUDAToolkit=ON
                   OUTPUT_VARIABLE output ERROR_VARIABLE output)
   string(REGEX REPLACE "[ \n]+" " " output "${output}")
   string(FIND "${output}" "${expected}" at)
@@ -22,6 +23,8 @@ endfunction()
 check("find_package(neuroinhib REQUIRED COMPONENTS io)" "expected nlohmann_json 3.11 for the component io, found none")
 check("find_package(neuroinhib REQUIRED COMPONENTS images)" "expected JPEG for the component images, found none")
 check("find_package(neuroinhib REQUIRED COMPONENTS mpi)" "expected MPI for the component mpi, found none")
+check("find_package(neuroinhib REQUIRED COMPONENTS nccl)"
+      "expected NCCL 2.18 for the component nccl, found none")
 check("find_package(neuroinhib REQUIRED OPTIONAL_COMPONENTS io)
 if(TARGET neuroinhib::neuroinhib AND NOT TARGET neuroinhib::io)
   message(\"without io\")

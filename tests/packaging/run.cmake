@@ -1,7 +1,8 @@
 # Builds and runs an outside project that uses the library. Every program must end with 0, and nothing may warn.
 # Usage: cmake -DLIBRARY=<project folder> -DSOURCE=<outside project> -DWORK=<scratch> -DCXX=<compiler> [-DCUDA=<nvcc>]
 #              [-DWAY=<one of tests/packaging/ways>] [-DFROM=<options of cmake that find the library, in place of a way>]
-#              [-DCOMPONENTS=ON, where the project may find what io, data and images need] -P run.cmake
+#              [-DCOMPONENTS=ON, where the project may find what components need] [-DRANKS=ON, where it is of several ranks]
+#              -P run.cmake
 function(run)
   execute_process(COMMAND ${ARGV} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
@@ -32,10 +33,10 @@ if(NOT CUDA)
   if(seen)
     message(FATAL_ERROR "a project for the CPU alone met CUDA: ${seen}")
   endif()
-  file(STRINGS ${WORK}/build/CMakeCache.txt seen REGEX "MPI_CXX")
-  if(seen)
-    message(FATAL_ERROR "a project of one process met MPI: ${seen}")
-  endif()
+endif()
+file(STRINGS ${WORK}/build/CMakeCache.txt seen REGEX "MPI_CXX|NCCL")
+if(seen AND NOT RANKS)
+  message(FATAL_ERROR "a project of one process met MPI or NCCL: ${seen}")
 endif()
 cmake_host_system_information(RESULT cores QUERY NUMBER_OF_LOGICAL_CORES)
 execute_process(COMMAND ${CMAKE_COMMAND} --build ${WORK}/build --parallel ${cores}

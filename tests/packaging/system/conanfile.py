@@ -14,6 +14,8 @@ PACKAGES = {
                "pc": "libpng"},
     "libjpeg-turbo": {"headers": ["jpeglib.h", "jmorecfg.h", "jerror.h", "*/jconfig.h"], "libs": ["jpeg"], "file": "JPEG",
                       "target": "JPEG::JPEG", "pc": "libjpeg"},
+    "openmpi": {"folder": "/usr/lib/x86_64-linux-gnu/openmpi/include", "headers": ["*.h"], "libs": ["mpi"], "file": "MPI",
+                "target": "MPI::MPI_CXX", "pc": "ompi"},
     "zlib": {"headers": ["zlib.h", "zconf.h"], "libs": ["z"], "file": "ZLIB", "target": "ZLIB::ZLIB", "pc": "zlib"},
 }
 
@@ -21,7 +23,7 @@ PACKAGES = {
 class SystemConan(ConanFile):
     def package(self):
         for headers in PACKAGES[self.name]["headers"]:
-            copy(self, headers, "/usr/include", os.path.join(self.package_folder, "include"))
+            copy(self, headers, PACKAGES[self.name].get("folder", "/usr/include"), os.path.join(self.package_folder, "include"))
 
     def package_info(self):
         package = PACKAGES[self.name]
