@@ -32,9 +32,25 @@ function(neuroinhib_link_own target)
     target_precompile_headers(${target} REUSE_FROM neuroinhib_front_door)
   endif()
 endfunction()
+
+# The same for the GPU: what nvcc compiles runs the kernels of one library. It names the CPU's by the instruction set that
+# its own host code is compiled for.
 if(NEUROINHIB_HAS_CUDA)
-  add_library(neuroinhib_own_cuda INTERFACE)
-  target_link_libraries(neuroinhib_own_cuda INTERFACE neuroinhib::cuda)
-  target_compile_options(neuroinhib_own_cuda INTERFACE
+  add_library(neuroinhib_cuda_flags INTERFACE)
+  target_link_libraries(neuroinhib_cuda_flags INTERFACE neuroinhib::cuda)
+  target_compile_options(neuroinhib_cuda_flags INTERFACE
     $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow,-Wconversion>)
+  if(NEUROINHIB_NATIVE)
+    target_compile_options(neuroinhib_cuda_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-march=native>)
+  endif()
+  add_library(neuroinhib_own_cuda INTERFACE)
+  target_link_libraries(neuroinhib_own_cuda INTERFACE neuroinhib_cuda_flags)
+  if(NEUROINHIB_BUILD_TESTS)
+    add_library(neuroinhib_cuda_kernels STATIC ${kernels}/attention.cu ${kernels}/products.cu ${kernels}/others.cu)
+    target_link_libraries(neuroinhib_cuda_kernels PRIVATE neuroinhib_cuda_flags)
+    target_include_directories(neuroinhib_cuda_kernels PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+    target_link_libraries(neuroinhib_own_cuda INTERFACE neuroinhib_cuda_kernels neuroinhib_kernels)
+    target_compile_options(neuroinhib_own_cuda INTERFACE
+      "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-include ${kernels}/cuda.cuh>")
+  endif()
 endif()

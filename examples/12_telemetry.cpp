@@ -2,7 +2,7 @@
 //
 // Output:
 //   11 steps recorded, loss 2.68 and then 0.55 nats a word
-//   "heron" goes to expert 3 and looks at "fox" with weight 0.09
+//   "heron" goes to expert 3 and looks at "fox" with weight 0.1
 
 #include <cstdio>
 #include <string>
@@ -54,7 +54,7 @@ int main() {
   std::printf("%zu steps recorded, loss %.2f and then %.2f nats a word\n", file.steps().size(),
               file.steps().front().measures[0].second, last.measures[0].second);
   const io::TelemetryLayer& layer = last.layers.back();
-  std::printf("\"%s\" goes to expert %d and looks at \"%s\" with weight %.2f\n", last.words[6].c_str(),
+  std::printf("\"%s\" goes to expert %d and looks at \"%s\" with weight %.1f\n", last.words[6].c_str(),
               layer.expert[6 * 2], last.words[static_cast<std::size_t>(layer.neighbour[6 * 8 + 1])].c_str(),
               static_cast<double>(layer.weight[6 * 8 + 1]));
 }

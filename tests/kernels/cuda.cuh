@@ -5,6 +5,7 @@
 #include "list.hpp"
 
 namespace neuroinhib::detail {
+NEUROINHIB_DECLARE_KERNELS(Cpu)
 NEUROINHIB_DECLARE_KERNELS(Cuda)
 NEUROINHIB_GATED_KERNELS(extern, Cuda)
 }  // namespace neuroinhib::detail

@@ -1,5 +1,6 @@
 #include <cstdio>
 
+double layer_nvcc();
 double layer_plain();
 double layer_openmp();
 double layer_native();
@@ -15,6 +16,9 @@ int main() {
     std::printf("%s: %g\n", unit, error);
     wrong += error < 1e-4 ? 0 : 1;
   };
+#if HAS_NVCC
+  check("layer_nvcc", layer_nvcc());
+#endif
   check("layer_plain", layer_plain());
   check("layer_openmp", layer_openmp());
   check("layer_native", layer_native());

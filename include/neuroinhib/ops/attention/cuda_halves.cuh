@@ -2,6 +2,7 @@
 
 #include <array>
 #include <climits>
+#include <concepts>
 #include <cstdint>
 
 #include <neuroinhib/ops/attention/flash.hpp>
@@ -111,7 +112,8 @@ struct HalfFactors {
   std::array<HalfMatrices, kFactors> copies;
   const FactorSize* sizes;
 
-  HalfFactors(Cuda<float>& cuda, const FlashAttention<float>& s, int padded, const HeadRows<const float>& dy = {}) {
+  template <std::same_as<Cuda<float>> B>
+  HalfFactors(B& cuda, const FlashAttention<float>& s, int padded, const HeadRows<const float>& dy = {}) {
     const Visibility& sight = s.sight;
     const Index matrices = sight.count * s.heads;
     const auto blocks = static_cast<unsigned>(8 * cuda.multiprocessors());
@@ -168,7 +170,8 @@ struct DocumentRange {
 };
 
 /// Of each 64 keys of each sequence, [sequences, ⌈keys / 64⌉]; null where there are no documents.
-inline const DocumentRange* document_ranges(Cuda<float>& cuda, const Visibility& sight) {
+template <std::same_as<Cuda<float>> B>
+const DocumentRange* document_ranges(B& cuda, const Visibility& sight) {
   if (sight.document == nullptr) return nullptr;
   const Index blocks = (sight.keys + DocumentRange::kTokens - 1) / DocumentRange::kTokens;
   auto* const ranges = cuda.template kernel_memory<DocumentRange>(sight.count * blocks);

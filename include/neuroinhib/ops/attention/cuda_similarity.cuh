@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 
 #include <neuroinhib/ops/attention/cuda_cublas.cuh>
 #include <neuroinhib/ops/attention/cuda_similarity_screen.cuh>
@@ -497,7 +498,8 @@ void run_forward(Cuda<float>& cuda, const Rows<Source, Bias>& rows) {
                   0, join_kernel<>, p);
 }
 
-inline void run_forward(Cuda<float>& cuda, const FlashAttention<float>& s) {
+template <std::same_as<Cuda<float>> B>
+void run_forward(B& cuda, const FlashAttention<float>& s) {
   const bool same = s.q.data == s.k.data && s.q.stride == s.k.stride && s.sight.queries == s.sight.key_rows;
   run_forward(cuda, Rows<PlainRows, NoBias>{s, {s.q, s.key_width}, {s.k, s.key_width}, {}, same});
 }

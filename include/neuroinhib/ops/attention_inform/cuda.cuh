@@ -1,5 +1,7 @@
 #pragma once
 
+#include <concepts>
+
 #include <neuroinhib/ops/attention/cuda.cuh>
 #include <neuroinhib/ops/attention_inform/op.hpp>
 #include <neuroinhib/ops/linear/cuda_narrow.cuh>
@@ -81,12 +83,12 @@ struct CudaFactors {
 };
 
 /// The attention of the head at place `at` on Hopper's matrix unit, which reads q, k and v where they are.
-inline void run_on_wgmma(Cuda<float>& cuda, const AttentionInform<float>& op, const FlashAttention<float>& s,
-                         Index at) {
+template <std::same_as<Cuda<float>> B>
+void run_on_wgmma(B& cuda, const AttentionInform<float>& op, const FlashAttention<float>& s, Index at) {
   const ArenaScope scope(cuda.device_arena());
   const Index rows = op.y.rows(), d = op.head_width(), dv = op.value_width(), features = op.u.cols();
   const HeadNumber head{op.head.data, static_cast<int>(at)};
-  const auto memory = [&](Index count) { return cuda.kernel_memory<float>(count); };
+  const auto memory = [&](Index count) { return cuda.template kernel_memory<float>(count); };
   float *const weight = memory(dv * features), *const gram = memory(dv * dv), *const of_u = memory(rows * dv);
   const float* const output = op.output.data;
   const Index stride = op.output.cols();

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <concepts>
+
 #include <neuroinhib/ops/activation/scalar.hpp>
 #include <neuroinhib/ops/conv2d/cuda_extents.cuh>
 #include <neuroinhib/ops/gemm/cuda_maps.cuh>
@@ -432,17 +434,19 @@ void launch_image_in_shared(Cuda<float>& cuda, const ImageInShared& r, std::size
                   std::forward<Arguments>(arguments)...);
 }
 
-inline void image_in_shared_forward(Cuda<float>& cuda, const Conv2d<float>& op, const ImageInShared& r) {
+template <std::same_as<Cuda<float>> B>
+void image_in_shared_forward(B& cuda, const Conv2d<float>& op, const ImageInShared& r) {
   launch_image_in_shared(cuda, r, r.forward_bytes(),
                          image_in_shared_forward_kernel<ImageInShared::kIn, ImageInShared::kOut>, op.options.activation,
                          op.x.data, op.weight.data, op.bias.data, op.y.data, op.winner);
 }
 
-inline void image_in_shared_backward(Cuda<float>& cuda, const Conv2d<float>& op, const ImageInShared& r) {
+template <std::same_as<Cuda<float>> B>
+void image_in_shared_backward(B& cuda, const Conv2d<float>& op, const ImageInShared& r) {
   const auto dx = op.x.claim_gradient(), dw = op.weight.claim_gradient(), db = op.bias.claim_gradient();
   const ArenaScope scope(cuda.device_arena());
   const Index size = op.weight.size(), part_size = dw || db ? size + r.out : 0;
-  float* parts = cuda.kernel_memory<float>(r.images * part_size);
+  float* parts = cuda.template kernel_memory<float>(r.images * part_size);
   const ImageInSharedGradients g{op.x.data, op.weight.data, op.y.data, op.y.gradient, op.winner, op.options.activation,
                                  dx,        parts,          part_size};
   launch_image_in_shared(cuda, r, r.gradient_bytes(),

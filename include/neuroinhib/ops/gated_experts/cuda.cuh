@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <type_traits>
 
 #include <neuroinhib/backend/cuda.cuh>
@@ -30,12 +31,14 @@ using DepthPlan =
 inline __nv_bfloat16* halves(std::uint16_t* numbers) {
   return reinterpret_cast<__nv_bfloat16*>(numbers);
 }
-inline __nv_bfloat16* half_memory(Cuda<float>& cuda, Index count) {
-  return cuda.kernel_memory<__nv_bfloat16>(count);
+template <std::same_as<Cuda<float>> B>
+__nv_bfloat16* half_memory(B& cuda, Index count) {
+  return cuda.template kernel_memory<__nv_bfloat16>(count);
 }
 
 /// A weight [experts, rows, columns] in bf16: the copy that is kept beside a parameter, or one for this operation.
-inline HalfMatrices weight_halves(Cuda<float>& cuda, const Tensor<float>& w) {
+template <std::same_as<Cuda<float>> B>
+HalfMatrices weight_halves(B& cuda, const Tensor<float>& w) {
   return {cuda.halves_of(w), w.shape[0], w.shape[1], w.shape[2]};
 }
 inline HalfMatrices row_halves(const __nv_bfloat16* data, Index rows, Index columns) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <concepts>
+
 #include <neuroinhib/backend/cuda.cuh>
 #include <neuroinhib/ops/gemm/cuda_maps.cuh>
 #include <neuroinhib/ops/routing_plan/op.hpp>
@@ -17,7 +19,8 @@ struct ExpertBlocks {
 };
 
 /// Works the plan's blocks out, on the device.
-inline void arrange_blocks(Cuda<float>& cuda, const RoutingPlan& plan, Index max_rows, const ExpertBlocks& blocks) {
+template <std::same_as<Cuda<float>> B>
+void arrange_blocks(B& cuda, const RoutingPlan& plan, Index max_rows, const ExpertBlocks& blocks) {
   const int experts = static_cast<int>(plan.experts);
   cuda.parallel_for(detail::kWarp, [=] __device__(Index index) {
     const int lane = static_cast<int>(index);
@@ -110,7 +113,8 @@ __device__ inline void write_eight_floats(float* target, bool aligned, bool add,
 }
 
 /// Rounds `count` numbers, a multiple of 8, to bf16.
-inline void round_rows(Cuda<float>& cuda, const float* source, Index count, __nv_bfloat16* target) {
+template <std::same_as<Cuda<float>> B>
+void round_rows(B& cuda, const float* source, Index count, __nv_bfloat16* target) {
   const bool aligned = reinterpret_cast<std::uintptr_t>(source) % 16 == 0;
   cuda.parallel_for(count / 8, [=] __device__(Index piece) {
     float numbers[8];
@@ -121,8 +125,9 @@ inline void round_rows(Cuda<float>& cuda, const float* source, Index count, __nv
 
 /// rows [max_rows, width]: the tokens' rows, of tokens [tokens, width], that the blocks stand for, zeros in rows of no
 /// slot.
-inline void gather_rows(Cuda<float>& cuda, const ExpertBlocks& blocks, const RoutingPlan& plan, Index max_rows,
-                        const __nv_bfloat16* tokens, Index width, __nv_bfloat16* rows) {
+template <std::same_as<Cuda<float>> B>
+void gather_rows(B& cuda, const ExpertBlocks& blocks, const RoutingPlan& plan, Index max_rows,
+                 const __nv_bfloat16* tokens, Index width, __nv_bfloat16* rows) {
   const gemm::Divisor chosen(plan.chosen());
   const int* used = blocks.offsets + plan.experts;
   cuda.parallel_grid(max_rows, width / 8, [=] __device__(Index row, Index piece) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 
 #include <neuroinhib/backend/cuda.cuh>
@@ -218,7 +219,8 @@ void run(Cuda<float>& cuda, const Product& p) {
   cuda.launch_pdl(dim3(static_cast<unsigned>((p.rows + kRows - 1) / kRows)), dim3(kThreads), kSharedBytes, kernel, p);
 }
 
-inline void multiply(Cuda<float>& cuda, const Product& p) {
+template <std::same_as<Cuda<float>> B>
+void multiply(B& cuda, const Product& p) {
   if (p.out <= 16) return run<16>(cuda, p);
   if (p.out <= 64) return run<64>(cuda, p);
   run<128>(cuda, p);
