@@ -7,15 +7,17 @@
 #include <neuroinhib/ops/attention/cuda_cublas.cuh>
 #include <neuroinhib/ops/attention/cuda_similarity_screen.cuh>
 
-/// Similarity-inform routing on Hopper's matrix unit: attention of one head whose keys are as wide as the features and
-/// whose values are the experts' probabilities.
+/// Mutual-inform routing on Hopper's matrix unit: attention of one head whose values are the experts' probabilities. In
+/// similarity-inform its keys are as wide as the features; in attention-inform they are a head's keys and values side
+/// by side, and have biases.
 ///
-/// Computed: S_ij = scale · ⟨q_i, k_j⟩, P = softmax_j(S), y_i = Σ_j P_ij v_j, log-sums, entropies and P_ii. Nearly all
-/// the work is S. P decides between experts, so logits need float's bits wherever P is not zero; often it is zero
-/// nearly everywhere, since a token is much more like itself than like others. Units of 128 queries and 128 keys are
-/// therefore screened (cuda_similarity_screen.cuh), and those are weighed, with all bits, that may hold a logit less
-/// than `margin` below its token's own. The others add less than 2⁻²⁴ of the token's own weight to a row's sum of
-/// weights and to each of its results, and less than 2⁻²⁴ times the margin to its entropy.
+/// Computed: S_ij = scale · ⟨q_i, k_j⟩ + bias_j, P = softmax_j(S), y_i = Σ_j P_ij v_j, log-sums, entropies and P_ii.
+/// Nearly all the work is S. P decides between experts, so logits need float's bits wherever P is not zero; often it is
+/// zero nearly everywhere, since a token is much more like itself than like others. Units of 128 queries and 128 keys
+/// are therefore screened (cuda_similarity_screen.cuh), and those are weighed, with all bits, that may hold a logit
+/// less than `margin` below its token's own, or, with biases, below the largest that is known. The others add less than
+/// 2⁻²⁴ of that weight to a row's sum of weights and to each of its results, and less than 2⁻²⁴ times the margin to its
+/// entropy.
 ///
 /// Tiles: queries in tiles of 128, each with the units that it sees. Every block has one share of all units, in order;
 /// where a share begins within a tile, both sides leave a piece of the tile's results, and join_kernel adds the pieces
@@ -30,7 +32,9 @@
 ///
 /// Pipeline: warpgroup 0's first thread has the copy engine fill stages, two warpgroups multiply 64 queries each. First
 /// all units of the share are screened. Then some are weighed; a stage has 64 numbers of the depth of 128 queries and
-/// 128 keys, high and low halves, and behind those of the depth comes one with the values.
+/// 128 keys, high and low halves, and behind those of the depth comes one with the values. Narrow queries stay in
+/// shared memory as long as their tile's units are weighed; stages have keys alone then, and warpgroups take turns: one
+/// makes weights of its products while the other multiplies.
 ///
 /// Arithmetic: ⟨q, k⟩ = l h + h l + h h of low and high halves, in this order, 64 of the depth at a time in the matrix
 /// unit's sums, which truncate; these are added up in float. So it is as exact as a plain sum in float. P and v are
@@ -41,29 +45,47 @@ using flash::positive_part;
 
 #ifdef NEUROINHIB_WGMMA
 
+/// Brings a tile's queries, all of the depth.
+template <class P>
+__device__ void produce_queries(const Memory<P>& memory, const Problem& p, const Maps& maps, const Walk& walk) {
+  memory.held_full().arrive_and_expect(p.chunks * P::kParts * kBoxBytes);
+  for (int chunk = 0; chunk < p.chunks; ++chunk)
+#pragma unroll
+    for (int part = 0; part < P::kParts; ++part)
+      tiles::load_box(memory.weighed_queries(0, chunk) + part * P::kPartBytes, maps.q[part], memory.held_full(),
+                      chunk * kDepth, walk.first_query(), walk.sequence);
+}
+
 /// Fills stages with all units that are weighed: for every step of the depth, and then their values.
 template <class P>
 __device__ void produce_weighed(const Memory<P>& memory, const Problem& p, const Maps& maps) {
   gemm::StageCursor<P::kWeighStages> at{0, 1};
   const unsigned char* weighty = memory.weighty();
+  TileTurn tile;
   for (Walk walk(p.deal, memory.share()); walk.more(); walk.next()) {
     if (weighty[walk.number] == 0) continue;
+    if (P::kHolds && tile.enter(walk.at.tile)) {
+      memory.held_empty().wait(tile.parity ^ 1);
+      produce_queries(memory, p, maps, walk);
+    }
     const int query = walk.first_query(), key = walk.first_key(), sequence = walk.sequence;
     for (int chunk = 0; chunk <= p.chunks; ++chunk) {
       memory.weigh_empty(at.stage).wait(at.parity);
       tiles::Barrier& full = memory.weigh_full(at.stage);
-      unsigned char* const stage = memory.weigh_stage(at.stage);
       const bool values = chunk == p.chunks;
-      full.arrive_and_expect(P::kParts * (values ? P::kValueBoxes : 2) * kBoxBytes);
+      full.arrive_and_expect(P::kParts * (values ? P::kValueBoxes : P::kHolds ? 1 : 2) * kBoxBytes);
 #pragma unroll
       for (int part = 0; part < P::kParts; ++part) {
-        unsigned char* const place = stage + 2 * part * kBoxBytes;
+        const int place = part * P::kPartBytes;
         if (values) {
           for (int box = 0; box < P::kValueBoxes; ++box)
-            tiles::load_box(place + box * kBoxBytes, maps.v[part], full, 64 * box, key, sequence);
+            tiles::load_box(memory.weigh_stage(at.stage) + place + box * kBoxBytes, maps.v[part], full, 64 * box, key,
+                            sequence);
         } else {
-          tiles::load_box(place, maps.q[part], full, chunk * kDepth, query, sequence);
-          tiles::load_box(place + kBoxBytes, maps.k[part], full, chunk * kDepth, key, sequence);
+          if (!P::kHolds)
+            tiles::load_box(memory.weighed_queries(at.stage, chunk) + place, maps.q[part], full, chunk * kDepth, query,
+                            sequence);
+          tiles::load_box(memory.weighed_rows(at.stage) + place, maps.k[part], full, chunk * kDepth, key, sequence);
         }
       }
       at.advance();
@@ -140,9 +162,9 @@ __device__ __forceinline__ void products_of(float (&total)[kTile / 2], const Mem
   for (float& sum : total) sum = 0;
   for (int chunk = 0; chunk < chunks; ++chunk) {
     memory.weigh_full(at.stage).wait(at.parity);
-    const unsigned char* const stage = memory.weigh_stage(at.stage);
-    const std::uint64_t a = name_rows(stage, 64 * place.warpgroup), b = name_rows(stage + kBoxBytes, 0);
-    constexpr int kLow = 2 * kBoxBytes >> 4;
+    const std::uint64_t a = name_rows(memory.weighed_queries(at.stage, chunk), 64 * place.warpgroup),
+                        b = name_rows(memory.weighed_rows(at.stage), 0);
+    constexpr int kLow = P::kPartBytes >> 4;
     float sums[kTile / 2];
     wgmma::begin(sums);
     if constexpr (P::kExact) {
@@ -212,7 +234,7 @@ __device__ __forceinline__ void add_values(RowSums<P>& rows, float (&weights)[kT
       high[k][r] = detail::take_high(weights[8 * k + 2 * r], weights[8 * k + 2 * r + 1]);
       if constexpr (P::kExact) low[k][r] = detail::take_high(weights[8 * k + 2 * r], weights[8 * k + 2 * r + 1]);
     }
-  const std::uint64_t v = name_values(stage), v_low = name_values(stage + 2 * kBoxBytes);
+  const std::uint64_t v = name_values(stage), v_low = name_values(stage + P::kPartBytes);
   float sums[P::kValues / 2];
   wgmma::begin(sums);
 #pragma unroll
@@ -281,6 +303,7 @@ __device__ void weigh(const Memory<P>& memory, const Problem& p) {
   RowSums<P> rows;
   float factor[2];
   Dealing::Unit begin{-1, 0};
+  TileTurn tile;
   int turn = 0;
   for (Walk walk(p.deal, memory.share()); walk.more();) {
     if (walk.at.tile != begin.tile) {
@@ -293,7 +316,10 @@ __device__ void weigh(const Memory<P>& memory, const Problem& p) {
     if (__shfl_sync(0xffffffffu, static_cast<int>(memory.weighty()[walk.number]), 0) != 0) {
       const WeighedKey* const keys = fetch_weighed(memory, p, walk, place, turn++);
       float weights[kTile / 2];
+      if (P::kHolds && tile.enter(walk.at.tile)) memory.held_full().wait(tile.parity);
+      if constexpr (P::kHolds) memory.turn(place.warpgroup).wait((turn + place.warpgroup) % 2);
       products_of(weights, memory, p.chunks, at, place);
+      if (P::kHolds && place.lane == 0) memory.turn(1 - place.warpgroup).arrive();
       make_logits(weights, p, walk, place, keys, factor, rows.self);
       const float shrink[2] = {rows.add(weights, 0), rows.add(weights, 1)};
       const float unit = p.value_units[walk.sequence * p.value_tiles + walk.at.key];
@@ -304,7 +330,9 @@ __device__ void weigh(const Memory<P>& memory, const Problem& p) {
     }
     const bool whole = begin.key == 0 && walk.last_of_tile();
     walk.next();
-    if (!walk.more() || walk.at.tile != begin.tile) store(rows, p, begin, whole, place);
+    if (walk.more() && walk.at.tile == begin.tile) continue;
+    if (P::kHolds && tile.number == begin.tile && place.lane == 0) memory.held_empty().arrive();
+    store(rows, p, begin, whole, place);
   }
 }
 
@@ -322,8 +350,10 @@ __global__ void __launch_bounds__(P::kThreads, 1)
     memory.share()[threadIdx.x / detail::kWarp] = p.deal.begin(blockIdx.x + threadIdx.x / detail::kWarp);
   const bool screens = p.screen_chunks > 0;
   for (int i = static_cast<int>(threadIdx.x); i < kWindow; i += P::kThreads) memory.weighty()[i] = screens ? 0 : 1;
+  if (threadIdx.x == 0) memory.foremost() = -1;
   detail::pdl_wait();
   __syncthreads();
+  if (screens && p.biased) find_foremost(memory, p);
   if (threadIdx.x < wgmma::kWarpgroup) {
     tiles::give_registers<24>();
     if (threadIdx.x == 0 && screens) produce_screened<P>(memory, p, maps);
@@ -339,7 +369,7 @@ __global__ void __launch_bounds__(P::kThreads, 1)
 #endif
 }
 
-inline constexpr int kJoinedRows = 32;  ///< of a tile, by a block
+inline constexpr int kJoinedRows = 8;  ///< of a tile, by a block
 
 /// Joins the pieces of a row, one from each of the shares [first, last]: a warp.
 __device__ inline void join_row(const Problem& p, Index out, int row, std::int64_t first, std::int64_t last) {
@@ -395,28 +425,41 @@ template <class T>
 
 /// Calls use.operator()<Plan>() with the plan for these values.
 template <class Use>
-void with_plan(Index values, bool exact, const Use& use) {
-  const auto widths = [&]<bool kExact>() {
-    if (values <= 16) return use.template operator()<Plan<16, kExact>>();
-    if (values <= 64) return use.template operator()<Plan<64, kExact>>();
-    use.template operator()<Plan<128, kExact>>();
+void with_plan(Index width, Index values, bool exact, const Use& use) {
+  const auto widths = [&]<bool kExact, bool kHolds>() {
+    if (values <= 16) return use.template operator()<Plan<16, kExact, kHolds>>();
+    use.template operator()<Plan<64, kExact, kHolds>>();
   };
-  exact ? widths.template operator()<true>() : widths.template operator()<false>();
+  const auto all_widths = [&]<bool kExact>() {
+    if (values > 64) return use.template operator()<Plan<128, kExact, false>>();
+    if (width <= kHeldChunks * kDepth) return widths.template operator()<kExact, true>();
+    widths.template operator()<kExact, false>();
+  };
+  exact ? all_widths.template operator()<true>() : all_widths.template operator()<false>();
 }
 
-[[nodiscard]] inline Dealing dealing(const Cuda<float>& cuda, const Visibility& sight, bool exact) {
+[[nodiscard]] inline Dealing dealing(const Cuda<float>& cuda, const Visibility& sight, int weighing) {
   const auto tiles = static_cast<int>((sight.queries + kTile - 1) / kTile);
   Dealing deal{static_cast<int>(sight.past),
                static_cast<int>(sight.queries),
                static_cast<int>(sight.keys),
                tiles,
                sight.mask == Mask::causal,
-               exact ? 7 : 3,
+               weighing,
                sight.count,
                1};
   const Index blocks = cuda.multiprocessors(), most = blocks * (kWindow - 1);
   deal.shares = std::min<std::int64_t>((deal.cost() + most - 1) / most * blocks, deal.cost());
   return deal;
+}
+
+/// Whether units are screened: rows are not too wide, and, with biases, enough units follow one another for thresholds
+/// to rise, and no documents hide which.
+[[nodiscard]] inline bool screens(const Cuda<float>& cuda, const FlashAttention<float>& s, bool biased) {
+  constexpr Index kFewUnits = 16;  // of a share
+  return s.key_width <= kScreenedChunks * 2 * kDepth &&
+         (!biased ||
+          (s.sight.document == nullptr && dealing(cuda, s.sight, 0).cost() >= kFewUnits * cuda.multiprocessors()));
 }
 
 /// What lies so far below a row's largest logit weighs nothing: e^-margin = 2⁻²⁴ / keys.
@@ -468,13 +511,14 @@ void run_forward(Cuda<float>& cuda, const Rows<Source, Bias>& rows) {
   const SplitValues v{s, Halves(cuda, sight.count, sight.keys, s.value_width, exact), value_tiles,
                       cuda.kernel_memory<float>(sight.count * value_tiles), in_fours(s.v, s.value_width)};
   split(cuda, v, k, same ? nullptr : &q);
-  const Dealing deal = dealing(cuda, sight, exact);
+  const bool screened = screens(cuda, s, Split::kBiased);
+  const Dealing deal = dealing(cuda, sight, screened ? (exact ? 7 : 3) * (Split::kBiased ? 2 : 1) : 0);
   const auto chunks = [&](int depth) { return static_cast<int>((s.key_width + depth - 1) / depth); };
   const Index piece_rows = 2 * deal.shares * kTile;
   const Problem p{s,
                   deal,
                   chunks(kDepth),
-                  chunks(2 * kDepth) <= kScreenedChunks ? chunks(2 * kDepth) : 0,
+                  screened ? chunks(2 * kDepth) : 0,
                   q.queries,
                   k.keys,
                   v.units,
@@ -489,7 +533,7 @@ void run_forward(Cuda<float>& cuda, const Rows<Source, Bias>& rows) {
   v.halves.map(cuda, maps.v);
   maps.q_integers = q.integers.map(cuda);
   maps.k_integers = k.integers.map(cuda);
-  with_plan(s.value_width, exact, [&]<class P>() {
+  with_plan(s.key_width, s.value_width, exact, [&]<class P>() {
     auto* kernel = similarity_kernel<P>;
     cuda.allow_shared(kernel, P::kSharedBytes);
     cuda.launch_pdl(dim3(static_cast<unsigned>(deal.shares)), dim3(P::kThreads), P::kSharedBytes, kernel, maps, p);

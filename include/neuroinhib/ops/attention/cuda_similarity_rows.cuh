@@ -136,12 +136,12 @@ struct PlainRows {
 
   struct Row {
     const float* numbers;
-    Index width;
+    const PlainRows& of;
 
     /// Those from `c` on; `aligned`: in_fours().
-    [[nodiscard]] __device__ Eight eight(Index c, bool aligned) const { return {numbers, c, width, aligned}; }
+    [[nodiscard]] __device__ Eight eight(Index c, bool aligned) const { return {numbers, c, of.width, aligned}; }
   };
-  [[nodiscard]] __device__ Row at(Index row) const { return {rows.at(row, 0), width}; }
+  [[nodiscard]] __device__ Row at(Index row) const { return {rows.at(row, 0), *this}; }
   [[nodiscard]] bool in_fours() const { return similarity::in_fours(rows, width); }
 };
 
@@ -195,13 +195,20 @@ struct QuadraticBias {
   float factor;
 
   __device__ float operator()(const PairedRows::Row& key, const detail::Team<float>& team) const {
+    constexpr int kColumns = 2;  // at once
     const float* const v = key.right + key.of.left_width;
     const Index width = key.of.right_width;
     float sum = 0;
-    for (Index c = team.lane; c < width; c += team.size) {
-      float product = 0;
-      for (Index r = 0; r < width; ++r) product += v[r] * matrix[r * width + c];
-      sum += v[c] * product;
+    for (Index first = team.lane; first < width; first += kColumns * team.size) {
+      float products[kColumns] = {};
+#pragma unroll 8
+      for (Index r = 0; r < width; ++r)
+#pragma unroll
+        for (int i = 0; i < kColumns; ++i)
+          if (first + i * team.size < width) products[i] += v[r] * matrix[r * width + first + i * team.size];
+#pragma unroll
+      for (int i = 0; i < kColumns; ++i)
+        if (first + i * team.size < width) sum += v[first + i * team.size] * products[i];
     }
     return factor * team.sum(sum);
   }
@@ -211,7 +218,7 @@ struct QuadraticBias {
 template <class Source, class Bias>
 struct SplitRows {
   static constexpr bool kBiased = !std::is_same_v<Bias, NoBias>;
-  static constexpr int kCached = 4;  ///< eights that a lane keeps
+  static constexpr int kCached = kBiased ? 1 : 4;  ///< eights that a lane keeps
 
   FlashAttention<float> s;
   Source source, key_source;
@@ -229,7 +236,7 @@ struct SplitRows {
   __device__ void operator()(Index row, const detail::Team<float>& team) const {
     const Index sequence = row / each, i = row % each, width = s.key_width;
     const auto x = source.at(sequence * apart + i);
-    const auto own = key_source.at(sequence * s.sight.key_rows + s.sight.past + i);  // the query's own key
+    const Index own = sequence * s.sight.key_rows + s.sight.past + i;  // the query's own key
     const bool other = queries != nullptr && keys == nullptr && !kBiased;
     const Index step = 8 * team.size, lane = 8 * team.lane, rest = lane + kCached * step;
     Eight cache[kCached];
@@ -237,7 +244,7 @@ struct SplitRows {
     const auto look = [&](Index c, const Eight& eight) {
       square += eight.inner(eight);
       largest = fmaxf(largest, eight.largest());
-      if (other) inner += eight.inner(own.eight(c, aligned));
+      if (other) inner += eight.inner(key_source.at(own).eight(c, aligned));
     };
 #pragma unroll
     for (int j = 0; j < kCached; ++j)
@@ -309,7 +316,7 @@ struct SplitValues {
 
 /// The first blocks have values, the others rows; `queries` has none where keys are queries too.
 template <class Rows>
-__global__ void __launch_bounds__(detail::kThreads, Rows::kBiased ? 2 : 3)
+__global__ void __launch_bounds__(detail::kThreads, 3)
     split_kernel(SplitValues values, int value_tiles, Rows keys, Index key_rows, Rows queries, Index query_rows) {
   detail::pdl_begin();
   __shared__ float scratch[detail::kThreads / detail::kWarp];

@@ -6,7 +6,8 @@
 ///
 /// Computed: for each unit of a block's share, whether some ⟨q_i, k_j⟩ of integers, with what these may miss, reaches
 /// row i's threshold. Units with the queries' own keys always weigh. Where keys have biases, a token's own logit need
-/// not be among the largest: thresholds follow the largest logit of the units before.
+/// not be among the largest: thresholds follow the largest logit of the units before, and the unit of the key with the
+/// largest bias is looked at before all others.
 ///
 /// Tiles: 128 queries' integers stay in shared memory, 128 numbers of the depth a box; those of 128 keys follow one
 /// another, a box a stage.
@@ -17,6 +18,31 @@
 namespace neuroinhib::ops::similarity {
 
 #ifdef NEUROINHIB_WGMMA
+
+/// Finds the foremost unit; all threads of the block.
+template <class P>
+__device__ void find_foremost(const Memory<P>& memory, const Problem& p) {
+  const Walk walk(p.deal, memory.share());
+  const KeyNumbers* const keys = p.keys + static_cast<Index>(walk.sequence) * p.deal.keys;
+  float best = -INFINITY;
+  int at = -1;
+  const auto take = [&](float bias, int key) {
+    if (bias > best || (bias == best && key >= 0 && key < at)) best = bias, at = key;
+  };
+#pragma unroll 4
+  for (int key = static_cast<int>(threadIdx.x); key < walk.first_own() * kTile; key += P::kThreads)
+    take(keys[key].bias, key);
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2)
+    take(__shfl_xor_sync(0xffffffffu, best, step), __shfl_xor_sync(0xffffffffu, at, step));
+  auto* const of_warps = reinterpret_cast<float2*>(memory.steps(0, 0));
+  if (threadIdx.x % detail::kWarp == 0) of_warps[threadIdx.x / detail::kWarp] = {best, __int_as_float(at)};
+  __syncthreads();
+  for (int warp = 0; warp < P::kThreads / detail::kWarp; ++warp)
+    take(of_warps[warp].x, __float_as_int(of_warps[warp].y));
+  if (threadIdx.x == 0) memory.foremost() = at < 0 ? -1 : at / kTile;
+  __syncthreads();
+}
 
 /// Brings the queries of each tile, and its units' keys.
 template <class P>
@@ -32,8 +58,10 @@ __device__ void produce_screened(const Memory<P>& memory, const Problem& p, cons
       queries_parity ^= 1;
       tile = walk.at.tile;
     }
-    for (int chunk = 0; chunk < p.screen_chunks; ++chunk) {
-      if (fresh) {
+    const int ahead = fresh && memory.looks_ahead(walk) ? p.screen_chunks : 0;
+    for (int step = 0; step < ahead + p.screen_chunks; ++step) {
+      const int chunk = step < ahead ? step : step - ahead;
+      if (fresh && step < p.screen_chunks) {
         tiles::Barrier& full = memory.queries_full(chunk);
         full.arrive_and_expect(kBoxBytes);
         tiles::load_box(memory.query_box(chunk), maps.q_integers, full, chunk * kDepth, walk.first_query(),
@@ -42,8 +70,8 @@ __device__ void produce_screened(const Memory<P>& memory, const Problem& p, cons
       memory.screen_empty(at.stage).wait(at.parity);
       tiles::Barrier& full = memory.screen_full(at.stage);
       full.arrive_and_expect(kBoxBytes);
-      tiles::load_box(memory.screen_stage(at.stage), maps.k_integers, full, chunk * kDepth, walk.first_key(),
-                      walk.sequence);
+      tiles::load_box(memory.screen_stage(at.stage), maps.k_integers, full, chunk * kDepth,
+                      step < ahead ? memory.foremost() * kTile : walk.first_key(), walk.sequence);
       at.advance();
     }
   }
@@ -89,18 +117,35 @@ struct Screening {
   __device__ __forceinline__ void seek() {
     for (; walk.more() && walk.own(); walk.next())
       if (place.row == 0 && place.lane == 0) memory.weighty()[walk.number] = 1;
-    const int i = walk.first_key() + static_cast<int>(threadIdx.x) % wgmma::kWarpgroup;
-    key = KeyNumbers{0, 0, 0, 0, -INFINITY};
-    if (walk.more() && i < p.deal.keys) key = p.keys[static_cast<Index>(walk.sequence) * p.deal.keys + i];
+    if (walk.more()) ask_for(walk.at.key);
   }
-  __device__ __forceinline__ void enter_tile() {
-    if (walk.at.tile == tile) return;
+  /// Asks for this thread's key of a unit.
+  __device__ __forceinline__ void ask_for(int unit) {
+    const int i = unit * kTile + static_cast<int>(threadIdx.x) % wgmma::kWarpgroup;
+    key = KeyNumbers{0, 0, 0, 0, -INFINITY};
+    if (i < p.deal.keys) key = p.keys[static_cast<Index>(walk.sequence) * p.deal.keys + i];
+  }
+  /// Whether the walk has come to another tile.
+  __device__ __forceinline__ bool enter_tile() {
+    if (walk.at.tile == tile) return false;
     if (tile >= 0 && place.lane == 0) memory.queries_empty().arrive();
     tile = walk.at.tile;
     queries_parity ^= 1;
     fetch_queries(p, walk, place, q);
 #pragma unroll
     for (int h = 0; h < 2; ++h) reach[h] = q[h].threshold;
+    return true;
+  }
+  /// Looks at the foremost unit, for what it takes to weigh something.
+  __device__ __forceinline__ void look_ahead() {
+    ask_for(memory.foremost());
+    int sums[64];
+    const int stage = multiply(sums);
+    float missed[2];
+    const float* const steps = enter_unit(missed);
+    finish(sums, stage);
+    (void)compare<true>(sums, steps, missed);
+    ask_for(walk.at.key);
   }
   /// Steps and biases of the unit's keys, and what integers may miss in this thread's rows. Keys that are not there
   /// weigh nothing.
@@ -119,8 +164,8 @@ struct Screening {
     for (int h = 0; h < 2; ++h) missed[h] = q[h].error * norm + q[h].size * error;
     return steps;
   }
-  /// The products of the unit.
-  __device__ __forceinline__ void multiply(int (&sums)[64]) {
+  /// Issues the products of the unit, and waits for all but the last of the depth. Returns its stage.
+  __device__ __forceinline__ int multiply(int (&sums)[64]) {
     int before = 0;
     settle_integers(sums);
     for (int chunk = 0; chunk < p.screen_chunks; ++chunk) {
@@ -132,22 +177,25 @@ struct Screening {
 #pragma unroll
       for (int k = 0; k < 4; ++k) multiply_integers(sums, a + 2 * k, b + 2 * k, chunk + k > 0);
       wgmma::commit();
-      wgmma::wait<1>();  // for the stage before
-      if (chunk > 0 && place.lane == 0) memory.screen_empty(before).arrive();
+      if (chunk > 0) {
+        wgmma::wait<1>();  // for the stage before
+        if (place.lane == 0) memory.screen_empty(before).arrive();
+      }
       before = at.stage;
       at.advance();
     }
+    return before;
+  }
+  /// Waits for the last.
+  __device__ __forceinline__ void finish(int (&sums)[64], int stage) const {
     wgmma::wait<0>();
     settle_integers(sums);
-    if (place.lane == 0) memory.screen_empty(before).arrive();
+    if (place.lane == 0) memory.screen_empty(stage).arrive();
   }
-  /// Marks the unit if it may weigh something.
+  /// Whether the unit may weigh something, of this warp's rows.
   template <bool Biased>
-  __device__ __forceinline__ void compare(const int (&sums)[64], const float* steps, const float (&missed)[2],
-                                          int number) {
-    const float threshold[2] = {reach[0] - missed[0], reach[1] - missed[1]};
+  __device__ __forceinline__ bool compare(const int (&sums)[64], const float* steps, const float (&missed)[2]) {
     float largest[2] = {-INFINITY, -INFINITY};
-    bool weighs = false;
 #pragma unroll
     for (int j = 0; j < kTile / 8; ++j) {
       const float2 two = *reinterpret_cast<const float2*>(steps + 8 * j + place.column());
@@ -155,20 +203,16 @@ struct Screening {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int h = i / 2;
-        float product = __int2float_rn(sums[4 * j + i]) * (i % 2 == 0 ? two.x : two.y);
-        if constexpr (Biased) {
-          product = fmaf(i % 2 == 0 ? biases.x : biases.y, q[h].logit, product);
-          largest[h] = fmaxf(largest[h], product);
-        }
-        weighs |= !(product < threshold[h]);
+        const float product = __int2float_rn(sums[4 * j + i]) * (i % 2 == 0 ? two.x : two.y);
+        largest[h] = fmaxf(largest[h], Biased ? fmaf(i % 2 == 0 ? biases.x : biases.y, q[h].logit, product) : product);
       }
     }
-    if (__any_sync(0xffffffffu, weighs) && place.lane == 0) memory.weighty()[number] = 1;
+    const bool weighs = !(largest[0] < reach[0] - missed[0] && largest[1] < reach[1] - missed[1]);  // or is not finite
     if constexpr (Biased) follow(largest, missed);
+    return __any_sync(0xffffffffu, weighs);
   }
   /// What weighs something, after a unit whose largest logits are these.
   __device__ __forceinline__ void follow(const float (&largest)[2], const float (&missed)[2]) {
-    if (p.s.sight.document != nullptr) return;  // which keys a row sees is not known here
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
       float highest = fmaxf(largest[h], __shfl_xor_sync(0xffffffffu, largest[h], 1));
@@ -186,17 +230,17 @@ __device__ void screen(const Memory<P>& memory, const Problem& p) {
   if (screening.place.warpgroup == 1) __nanosleep(500);
   while (screening.walk.more()) {
     float missed[2];
-    screening.enter_tile();
+    if (screening.enter_tile() && memory.looks_ahead(screening.walk)) screening.look_ahead();
+    int sums[64];
+    const int stage = screening.multiply(sums);
     const float* const steps = screening.enter_unit(missed);
     const int number = screening.walk.number;
     screening.walk.next();
     screening.seek();
-    int sums[64];
-    screening.multiply(sums);
-    if (p.biased)
-      screening.template compare<true>(sums, steps, missed, number);
-    else
-      screening.template compare<false>(sums, steps, missed, number);
+    screening.finish(sums, stage);
+    const bool weighs = p.biased ? screening.template compare<true>(sums, steps, missed)
+                                 : screening.template compare<false>(sums, steps, missed);
+    if (weighs && screening.place.lane == 0) memory.weighty()[number] = 1;
   }
 }
 

@@ -11,7 +11,7 @@ namespace neuroinhib::ops::similarity {
 inline constexpr int kTile = 128;
 
 /// Deals units out to shares of equal cost, by extents alone: tile after tile, and of each the units that it sees. A
-/// unit costs 1, a tile `weighing` more for those of its units that hold its queries' own keys. With at most cost()
+/// unit costs 1, a tile `weighing` more for those of its units that are likely to be weighed. With at most cost()
 /// shares, every share between two that have units of one tile has one too.
 struct Dealing {
   int past, queries, keys, tiles;  ///< of a sequence
@@ -59,6 +59,20 @@ struct Dealing {
   }
 };
 
+/// Which tile's queries are held, and in which turn.
+struct TileTurn {
+  int number = -1;
+  unsigned parity = 1;  ///< 0 in the first turn
+
+  /// Whether they are another tile's.
+  __device__ bool enter(int tile) {
+    if (tile == number) return false;
+    number = tile;
+    parity ^= 1;
+    return true;
+  }
+};
+
 /// A walk over the units of one share.
 struct Walk {
   const Dealing& deal;
@@ -82,10 +96,10 @@ struct Walk {
   }
   __device__ int first_query() const { return tile() * kTile; }
   __device__ int first_key() const { return at.key * kTile; }
+  /// The first unit in which queries of the tile find their own keys.
+  __device__ int first_own() const { return (deal.past + first_query()) / kTile; }
   /// Whether queries of the tile find their own keys in the unit.
-  __device__ bool own() const {
-    return first_key() < deal.past + deal.query_end(tile()) && first_key() + kTile > deal.past + first_query();
-  }
+  __device__ bool own() const { return at.key >= first_own() && first_key() < deal.past + deal.query_end(tile()); }
 };
 
 }  // namespace neuroinhib::ops::similarity

@@ -104,7 +104,7 @@ void run_on_wgmma(B& cuda, const AttentionInform<float>& op, const FlashAttentio
   });
   if (narrow::suits(cuda, rows, dv))
     narrow::multiply(cuda, {op.u.data, weight, nullptr, of_u, rows, features, dv,
-                            (reinterpret_cast<std::uintptr_t>(op.u.data) / sizeof(float) | features) % 4 == 0});
+                            reinterpret_cast<std::uintptr_t>(op.u.data) % 16 == 0 && features % 4 == 0});
   else
     CudaFactors<float>::multiply(cuda, false, true, rows, dv, features, op.u.data, weight, of_u, false);
   const float on_u = op.factor / op.variance, on_q = 1 / std::sqrt(static_cast<float>(d));
