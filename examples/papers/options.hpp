@@ -99,7 +99,7 @@ class Options {
   void names(const std::string& name, const std::string& standard, std::function<void(const std::string&)> take) {
     std::vector<std::string> plain = of_form("names", name);
     std::erase_if(plain, [](const std::string& text) { return text.find_first_of("(|)[]") != std::string::npos; });
-    value(name, std::move(take), ": " + either(plain) + defaults(standard));
+    value(name, std::move(take), (plain.empty() ? "" : ": " + either(plain)) + defaults(standard));
   }
 
   /// Throws ConfigError for what is no option, an option given twice or without its value, and options that exclude

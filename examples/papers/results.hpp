@@ -46,6 +46,10 @@ class OutputFolder {
   [[nodiscard]] std::filesystem::path checkpoint(const std::string& run) const {
     return checkpoints() / (run + kEnding);
   }
+  /// The file that records a run, in a folder that it makes.
+  [[nodiscard]] static std::filesystem::path telemetry(const Call& call, const std::string& row, Index seed) {
+    return make(call.out / kTelemetry) / (row + "-" + std::to_string(seed) + ".telemetry");
+  }
   /// Deletes what an earlier call left.
   void clear() const {
     for (const char* name : {"results.json", "table.md"}) std::filesystem::remove(file(name));
@@ -55,14 +59,15 @@ class OutputFolder {
     for (std::filesystem::path& picture : pictures)
       for (const char* ending : {".gnuplot", ".png", ".svg"})
         std::filesystem::remove(picture.replace_extension(ending));
+    std::filesystem::remove_all(file(kTelemetry));
     std::filesystem::remove_all(checkpoints());
     make(checkpoints());
   }
 
  private:
-  static constexpr const char* kEnding = ".safetensors";
+  static constexpr const char *kEnding = ".safetensors", *kTelemetry = "telemetry";
 
-  static const std::filesystem::path& make(const std::filesystem::path& folder) {
+  static std::filesystem::path make(const std::filesystem::path& folder) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
     if (error)

@@ -37,6 +37,13 @@ grep -q "not causal" "$work/whole/table.md" || fail "the arm without a causal ma
 "$program" "${small[@]}" "${rows[@]}" --sentences 100 --threads 1 --out "$work/one_thread" >/dev/null 2>"$work/err"
 same one_thread
 
+# Telemetry changes no bit.
+"$program" "${small[@]}" "${rows[@]}" --sentences 100 --threads 1 --telemetry 10 --out "$work/watched" >/dev/null 2>"$work/err"
+same watched
+[ "$(find "$work/watched/telemetry" -name '*.telemetry' -size +1k | wc -l)" -eq 45 ] || fail "a run without telemetry"
+grep -qa "neuro-telemetry" "$work/watched/telemetry/global-0.telemetry" || fail "no telemetry"
+refuses "leave --device out" --telemetry 10 --device cuda:0
+
 # Real files: two domains, one of them gzip, with bytes that are not UTF-8.
 mkdir "$work/files"
 for i in $(seq 1 600); do echo "Sentence $i: the cat didn't sit on $((i % 7)) mats."; done >"$work/files/cats.txt"

@@ -23,7 +23,7 @@ same() {
   [ "$(loss whole "$1")" = "$(loss alone "${1%%@*}")" ] || fail "$1 is not ${*:2}"
 }
 
-"$program" "${small[@]}" --experts 4 --chosen 1 --rows table8,table6,table5,table3@loss --seeds 2 --out "$work/whole" >"$work/text" 2>"$work/err"
+"$program" "${small[@]}" --experts 4 --chosen 1 --rows table8,table6,table5,table3@loss,smoe@bias --attack 0.2,.5 --seeds 2 --out "$work/whole" >"$work/text" 2>"$work/err"
 has "| Similarity-inform SMoE, τ = 0.1 | 32.79 / 34.01 |"
 has "| Attention-inform SMoE, σ = √D | 31.62 / 32.90 |"
 has "| SMoE | 33.29 / 34.84; 41.75 / 43.59 |"
@@ -33,6 +33,9 @@ has "| Similarity-inform X-MoE, balance loss | 31.83 / 33.06; 39.92 / 41.28 |"
 has "table 6: M = K / 2"
 has "balance loss, weight 0.01"
 has "Balance: none"
+has "Balance: a bias that each step moves by 0.001"
+has "| Row | 20 % | 50 % |"
+[ "$(loss whole smoe)" != "$(loss whole smoe@bias)" ] || fail "the balance bias does nothing"
 has "2 of 4 experts"
 has "1 of 8 experts"
 [ "$(loss whole smoe)" != "$(loss whole smoe@loss)" ] || fail "the balance loss does nothing"
@@ -52,7 +55,7 @@ for run in results["runs"]:
         for layer in run["layers"]: layer["load"] = [1, 0, 0, 0]
 with open(sys.argv[1], "w") as file: json.dump(results, file)
 END
-"$program" "${small[@]}" --experts 4 --chosen 1 --rows smoe --seeds 2 --out "$work/whole" --resume >"$work/text" 2>"$work/err"
+"$program" "${small[@]}" --experts 4 --chosen 1 --rows smoe --attack 0.2,.5 --seeds 2 --out "$work/whole" --resume >"$work/text" 2>"$work/err"
 ! grep -q "τ = 0.1 − SMoE | −0.024 |" "$work/whole/table.md" || fail "a claim is judged against a collapsed base"
 has "- SMoE: 1.0 of 4"
 

@@ -157,6 +157,26 @@ TEST_CASE("arms of the second paper's rows have their network, and what was prin
   check_error<ConfigError>([] { (void)language({"--rows", "table8@0.1"}); }, {"whose routing looks at other words"});
 }
 
+TEST_CASE("arms of post-text inhibition have their choices, and their row without any") {
+  using neuroinhib::Pooling;
+  using neuroinhib::PosttextEvaluation;
+  const auto row = language_model::find_row("global@late@mean@copy@off");
+  CHECK(row.later.pooling == Pooling::mean);
+  CHECK(row.later.evaluation == PosttextEvaluation::off);
+  CHECK(row.later.late);
+  CHECK(row.task == language_model::find_row("moe@copy").task);
+  CHECK(row.without_choices() == "global@copy");
+  CHECK(language_model::find_row("posttext+xmoe@rows").later.pooling == Pooling::row);
+  CHECK(language_model::read_rows("choices", 1).size() == 15);
+  check_error<ConfigError>([] { (void)language({"--rows", "glu@mean"}); }, {"@mean behind a row with post-text"});
+  check_error<ConfigError>([] { (void)language({"--rows", "global@off@previous"}); }, {"one of a kind"});
+  CHECK(language_model::find_row("smoe@bias").task != language_model::find_row("smoe@loss").task);
+  CHECK(language_model::find_row("smoe@bias").published == "33.29 / 34.84");
+  check_error<ConfigError>([] { (void)language({"--rows", "smoe@bias@loss"}); }, {"one of a kind"});
+  CHECK(language({"--attack", "0,.1,0.4"}).attacks == std::vector<double>{0, .1, .4});
+  check_error<ConfigError>([] { (void)language({"--attack", ".2,1.5"}); }, {"--attack", "1.5"});
+}
+
 TEST_CASE("the second paper's claims are a row's against its base in the same task") {
   const auto rows = [](std::initializer_list<const char*> names) {
     std::vector<language_model::Row> all;

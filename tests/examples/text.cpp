@@ -112,6 +112,23 @@ TEST_CASE("documents are split 80/10/10, the vocabulary is that of the training 
   CHECK(read_corpus(folder.path, 5, 300).documents.size() == 12);
 }
 
+TEST_CASE("WikiText-103 keeps its splits and its tokens") {
+  const TemporaryFolder folder;
+  write(folder / "wiki.train.tokens", " \n = Title = \n \n The <unk> ran @-@ and Ran , \n ran ran \n");
+  write(folder / "wiki.valid.tokens", " The new \n");
+  check_error<IoError>([&] { (void)read_corpus(folder.path, 100, 0); }, {"wiki.test.tokens", "a readable file"});
+  write(folder / "wiki.test.tokens", " ran ran \n");
+  const Corpus corpus = read_corpus(folder.path, 6, 0);
+  CHECK(corpus.domains == Words{"WikiText-103"});
+  CHECK(corpus.vocabulary == Words{"<eos>", "<unk>", "ran", "=", ",", "@-@"});
+  REQUIRE(corpus.documents.size() == 3);
+  CHECK(corpus.documents[0].words == std::vector<int>{3, 1, 3, kEnd, 1, kUnknown, 2, 5, 1, 1, 4, kEnd, 2, 2, kEnd});
+  CHECK(corpus.documents[1].split == Split::validation);
+  CHECK(corpus.documents[1].words == std::vector<int>{1, 1, kEnd});
+  CHECK(corpus.words(Split::test) == 3);
+  CHECK(read_corpus(folder.path, 6, 1).words(Split::training) == 4);
+}
+
 TEST_CASE("rows hold every label once, and padding where there is none") {
   const Corpus corpus = make_grammars(50, 1000);
   for (const Split split : {Split::training, Split::validation, Split::test}) {

@@ -93,6 +93,40 @@ TEST_CASE_TEMPLATE("probabilities that underflow are ranked by their logits", T,
   }
 }
 
+TEST_CASE("a scheduled top M with a bias evens the load as BalancedTopM does, and keeps its bias among the states") {
+  BalancedTopM<2>::Module<float> balanced({.rate = .01}, {.hidden = 1, .experts = 4});
+  ScheduledTopM::Module<float> scheduled({.first = 2, .last = 2, .bias_rate = .01}, {.hidden = 1, .experts = 4});
+  Parameters<float> of_balanced(balanced, 1), of_scheduled(scheduled, 1);
+  Values<float> scores({3, 4}, 0), hidden({3, 1}, 0);
+  scores.values = {2, 1.9F, 1.8F, 0, 2, 1.8F, 1.7F, 0, 1.5F, 1.4F, 1.3F, 1};
+  Cpu<float> cpu;
+  int changes = 0;
+  Experts first;
+  for (int step = 0; step < 60; ++step) {
+    Recording ex(cpu);
+    const RouterOutput<float> router{scores.variable(), hidden.constant()};
+    const auto one = balanced.route(ex, router, ScoreKind::logits),
+               other = scheduled.route(ex, router, ScoreKind::logits);
+    const auto chosen = [](const auto& routing) {
+      return Experts(routing.plan.expert.begin(), routing.plan.expert.end());
+    };
+    CHECK(chosen(one) == chosen(other));
+    for (Index i = 0; i < one.gates.size(); ++i) CHECK(one.gates.data[i] == doctest::Approx(other.gates.data[i]));
+    if (step == 0) first = chosen(one);
+    changes += chosen(one) != first;
+  }
+  CHECK(changes > 0);
+  const auto bias_of = [](const Parameters<float>& parameters) {
+    for (const auto& state : parameters.states())
+      if (state.name == "bias") return std::vector<float>(state.values.data(), state.values.data() + 4);
+    return std::vector<float>{};
+  };
+  CHECK(bias_of(of_scheduled).size() == 4);
+  CHECK(bias_of(of_scheduled) == bias_of(of_balanced));
+  ScheduledTopM::Module<float> plain({}, {.hidden = 1, .experts = 4});
+  CHECK(Parameters<float>(plain, 1).states().size() == 1);
+}
+
 TEST_CASE("experts that a bias chose although their probabilities are zero get finite gates") {
   BalancedTopM<1>::Module<float> mix({}, {.hidden = 1, .experts = 3});
   Parameters<float> parameters(mix, 1);
@@ -216,6 +250,7 @@ TEST_CASE("mixes and inhibitions refuse options that cannot work when they are m
   for (const double wrong : {-1.0, double{NAN}, double{INFINITY}}) {
     check_error<ConfigError>([&] { made.template operator()<NoisyTopK<2>>({.load_weight = wrong}); }, {"load_weight"});
     check_error<ConfigError>([&] { made.template operator()<BalancedTopM<2>>({.rate = wrong}); }, {"rate ≥ 0"});
+    check_error<ConfigError>([&] { made.template operator()<ScheduledTopM>({.bias_rate = wrong}); }, {"bias_rate ≥ 0"});
     check_error<ConfigError>([&] { made.template operator()<TopP<2>>({.p = wrong}); }, {"(0, 1]"});
     check_error<ConfigError>([&] { made.template operator()<ExpertChoice<2>>({.capacity = wrong}); }, {"capacity > 0"});
     check_error<ConfigError>([&] { RandomInhibition::Module<float>({wrong}, {}); }, {"[0, 1)"});

@@ -16,11 +16,10 @@ using language_model::Data;
 
 /// A task's sentences as a training run has them.
 Data data_of(const Settings& settings, const Corpus& corpus, const Task& task) {
-  constexpr std::uint64_t kAttackSeed = 3;
   const auto some = [&](Split split) { return language_model::some_rows(task.rows(split), settings.evaluation_rows); };
   Data data{&corpus, task.rows(Split::training), some(Split::validation), some(Split::test), {}};
   data.classes = std::ssize(task.classes);
-  data.attacked = language_model::attacked(data.test, settings.attack, kAttackSeed);
+  data.attacked = language_model::attacked(data.test, settings.attacks);
   return data;
 }
 

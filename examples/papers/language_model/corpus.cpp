@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <optional>
+#include <sstream>
 #include <unordered_map>
 #include <utility>
 
@@ -24,35 +27,126 @@ Split split_of(Index document) {
   return place == 8 ? Split::validation : place == 9 ? Split::test : Split::training;
 }
 
-using Sentences = std::vector<std::vector<std::string>>;
+/// Numbers words as they come, and again by how frequent they are in the training split.
+class Numbering {
+ public:
+  int add(const std::string& word, Split split) {
+    const auto [entry, is_new] = numbers_.emplace(word, static_cast<int>(numbers_.size()));
+    if (is_new) counts_.emplace_back(&entry->first, 0);
+    if (split == Split::training) ++counts_[static_cast<std::size_t>(entry->second)].second;
+    return entry->second;
+  }
+  /// <eos>, <unk> and the most frequent words of the training split, so many in all; equals in the alphabet's order.
+  [[nodiscard]] std::vector<std::string> frequent(Index words) const {
+    auto order = counts_;
+    std::erase_if(order, [](const auto& entry) { return entry.second == 0 || *entry.first == kUnknownWord; });
+    std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+      return a.second != b.second ? a.second > b.second : *a.first < *b.first;
+    });
+    std::vector<std::string> vocabulary{"<eos>", kUnknownWord};
+    for (const auto& [word, count] : order) {
+      if (static_cast<Index>(vocabulary.size()) == words) break;
+      vocabulary.push_back(*word);
+    }
+    return vocabulary;
+  }
+  /// The number in a vocabulary by the number that add() gave.
+  [[nodiscard]] std::vector<int> places(const std::vector<std::string>& vocabulary) const {
+    std::vector<int> places(counts_.size(), kUnknown);
+    for (std::size_t i = kUnknown; i < vocabulary.size(); ++i)
+      if (const auto found = numbers_.find(vocabulary[i]); found != numbers_.end())
+        places[static_cast<std::size_t>(found->second)] = static_cast<int>(i);
+    return places;
+  }
 
-/// Calls visit(domain, split, begin, end) for each document, sentences [begin, end) of a domain.
-template <class Visit>
-void for_each_document(const std::vector<Sentences>& domains, const Visit& visit) {
-  Index document = 0;
-  for (std::size_t domain = 0; domain < domains.size(); ++domain)
-    for (std::size_t begin = 0; begin < domains[domain].size(); begin += kDocumentSentences)
-      visit(domain, split_of(document++), begin, std::min(domains[domain].size(), begin + kDocumentSentences));
+ private:
+  static constexpr const char* kUnknownWord = "<unk>";
+
+  std::unordered_map<std::string, int> numbers_;
+  std::vector<std::pair<const std::string*, Index>> counts_;  ///< of each word in the training split
+};
+
+/// Puts a corpus together sentence by sentence, of which only numbers are kept.
+class Builder {
+ public:
+  explicit Builder(Corpus& corpus) : corpus_(corpus) {}
+
+  void begin_domain(std::string name) {
+    corpus_.domains.push_back(std::move(name));
+    sentences_ = 0;
+  }
+  /// A document ends after kDocumentSentences; where splits are given, with its split.
+  void add(const std::vector<std::string>& words, std::optional<Split> split = std::nullopt) {
+    const bool begins =
+        split ? sentences_ == 0 || corpus_.documents.back().split != *split : sentences_ % kDocumentSentences == 0;
+    if (begins) {
+      const auto number = static_cast<Index>(corpus_.documents.size());
+      corpus_.documents.push_back({static_cast<int>(corpus_.domains.size()) - 1, split.value_or(split_of(number)), {}});
+    }
+    Document& document = corpus_.documents.back();
+    for (const std::string& word : words) document.words.push_back(numbering_.add(word, document.split));
+    document.words.push_back(kEndOfSentence);
+    ++sentences_;
+  }
+  [[nodiscard]] Index sentences() const { return sentences_; }  ///< of the domain
+  void finish(Index words) {
+    corpus_.vocabulary = numbering_.frequent(words);
+    const std::vector<int> places = numbering_.places(corpus_.vocabulary);
+    Index unknown = 0, all = 0;
+    for (Document& document : corpus_.documents)
+      for (int& word : document.words) {
+        const bool ends = word == kEndOfSentence;
+        word = ends ? kEnd : places[static_cast<std::size_t>(word)];
+        unknown += word == kUnknown;
+        all += !ends;
+      }
+    corpus_.unknown = all > 0 ? static_cast<double>(unknown) / static_cast<double>(all) : 0;
+  }
+
+ private:
+  static constexpr int kEndOfSentence = -1;
+
+  Corpus& corpus_;
+  Numbering numbering_;
+  Index sentences_ = 0;
+};
+
+/// The files of WikiText-103 in a folder, by Split; none where its training file is missing.
+std::optional<std::array<std::filesystem::path, 3>> wikitext_files(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path / "wiki.train.tokens")) return std::nullopt;
+  return std::array{path / "wiki.train.tokens", path / "wiki.valid.tokens", path / "wiki.test.tokens"};
 }
 
-/// The most frequent words of the training split; equals in the alphabet's order.
-std::vector<std::string> frequent_words(const std::vector<Sentences>& domains, Index words) {
-  std::unordered_map<std::string, Index> counts;
-  for_each_document(domains, [&](std::size_t domain, Split split, std::size_t begin, std::size_t end) {
-    if (split != Split::training) return;
-    for (std::size_t i = begin; i < end; ++i)
-      for (const std::string& word : domains[domain][i]) ++counts[word];
+/// Lines of tokens between blanks, as they are.
+void add_tokens(Builder& builder, const std::filesystem::path& file, Split split, Index most_lines) {
+  TextNotes notes;
+  Index lines = 0;
+  for_each_line(file, notes, [&](std::string& line) {
+    if (most_lines > 0 && lines >= most_lines) return;
+    std::istringstream stream(line);
+    const std::vector<std::string> words{std::istream_iterator<std::string>(stream), {}};
+    if (words.empty()) return;
+    builder.add(words, split);
+    ++lines;
   });
-  std::vector<std::pair<std::string, Index>> order(counts.begin(), counts.end());
-  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
-    return a.second != b.second ? a.second > b.second : a.first < b.first;
+}
+
+/// A domain: sentences of English.
+void add_text(Builder& builder, WordReader& reader, const std::filesystem::path& file, Index most_sentences,
+              Corpus& corpus) {
+  TextNotes notes;
+  const std::string name = file.filename().string();
+  builder.begin_domain(name.substr(0, name.find(".txt")));
+  for_each_line(file, notes, [&](std::string& line) {
+    if (most_sentences > 0 && builder.sentences() >= most_sentences) return;
+    repair_utf8(line, notes);
+    if (const auto words = reader.words(line); !words.empty()) builder.add(words);
   });
-  std::vector<std::string> vocabulary{"<eos>", "<unk>"};
-  for (const auto& [word, count] : order) {
-    if (static_cast<Index>(vocabulary.size()) == words) break;
-    vocabulary.push_back(word);
-  }
-  return vocabulary;
+  if (notes.invalid_bytes > 0)
+    corpus.notes.push_back(name + ": " + std::to_string(notes.invalid_bytes) + " bytes are not UTF-8, read as spaces");
+  if (notes.cut_lines > 0)
+    corpus.notes.push_back(name + ": lines of more than " + std::to_string(kLongestLine) + " bytes, read in " +
+                           std::to_string(notes.cut_lines) + " more pieces");
 }
 
 }  // namespace
@@ -67,50 +161,22 @@ Index Corpus::words(Split split) const {
 Corpus read_corpus(const std::filesystem::path& path, Index words, Index most_sentences) {
   Corpus corpus;
   corpus.source = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
-  WordReader reader;
-  std::vector<Sentences> domains;
-  for (const auto& file : text_files(path)) {
-    TextNotes notes;
-    Sentences& sentences = domains.emplace_back();
-    for_each_line(file, notes, [&](std::string& line) {
-      if (most_sentences > 0 && static_cast<Index>(sentences.size()) >= most_sentences) return;
-      repair_utf8(line, notes);
-      auto read = reader.words(line);
-      notes.words += static_cast<std::int64_t>(read.size());
-      if (!read.empty()) sentences.push_back(std::move(read));
-    });
-    std::string name = file.filename().string();
-    corpus.domains.push_back(name.substr(0, name.find(".txt")));
-    if (notes.invalid_bytes > 0)
-      corpus.notes.push_back(name + ": " + std::to_string(notes.invalid_bytes) +
-                             " bytes are not UTF-8, read as spaces");
-    if (notes.cut_lines > 0)
-      corpus.notes.push_back(name + ": lines of more than " + std::to_string(kLongestLine) + " bytes, read in " +
-                             std::to_string(notes.cut_lines) + " more pieces");
+  Builder builder(corpus);
+  if (const auto files = wikitext_files(path)) {
+    builder.begin_domain("WikiText-103");
+    for (const Split split : {Split::training, Split::validation, Split::test})
+      add_tokens(builder, (*files)[static_cast<std::size_t>(split)], split, most_sentences);
+  } else {
+    WordReader reader;
+    for (const auto& file : text_files(path)) add_text(builder, reader, file, most_sentences, corpus);
   }
-  corpus.vocabulary = frequent_words(domains, words);
-  std::unordered_map<std::string, int> numbers;
-  for (std::size_t i = 0; i < corpus.vocabulary.size(); ++i) numbers[corpus.vocabulary[i]] = static_cast<int>(i);
-  Index unknown = 0, all = 0;
-  for_each_document(domains, [&](std::size_t domain, Split split, std::size_t begin, std::size_t end) {
-    Document& document = corpus.documents.emplace_back(Document{static_cast<int>(domain), split, {}});
-    for (std::size_t i = begin; i < end; ++i) {
-      for (const std::string& word : domains[domain][i]) {
-        const auto found = numbers.find(word);
-        document.words.push_back(found == numbers.end() ? kUnknown : found->second);
-        unknown += found == numbers.end();
-        ++all;
-      }
-      document.words.push_back(kEnd);
-    }
-  });
+  builder.finish(words);
   for (const Split split : {Split::training, Split::validation, Split::test})
     if (corpus.words(split) == 0)
       fail<ConfigError>("--data " + path.string(),
                         "words for training, validation and test: at least " +
                             std::to_string(9 * kDocumentSentences + 1) + " sentences, one a line",
                         "no word for " + std::string(kSplits[static_cast<std::size_t>(split)]), "name a longer text");
-  corpus.unknown = static_cast<double>(unknown) / static_cast<double>(all);
   return corpus;
 }
 

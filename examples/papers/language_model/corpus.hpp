@@ -37,8 +37,10 @@ struct Corpus {
 /// Sentences of one document: 80 % of the documents are for training, 10 % each for validation and test.
 inline constexpr Index kDocumentSentences = 50;
 
-/// Reads a file or a folder; a domain a file. The vocabulary is the `words` most frequent words of the training split,
-/// <eos> and <unk>. `most_sentences` 0: all; else the first of each domain. Throws ConfigError for text without a word.
+/// Reads a file or a folder, of which only numbers are kept; a domain a file. A folder with wiki.train.tokens is
+/// WikiText-103's: its own splits and tokens, as they stand between blanks. Elsewhere the vocabulary is the `words`
+/// most frequent words of the training split, <eos> and <unk>. `most_sentences` 0: all; else the first of each domain.
+/// Throws ConfigError for text without a word.
 Corpus read_corpus(const std::filesystem::path& path, Index words, Index most_sentences);
 
 /// Ten grammars over one vocabulary: in each, a word is followed by one of eight, with chances that fall as 1/rank.

@@ -1,5 +1,10 @@
 #pragma once
 
+#include <optional>
+
+#include <neuroinhib/io/telemetry.hpp>
+
+#include "../results.hpp"
 #include "training.hpp"
 
 namespace language_model {
@@ -7,17 +12,28 @@ namespace language_model {
 /// Training and evaluation on the CPU.
 class CpuRunner {
  public:
+  using Telemetry = io::Telemetry;
+
   CpuRunner(const Settings& settings, const Row& row, Index seed, const Data& data)
       : batch_(settings.network(row.task).batch),
         data_(data),
-        cpu_({.threads = settings.threads, .seed = static_cast<std::uint64_t>(seed)}) {}
+        cpu_({.threads = settings.threads, .seed = static_cast<std::uint64_t>(seed)}) {
+    if (settings.telemetry > 0)
+      telemetry_.emplace(papers::OutputFolder::telemetry(settings, row.name, seed),
+                         io::TelemetryOptions{.every = settings.telemetry},
+                         std::map<std::string, std::string>{{"row", row.title}, {"text", data.corpus->source}});
+  }
 
   [[nodiscard]] Cpu<float>& backend() { return cpu_; }
+  void watch(Telemetry::Config& config) {
+    if (telemetry_) config = {&*telemetry_, "block"};
+  }
 
   void train(auto& run, std::span<const Index> order) {
     papers::train_steps(cpu_, run, order, [&](auto& ex, std::span<const Index> numbers) {
       gather(data_.training, numbers);
-      return run.model.loss(ex, view(ids_), view(labels_), sequences(data_.training));
+      const auto loss_of = [&] { return run.model.loss(ex, view(ids_), view(labels_), sequences(data_.training)); };
+      return telemetry_ ? recorded(static_cast<std::uint64_t>(run.log.step()), loss_of) : loss_of();
     });
   }
 
@@ -38,6 +54,17 @@ class CpuRunner {
   }
 
  private:
+  /// loss_of(), recorded where the step is due.
+  template <class LossOf>
+  auto recorded(std::uint64_t step, const LossOf& loss_of) {
+    decltype(loss_of()) loss;
+    telemetry_->step(step, [&] {
+      loss = loss_of();
+      telemetry_->measure("loss, nats", static_cast<double>(loss.mean[0]));
+      telemetry_->words(ids_, [&](int word) { return data_.corpus->vocabulary[static_cast<std::size_t>(word)]; });
+    });
+    return loss;
+  }
   static View<const int> view(const std::vector<int>& values) {
     return {values.data(), {static_cast<Index>(values.size())}};
   }
@@ -57,6 +84,7 @@ class CpuRunner {
   Index batch_;
   const Data& data_;
   Cpu<float> cpu_;
+  std::optional<io::TelemetryWriter> telemetry_;
   std::vector<int> ids_, labels_, documents_;
 };
 

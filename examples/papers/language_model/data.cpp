@@ -26,8 +26,14 @@ Rows some_rows(const Rows& rows, Index most) {
   return chosen;
 }
 
+std::vector<Rows> attacked(const Rows& rows, const std::vector<double>& shares) {
+  constexpr std::uint64_t kSeed = 3;
+  std::vector<Rows> all;
+  for (const double share : shares) all.push_back(attacked(rows, share, kSeed));
+  return all;
+}
+
 Data make_data(const Settings& settings, const Corpus& corpus, const Task& task) {
-  constexpr std::uint64_t kAttackSeed = 3;
   const Network network = settings.network(task);
   const auto rows = [&](const Corpus& from, Split split, Index length) {
     Rows all = (task.paper == 1 ? sentence_rows : text_rows)(from, split, length);
@@ -38,7 +44,7 @@ Data make_data(const Settings& settings, const Corpus& corpus, const Task& task)
             some_rows(rows(corpus, Split::validation, network.length), settings.evaluation_rows),
             some_rows(rows(corpus, Split::test, network.length), settings.evaluation_rows),
             {}};
-  data.attacked = attacked(data.test, settings.attack, kAttackSeed);
+  data.attacked = attacked(data.test, settings.attacks);
   if (settings.data.empty() && !task.copies) data.floor = grammar_floor(corpus, data.test);
   return data;
 }

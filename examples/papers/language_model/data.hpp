@@ -8,6 +8,8 @@ namespace language_model {
 Corpus load_corpus(const Settings& settings, Index vocabulary);
 /// At most so many rows, spread evenly over all; 0: all.
 Rows some_rows(const Rows& rows, Index most);
+/// The same rows after word-swap attacks on these shares of their words.
+std::vector<Rows> attacked(const Rows& rows, const std::vector<double>& shares);
 /// The text of a task.
 Data make_data(const Settings& settings, const Corpus& corpus, const Task& task);
 

@@ -16,25 +16,30 @@ namespace language_model {
 
 using namespace neuroinhib;
 
-inline constexpr double kBalance = 0.01;  ///< the weight of a balance loss
+inline constexpr double kBalance = 0.01;   ///< the weight of a balance loss
+inline constexpr double kBiasRate = 1e-3;  ///< of a balance bias, a step
 
 /// The base routers of all rows.
 using BaseRouter = papers::OneOf<LinearRouter, XMoeRouter, RandomRouter>;
 inline constexpr std::array<std::string_view, 3> kBaseRouters{"linear", "xmoe", "dropout"};
 
-template <class Router, class Inhibition, class T>
-using Model = TextModel<MoeLayer<Router, Inhibition, ScheduledTopM, Mlp<Relu>, Cpu<T>>>;
+template <class Router, class Inhibition, class T, class Telemetry>
+using Model = TextModel<MoeLayer<Router, Inhibition, ScheduledTopM, Mlp<Relu>, Cpu<T>, Telemetry>>;
 
 /// Of rows glu, pretext, posttext and global.
 using OptionalPretext = papers::Optional<Pretext>;
 using OptionalPosttext = papers::Optional<Posttext>;
 using GateInhibition = Gated<Glu, OptionalPretext, OptionalPosttext>;
 
-inline void set_terms(GateInhibition::Config& config, std::string_view inhibition, const Network& network) {
-  const bool all = inhibition == "global";
-  config.earlier_widths = {network.width};
-  static_cast<OptionalPretext::Config&>(config).on = all || inhibition == "pretext";
-  static_cast<OptionalPosttext::Config&>(config).on = all || inhibition == "posttext";
+inline void set_terms(GateInhibition::Config& config, const Row& row, Index width, Index steps) {
+  const bool all = row.inhibition == "global";
+  config.earlier_widths = {width};
+  static_cast<OptionalPretext::Config&>(config).on = all || row.inhibition == "pretext";
+  auto& later = static_cast<OptionalPosttext::Config&>(config);
+  later.on = all || row.inhibition == "posttext";
+  later.pooling = row.later.pooling;
+  later.evaluation = row.later.evaluation;
+  later.start_after = row.later.late ? steps / 9 : 0;
 }
 
 /// Chooses the base router, which an informed one has within.
@@ -47,8 +52,9 @@ void set_base(Config& config, std::string_view router) {
         static_cast<std::size_t>(std::find(kBaseRouters.begin(), kBaseRouters.end(), router) - kBaseRouters.begin());
 }
 
+/// Of a run of so many steps.
 template <class M>
-typename M::Config configuration(const Settings& s, const Row& row, Index vocabulary) {
+typename M::Config configuration(const Settings& s, const Row& row, Index vocabulary, Index steps) {
   const Network n = s.network(row.task);
   typename M::Config config;
   config.vocabulary = vocabulary;
@@ -65,9 +71,11 @@ typename M::Config configuration(const Settings& s, const Row& row, Index vocabu
   config.moe.hidden = {n.width};
   // SMoE-dropout's k grows from the network's to all experts; elsewhere it stays.
   const bool grows = row.router == "dropout" && !row.task.tuned;
-  config.moe.mix = {.first = n.chosen, .last = grows ? n.experts : n.chosen, .growth_steps = grows ? n.steps : 0};
+  config.moe.mix = {.first = n.chosen, .last = grows ? n.experts : n.chosen, .growth_steps = grows ? steps : 0};
   if constexpr (requires { config.moe.inhibition.p; }) config.moe.inhibition.p = 0.5;
-  if constexpr (requires { config.moe.inhibition.earlier_widths; }) set_terms(config.moe.inhibition, row.inhibition, n);
+  if constexpr (requires { config.moe.inhibition.earlier_widths; })
+    set_terms(config.moe.inhibition, row, n.width, steps);
+  if (row.task.biased) config.moe.mix.bias_rate = kBiasRate;
   if (row.task.balanced) config.moe.auxiliary.balance = kBalance;
   papers::Informed informed = s;
   if (!row.scale.empty())

@@ -72,10 +72,18 @@ std::string heading(const Task& task) {
             : task.half || task.twice ? "table 6"
                                       : "tables 1, 3 and 8: next-word prediction") +
            (task.half ? ": M = K / 2" : "") + (task.twice ? ": K doubled" : "") +
-           (task.balanced ? ", with a balance loss" : "");
+           (task.balanced ? ", with a balance loss"
+            : task.biased ? ", with a balance bias"
+                          : "");
   return std::string("Neural Inhibition, table 2: ") +
          (task.copies ? "the research code's copy task" : "next-word prediction") +
          (task.large ? ", larger vocabulary" : "");
+}
+
+std::string compared(const Row& row, const Row& other, const Summary& paired) {
+  const double half = papers::half_interval(paired);
+  return "- " + row.title + " − " + other.title + text(": %+.4f", paired.mean) + text(" ± %.4f", half) +
+         (std::abs(paired.mean) > half ? "\n" : ", not decided\n");
 }
 
 std::string or_dash(const char* format, double value) {
@@ -196,8 +204,9 @@ std::string Report::table(const Task& task) const {
         "of the medium network, or of the large one), clean; attacked. Ours is another text and scale: compare rows, "
         "not columns. " +
         (task.balanced ? "Loss: with the Switch transformer's balance loss, weight" + text(" %.2f", kBalance)
+         : task.biased ? "Balance: a bias that each step moves by" + text(" %g", kBiasRate) + ", without a loss"
                        : std::string("Balance: none, as in the public code that the paper builds on")) +
-        ". Attacked: " + text("%.0f", 100 * settings_.attack) +
+        ". Attacked: " + text("%.0f", 100 * settings_.attacks.front()) +
         " % of the words read became \"AAA\", which no vocabulary has.\n";
   if (floor > 0) out += "Floor (the grammars' own entropy): " + text("%.4f", floor) + " nats a word.\n";
   out +=
@@ -223,6 +232,7 @@ std::string Report::table(const Task& task) const {
            or_dash("%.1f", of([](const auto& run) { return mean_layer(run, "neighbours"); }).mean) + " | " +
            std::to_string(test.count) + " |\n";
   }
+  out += attacks(rows);
   const std::string against = (task.paper == 1 ? "moe" : "smoe") + task.arms();
   std::string notes;
   for (const Row& row : rows)
@@ -380,10 +390,13 @@ std::string Report::comparisons(const std::vector<Row>& rows, const std::string&
     if (row.name == against) continue;
     const Summary paired(differences(row.name, against));
     if (paired.count < 2) continue;
-    const double half = papers::half_interval(paired);
-    lines += "- " + row.title + " − " + find_row(against).title + text(": %+.4f", paired.mean) + text(" ± %.4f", half) +
-             (std::abs(paired.mean) > half ? "\n" : ", not decided\n");
+    lines += compared(row, find_row(against), paired);
   }
+  for (const Row& row : rows)
+    if (const std::string plain = row.without_choices(); plain != row.name) {
+      const Summary paired(differences(row.name, plain));
+      if (paired.count >= 2) lines += compared(row, find_row(plain), paired);
+    }
   return lines.empty() ? lines : "\nTest loss paired by seed, nats with 95 % intervals (Student's t):\n\n" + lines;
 }
 
@@ -418,6 +431,27 @@ std::string Report::layers(const std::vector<Row>& rows, const std::string& agai
   }
   return "\nEntropy ratio (mean H(p) over that of " + find_row(against).title +
          ") / fluctuation / mean weight of a word on itself, seed 0:\n\n" + head + "\n" + rule + "\n" + lines;
+}
+
+std::string Report::attacks(const std::vector<Row>& rows) const {
+  if (settings_.attacks.size() < 2) return "";
+  std::string head = "| Row |", rule = "|---|", lines;
+  for (const double share : settings_.attacks) {
+    head += text(" %g %% |", 100 * share);
+    rule += "---:|";
+  }
+  for (const Row& row : rows) {
+    lines += "| " + row.title + " |";
+    for (std::size_t a = 0; a < settings_.attacks.size(); ++a)
+      lines +=
+          " " +
+          with_deviation(
+              "%.2f", Summary(results_.values(
+                          row.name, [&](const auto& run) { return std::exp(number_in(run.at("attacks").at(a))); }))) +
+          " |";
+    lines += "\n";
+  }
+  return "\nTest perplexity by share of words swapped:\n\n" + head + "\n" + rule + "\n" + lines;
 }
 
 std::string Report::domains(const std::vector<Row>& rows) const {

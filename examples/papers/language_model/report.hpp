@@ -46,6 +46,7 @@ class Report {
   /// Lines of a row's epochs: step, then mean, mean − deviation and mean + deviation of loss, then of perplexity.
   [[nodiscard]] std::string curve(const Row& row) const;
   [[nodiscard]] std::string comparisons(const std::vector<Row>& rows, const std::string& against) const;
+  [[nodiscard]] std::string attacks(const std::vector<Row>& rows) const;
   [[nodiscard]] std::string domains(const std::vector<Row>& rows) const;
   [[nodiscard]] std::string routing(const std::vector<Row>& rows) const;
   [[nodiscard]] std::string domain_head(const std::string& last = "") const;

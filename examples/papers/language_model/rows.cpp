@@ -135,9 +135,12 @@ constexpr std::array<Printed, 18> kPrinted{{{"smoe@large", "28.737 / 30.378", "3
                                             {"smoe-attention@2", "31.13 / 32.85", ""},
                                             {"smoe-attention@root", "31.62 / 32.90", ""}}};
 
-/// The rows of the second paper's tables.
-constexpr std::array<std::array<std::string_view, 2>, 5> kTables{
-    {{"table1",
+/// The rows of the second paper's tables, and of the choices that post-text inhibition leaves.
+constexpr std::array<std::array<std::string_view, 2>, 6> kTables{
+    {{"choices",
+      "moe,posttext,posttext@mean,posttext@rows,posttext@average,posttext@previous,posttext@off,posttext@late,"
+      "global,global@mean,global@rows,global@average,global@previous,global@off,global@late"},
+     {"table1",
       "smoe@one,smoe-similarity@one,smoe-attention@one,smoe,smoe-similarity,smoe-attention,glam,"
       "glam-similarity,glam-attention"},
      {"table3",
@@ -195,7 +198,7 @@ std::optional<Row> causal_row(const std::string& name, int paper) {
                                             papers::either(names) +
                                                 ", or INHIBITION+ROW of random, glu, pretext, posttext, global and a "
                                                 "row of the second paper, or table1, table3, table5, table6, table8, "
-                                                "cross",
+                                                "cross, choices",
                                             '"' + name + '"',
                                             papers::suggestion(name, names) + "separate rows by commas");
 }
@@ -208,7 +211,7 @@ void set_scale(Row& row, const std::string& scale) {
 /// What the paper printed of a row with arms; a balance loss and a lifted mask are ours.
 void set_printed(Row& row, std::string name) {
   Task task = row.task;
-  task.balanced = false;
+  task.balanced = task.biased = false;
   name += task.arms() + (row.scale.empty() ? "" : "@" + row.scale);
   if (name.find('@') == std::string::npos) return;
   const auto printed = std::find_if(kPrinted.begin(), kPrinted.end(), [&](const Printed& p) { return p.row == name; });
@@ -233,9 +236,10 @@ const std::vector<Arm>& arms() {
   constexpr auto kFirst = [](const Row& row) { return row.task.paper == 1; };
   constexpr auto kSecond = [](const Row& row) { return row.task.paper == 2; };
   constexpr auto kInformed = [](const Row& row) { return row.inform != "none"; };
+  constexpr auto kLater = [](const Row& row) { return row.inhibition == "posttext" || row.inhibition == "global"; };
   constexpr auto kAny = [](const Row&) { return true; };
   const std::string first = "a row of the first paper", second = "a row of the second paper",
-                    informed = "a row whose routing looks at other words";
+                    informed = "a row whose routing looks at other words", later = "a row with post-text inhibition";
   static const std::vector<Arm> all{
       {"all", "mask", informed + ": else there is no mask to lift", kInformed,
        [](Row& row) { row.sees_all = true, row.title += ", not causal"; }},
@@ -246,6 +250,27 @@ const std::vector<Arm>& arms() {
        }},
       {"copy", "task", first, kFirst, [](Row& row) { row.task.copies = true, row.title += ", copy task"; }},
       {"loss", "balance", second, kSecond, [](Row& row) { row.task.balanced = true, row.title += ", balance loss"; }},
+      {"bias", "balance", second, kSecond, [](Row& row) { row.task.biased = true, row.title += ", balance bias"; }},
+      {"mean", "pooling", later, kLater,
+       [](Row& row) { row.later.pooling = neuroinhib::Pooling::mean, row.title += ", mean pooling"; }},
+      {"rows", "pooling", later, kLater,
+       [](Row& row) { row.later.pooling = neuroinhib::Pooling::row, row.title += ", row by row"; }},
+      {"average", "evaluation", later, kLater,
+       [](Row& row) {
+         row.later.evaluation = neuroinhib::PosttextEvaluation::average;
+         row.title += ", averaged in evaluation";
+       }},
+      {"previous", "evaluation", later, kLater,
+       [](Row& row) {
+         row.later.evaluation = neuroinhib::PosttextEvaluation::previous_batch;
+         row.title += ", batch before in evaluation";
+       }},
+      {"off", "evaluation", later, kLater,
+       [](Row& row) {
+         row.later.evaluation = neuroinhib::PosttextEvaluation::off;
+         row.title += ", off in evaluation";
+       }},
+      {"late", "start", later, kLater, [](Row& row) { row.later.late = true, row.title += ", late"; }},
       {"one", "M", second, kSecond, [](Row& row) { row.task.one = true, row.title += ", M = 1"; }},
       {"half", "M", second, kSecond, [](Row& row) { row.task.half = true, row.title += ", M = K / 2"; }},
       {"twice", "K", second, kSecond, [](Row& row) { row.task.twice = true, row.title += ", K doubled"; }},
@@ -264,6 +289,15 @@ const std::vector<Arm>& arms() {
 }
 
 }  // namespace
+
+std::string Row::without_choices() const {
+  std::string plain = name;
+  for (const Arm& arm : arms())
+    if (arm.kind == "pooling" || arm.kind == "evaluation" || arm.kind == "start")
+      if (const std::size_t at = plain.find("@" + arm.name); at != std::string::npos)
+        plain.erase(at, 1 + arm.name.size());
+  return plain;
+}
 
 Row find_row(const std::string& name, int paper) {
   std::size_t at = std::min(name.find('@'), name.size());

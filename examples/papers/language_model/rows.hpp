@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <neuroinhib/inhibition/posttext.hpp>
+
 #include "corpus.hpp"
 
 namespace language_model {
@@ -18,6 +20,7 @@ struct Task {
   bool large = false;     ///< the first paper's larger vocabulary, the second one's larger network
   bool copies = false;    ///< the first paper's research code: it reads the word that it is to predict
   bool balanced = false;  ///< with the Switch transformer's balance loss
+  bool biased = false;    ///< with a bias that evens the load
   bool one = false, half = false, twice = false;  ///< M = 1, M = K / 2, and twice as many experts
   bool tuned = false;                             ///< a trained model learns to classify
 
@@ -28,6 +31,7 @@ struct Task {
     for (const auto& [has, arm] : {std::pair{large, "@large"},
                                    {copies, "@copy"},
                                    {balanced, "@loss"},
+                                   {biased, "@bias"},
                                    {one, "@one"},
                                    {half, "@half"},
                                    {twice, "@twice"}})
@@ -36,6 +40,13 @@ struct Task {
   }
   /// The task without what leaves the text as it is.
   [[nodiscard]] Task text() const { return {.paper = paper, .large = large, .copies = copies}; }
+};
+
+/// What is varied of post-text inhibition: the library's defaults unless an arm says otherwise.
+struct Later {
+  neuroinhib::Pooling pooling = neuroinhib::Pooling::max;
+  neuroinhib::PosttextEvaluation evaluation = neuroinhib::PosttextEvaluation::frozen;
+  bool late = false;  ///< acts from a ninth of the steps on, as in the research code
 };
 
 /// A row of the tables: which policies, in which paper's network, and what that paper printed.
@@ -50,6 +61,10 @@ struct Row {
   std::string published;            ///< as printed
   std::string attacked{};           ///< the same of the attacked text
   std::string scale{};              ///< τ or σ: a number, or "root" for the width's; empty: the call's
+  Later later{};                    ///< of post-text inhibition
+
+  /// The name of the row with post-text inhibition's defaults.
+  [[nodiscard]] std::string without_choices() const;
 };
 
 /// The papers' rows. Their figures: Neural Inhibition, table 2 (normalised loss on 300,000 / 1,000,000 sentences);
@@ -70,8 +85,8 @@ struct RowClaim {
 std::vector<RowClaim> claims_of(const Task& task, const std::vector<Row>& rows);
 
 /// The rows of a list between commas. "table1", "table3", "table5", "table6" and "table8" are those of the second
-/// paper's tables, "cross" its rows with every inhibition and without, with what stands behind. Throws ConfigError for
-/// a name that is none, and for one that is given twice.
+/// paper's tables, "cross" its rows with every inhibition and without, "choices" post-text inhibition's, with what
+/// stands behind. Throws ConfigError for a name that is none, and for one that is given twice.
 std::vector<std::string> read_rows(const std::string& text, int paper = 0);
 
 /// A paper's row by its name; or any inhibition with any of the second paper's rows, "inhibition+row".

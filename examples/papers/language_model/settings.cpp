@@ -74,9 +74,15 @@ Network Settings::network(const Task& task) const {
   return n;
 }
 
+std::string Settings::attacks_text() const {
+  std::string text;
+  for (const double share : attacks) text += (text.empty() ? "" : ", ") + shortest(share);
+  return text;
+}
+
 std::string Settings::key() const {
   return "paper 1: " + extents(first) + "; paper 2: " + extents(second) + "; sentences " + shortest(sentences) +
-         ", evaluation rows " + shortest(evaluation_rows) + ", " + inform_text() + ", attack " + shortest(attack) +
+         ", evaluation rows " + shortest(evaluation_rows) + ", " + inform_text() + ", attack " + attacks_text() +
          large_text(*this) + tuning_text(*this) + precision_text();
 }
 
@@ -130,9 +136,14 @@ Settings read_settings(const Experiment& experiment, const std::vector<std::stri
     options.path("--tasks", s.tasks);
   }
   add_inform_options(options, s);
-  options.number("--attack", s.attack);
+  options.names("--attack", s.attacks_text(), [&](const std::string& text) {
+    s.attacks.clear();
+    for (const std::string& share : split_at_commas(text))
+      s.attacks.push_back(number_of("--attack", share, Limits<double>{0, 1}));
+  });
   options.number("--evaluation-rows", s.evaluation_rows);
   options.number("--replicas", s.replicas);
+  options.number("--telemetry", s.telemetry);
   parse(options, arguments, s);
   if (s.profile == Profile::quick) {
     const Few& few = experiment.few;
@@ -152,6 +163,9 @@ Settings read_settings(const Experiment& experiment, const std::vector<std::stri
   if (s.profile == Profile::quick && experiment.few.network) s.second = s.second_large = *experiment.few.network;
   for (Network* network : {&s.first, &s.first_large, &s.second, &s.second_large})
     for (const auto& change : changes) change(*network);
+  if (s.telemetry > 0 && s.on_cuda())
+    fail<ConfigError>("--telemetry", "the CPU, whose steps are run one by one", "a GPU",
+                      "leave --device out, or record without it");
   s.tuning = s.profile == Profile::quick ? experiment.few.tuning : experiment.tuning;
   for (const auto& change : tuning_changes) change(*s.tuning);
   for (const std::string& row : s.rows) {

@@ -33,14 +33,17 @@ struct Tuning {
 struct Settings : papers::Call, papers::Informed {
   std::string size = "medium";
   Index sentences = 0, evaluation_rows = 0;
-  double attack = 0.2;
+  std::vector<double> attacks{0.2};                  ///< shares of words swapped, the first the tables'
   int replicas = 1;                                  ///< runs at a time
   std::optional<Tuning> tuning{};                    ///< where the experiment tunes
   std::filesystem::path tasks;                       ///< of classes, to tune on
+  Index telemetry = 0;                               ///< of so many training steps one is recorded; 0: none
   Network first, first_large, second, second_large;  ///< the papers' networks, and for tasks that are large
   std::string program;                               ///< whose settings they are
 
   [[nodiscard]] Network network(const Task& task) const;
+  /// "0.2, 0.4".
+  [[nodiscard]] std::string attacks_text() const;
   /// What a run's result depends on, besides its row, its seed and the text: the key under which results are kept and
   /// resumed.
   [[nodiscard]] std::string key() const;

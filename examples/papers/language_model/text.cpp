@@ -201,7 +201,7 @@ std::vector<std::filesystem::path> text_files(const std::filesystem::path& path)
     if (name.ends_with(".txt") || name.ends_with(".txt.gz")) files.push_back(entry.path());
   }
   if (files.empty())
-    fail<ConfigError>("--data " + path.string(), "a folder with .txt or .txt.gz files", "none",
+    fail<ConfigError>("--data " + path.string(), "a folder with .txt or .txt.gz files, or wiki.train.tokens", "none",
                       "name a file, or another folder");
   std::sort(files.begin(), files.end());
   return files;

@@ -51,6 +51,8 @@ struct Ordered {
 /// Training and evaluation on a GPU, where the text stays.
 class CudaRunner {
  public:
+  using Telemetry = NoTelemetry;
+
   CudaRunner(const Settings& settings, const Row& row, Index seed, const Data& data)
       : batch_(settings.network(row.task).batch),
         data_(data),
@@ -58,6 +60,7 @@ class CudaRunner {
         training_(data.training, cuda_.space()) {}
 
   [[nodiscard]] Cuda<float>& backend() { return cuda_; }
+  void watch(Telemetry::Config&) {}
 
   void train(auto& run, std::span<const Index> order) {
     steps_.train(run, order, [&](auto& ex, const neuroinhib::data::CudaOrder& on_device, Index count) {

@@ -12,9 +12,10 @@ namespace language_model {
 /// A paper's text as its network reads it.
 struct Data {
   const Corpus* corpus = nullptr;
-  Rows training, validation, test, attacked;
-  double floor = 0;   ///< of the test rows' loss, where it is known
-  Index classes = 0;  ///< where labels are classes
+  Rows training, validation, test;
+  std::vector<Rows> attacked;  ///< the test rows by share of words swapped
+  double floor = 0;            ///< of the test rows' loss, where it is known
+  Index classes = 0;           ///< where labels are classes
 
   /// Tells the text apart from others.
   [[nodiscard]] std::string name() const {
@@ -70,7 +71,13 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
                       papers::text("%.4f", validation.nats) +
                           (data.classes > 0 ? papers::text(", %.1f %%", 100 * validation.accuracy) : ""));
       });
-  const Evaluation test = evaluate(data.test), attack = evaluate(data.attacked);
+  const Evaluation test = evaluate(data.test);
+  std::vector<double> attacked, attacked_accuracy;
+  for (const Rows& rows : data.attacked) {
+    const Evaluation evaluation = evaluate(rows);
+    attacked.push_back(evaluation.nats);
+    attacked_accuracy.push_back(evaluation.accuracy);
+  }
   if (!files.model.empty()) io::save_model(files.model, run.parameters);
   nlohmann::json result{{"row", row.name},
                         {"seed", seed},
@@ -82,7 +89,8 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
                         {"data", data.name()},
                         {"validation", log.validation().back()},
                         {"test", test.nats},
-                        {"attacked", attack.nats},
+                        {"attacked", attacked.front()},
+                        {"attacks", attacked},
                         {"floor", data.floor},
                         {"domains", test.domain_nats},
                         {"layers", measures(test)},
@@ -91,7 +99,7 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
                         {"step_ms", log.step_ms()},
                         {"validation_curve", log.validation()},
                         {"loss_curve", log.loss()}};
-  if (data.classes > 0) result.update({{"accuracy", test.accuracy}, {"attacked_accuracy", attack.accuracy}});
+  if (data.classes > 0) result.update({{"accuracy", test.accuracy}, {"attacked_accuracy", attacked_accuracy.front()}});
   return result;
 }
 
@@ -100,9 +108,11 @@ template <class Inhibition, class Runner>
 nlohmann::json train_model(Runner& runner, const Settings& settings, const Row& row, Index seed, const Data& data,
                            const Files& files) {
   return with_router(row, [&]<class Router>() {
-    using M = Model<Router, Inhibition, float>;
-    auto config = configuration<M>(settings, row, static_cast<Index>(data.corpus->vocabulary.size()));
+    using M = Model<Router, Inhibition, float, typename Runner::Telemetry>;
+    auto config = configuration<M>(settings, row, static_cast<Index>(data.corpus->vocabulary.size()),
+                                   data.extent(settings.network(row.task), row).steps);
     config.classes = data.classes;
+    runner.watch(config.moe.telemetry);
     M model(config);
     return train(runner, model, settings, row, seed, data, files);
   });
