@@ -80,9 +80,7 @@ class Recording {
   }
 
   /// Writes the gradient of a scalar into every tensor that wants one. Throws ConfigError the second time.
-  void backward(const Tensor<Scalar>& loss) {
-    backward(loss, [] {});
-  }
+  void backward(const Tensor<Scalar>& loss) { backward(loss, Nothing{}); }
   /// The same; after() is called behind each operation, in the order of for_each_operation().
   template <class After>
   void backward(const Tensor<Scalar>& loss, const After& after) {
@@ -97,8 +95,10 @@ class Recording {
     backend_.fill(loss.claim_gradient().data, 1, Scalar{1});
     for (const Node* node = last_; node != nullptr; node = node->before) {
       node->run(backend_, node->op);
+      if constexpr (!std::is_same_v<After, Nothing>) join();
       after();
     }
+    join();
   }
   /// f(operation) for what has been recorded, the last first, as backward() goes through it.
   template <class F>
@@ -123,6 +123,9 @@ class Recording {
   }
 
  private:
+  struct Nothing {
+    void operator()() const {}
+  };
   struct Node {
     const Node* before;
     const void* op;
@@ -156,6 +159,10 @@ class Recording {
       return std::as_bytes(op.further_tensors());
     else
       return {};
+  }
+  /// All gradients up to here are there for what comes next.
+  void join() {
+    if constexpr (requires { backend_.join(); }) backend_.join();
   }
   static bool all_finite(const std::vector<Scalar>& values) {
     return std::all_of(values.begin(), values.end(), [](Scalar value) { return std::isfinite(value); });

@@ -3,8 +3,10 @@
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -274,7 +276,7 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
   /// them, and the shape of a buffer that steps leave to each other.
   template <class... U>
   void uses(const U&... arguments) {
-    if (capture_ != nullptr) (capture_->note(arguments), ...);
+    note(arguments...);
   }
   /// Notes the shape of a buffer that steps leave to each other: a replay is refused where it has changed since.
   void keeps(const Shape& shape) {
@@ -332,35 +334,51 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
   /// come onto the device while the kernel before still runs, where it has room for them.
   template <class... Parameters, class... Arguments>
   void launch_pdl(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...), Arguments&&... arguments) {
-    launch_as(may_overlap(), 1, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
+    launch_as(true, 1, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
   }
   /// The same in pairs of blocks that share their memory (clusters of two).
   template <class... Parameters, class... Arguments>
   void launch_pairs(dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...),
                     Arguments&&... arguments) {
-    launch_as(may_overlap(), 2, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
+    launch_as(true, 2, grid, block, shared, kernel, std::forward<Arguments>(arguments)...);
   }
   /// Lets what comes next on the backend's stream wait for an event of another one. Throws CudaError.
   void wait_for(cudaEvent_t event) {
     require_cuda(cudaStreamWaitEvent(current_->stream, event, 0), operation_);
     waited_ = true;
   }
-  /// Calls both parts of an operation, neither of which needs what the other writes. In a captured step they run side
-  /// by side, where they are so small that one leaves room for the other: up to kSmall multiply-adds.
-  template <class First, class Second>
-  void side_by_side(Index multiply_adds, const First& first, const Second& second) {
-    constexpr Index kSmall = Index{1} << 29;
-    if (multiply_adds > kSmall) {
-      first();
-      return second();
-    }
+  /// Starts the parts of an operation, none of which needs what another writes, as one kernel
+  /// (detail::together_kernel).
+  template <class First, class... Parts>
+  void launch_together(const First& first, const Parts&... parts) {
+    static_assert(((Parts::kThreads == First::kThreads) && ...), "blocks of one kernel have one size");
+    const auto with_count = [](const auto& part) {
+      return detail::PartBlocks<std::remove_cvref_t<decltype(part)>>{part, static_cast<unsigned>(part.blocks())};
+    };
+    const Index blocks = (first.blocks() + ... + parts.blocks());
+    if (blocks == 0) return;
+    launch_pdl(dim3(static_cast<unsigned>(blocks)), dim3(First::kThreads),
+               std::max({First::kSharedBytes, Parts::kSharedBytes...}),
+               detail::together_kernel<First::kThreads, detail::PartBlocks<First>, detail::PartBlocks<Parts>...>,
+               with_count(first), with_count(parts)...);
+  }
+  /// Writes `results` by write(), which needs nothing that comes later. In a captured step it runs beside what comes
+  /// next, if it is small, until join() or a kernel that names the results. What it reads must be left as it is until
+  /// then.
+  template <class Write>
+  void write_beside(Index multiply_adds, std::initializer_list<const T*> results, const Write& write) {
+    if (multiply_adds > kSmall) return write();
     wait_for(resources_[1], resources_[0]);
     {
       const OnSecondStream on_second(*this);
-      second();
+      write();
     }
-    first();
-    wait_for(resources_[0], resources_[1]);
+    if (capture_ == nullptr) return;
+    for (const T* result : results) capture_->begin_writing(result);
+  }
+  /// Lets what comes next wait for all that runs beside.
+  void join() {
+    if (capture_ != nullptr && capture_->end_writing()) wait_for(resources_[0], resources_[1]);
   }
 
  private:
@@ -394,13 +412,25 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
     waited_ = true;
   }
 
-  bool may_overlap() { return has_pdl_ && !std::exchange(waited_, false); }
+  static constexpr Index kSmall = Index{1} << 29;  ///< multiply-adds
+
+  /// What a kernel uses in a captured step; it waits for what it names and something beside it still writes.
+  template <class... Arguments>
+  void note(const Arguments&... arguments) {
+    if (capture_ == nullptr) return;
+    (capture_->note(arguments), ...);
+    if (current_ == &resources_[0] && (capture_->names_written(arguments) || ...)) join();
+  }
+
+  /// Whether a kernel that is written for it may overlap with the one before: not after another stream's.
+  bool may_overlap(bool written_for_it) { return written_for_it && has_pdl_ && !std::exchange(waited_, false); }
   template <class... Parameters, class... Arguments>
   void launch_as(bool pdl, unsigned cluster, dim3 grid, dim3 block, std::size_t shared, void (*kernel)(Parameters...),
                  Arguments&&... arguments) {
+    note(arguments...);
     cudaLaunchAttribute attributes[2]{};
     unsigned count = 0;
-    if (pdl) {
+    if (may_overlap(pdl)) {
       attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
       attributes[count++].val.programmaticStreamSerializationAllowed = 1;
     }
@@ -415,7 +445,6 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
     config.stream = current_->stream;
     config.attrs = attributes;
     config.numAttrs = count;
-    if (capture_ != nullptr) (capture_->note(arguments), ...);
     const detail::DriverLock lock(detail::driver());
     const detail::DeviceScope device(options_.device);
     require_cuda(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...), operation_);

@@ -73,20 +73,33 @@ class CudaCapture {
       if (!step_memory.holds(flag)) graph.flags_.push_back({flag, before, *flag});
     return graph;
   }
-  /// Looks every word of a kernel's argument up, as a conservative garbage collector does. Padding is none of them: it
-  /// may hold an address from a call before.
+  /// Looks every word of a kernel's argument up, as a conservative garbage collector does.
   template <class U>
   void note(const U& argument) {
-    U copy = argument;
-#if __has_builtin(__builtin_clear_padding)
-    if constexpr (std::is_trivially_copyable_v<U>) __builtin_clear_padding(&copy);
-#endif
-    std::uintptr_t word = 0;
-    for (std::size_t at = 0; at + sizeof word <= sizeof copy; at += sizeof word) {
-      std::memcpy(&word, reinterpret_cast<const std::byte*>(&copy) + at, sizeof word);
+    for_each_word(argument, [&](std::uintptr_t word) {
       if (const std::uint64_t allocation = DeviceAllocations::all().number_at(word); allocation != 0)
         memory_.try_emplace(allocation, word);
-    }
+    });
+  }
+  /// What the second stream is still writing from here on.
+  void begin_writing(const void* results) {
+    if (results != nullptr) written_.push_back(reinterpret_cast<std::uintptr_t>(results));
+  }
+  /// Whether an argument names any of that.
+  template <class U>
+  [[nodiscard]] bool names_written(const U& argument) const {
+    bool any = false;
+    if (!written_.empty())
+      for_each_word(argument, [&](std::uintptr_t word) {
+        any |= std::find(written_.begin(), written_.end(), word) != written_.end();
+      });
+    return any;
+  }
+  /// Whether it writes something; from here on it does not.
+  [[nodiscard]] bool end_writing() {
+    const bool any = !written_.empty();
+    written_.clear();
+    return any;
   }
   /// The shape of a buffer that steps leave to each other.
   void keep(const Shape& shape) { kept_.push_back({&shape, shape}); }
@@ -96,12 +109,27 @@ class CudaCapture {
   }
 
  private:
+  /// f(word) for the words of an argument. Padding is none of them: it may hold an address from a call before.
+  template <class U, class F>
+  static void for_each_word(const U& argument, const F& f) {
+    U copy = argument;
+#if __has_builtin(__builtin_clear_padding)
+    if constexpr (std::is_trivially_copyable_v<U>) __builtin_clear_padding(&copy);
+#endif
+    std::uintptr_t word = 0;
+    for (std::size_t at = 0; at + sizeof word <= sizeof copy; at += sizeof word) {
+      std::memcpy(&word, reinterpret_cast<const std::byte*>(&copy) + at, sizeof word);
+      f(word);
+    }
+  }
+
   cudaStream_t stream_;
   bool ended_ = false;
   FlagJournal flags_;
   std::map<std::uint64_t, std::uintptr_t> memory_;  ///< an address in each allocation
   std::vector<CudaGraph::Kept> kept_;
   std::vector<const float*> halves_;
+  std::vector<std::uintptr_t> written_;  ///< gradients that the second stream is writing
 };
 
 }  // namespace neuroinhib::detail

@@ -13,9 +13,6 @@ namespace detail {
 [[nodiscard]] inline unsigned at_most_blocks(Index count) {
   return static_cast<unsigned>(std::min<Index>(count, 65535));
 }
-[[nodiscard]] inline dim3 blocks(Index count) {
-  return dim3(static_cast<unsigned>(std::min<Index>(count, Index{1} << 20)));
-}
 
 }  // namespace detail
 
@@ -27,9 +24,7 @@ class CudaLoops {
   /// body(i) for i in [0, count), on the device.
   template <class Body>
   void parallel_for(Index count, const Body& body) {
-    if (count > 0)
-      own().launch_pdl(detail::blocks((count + detail::kThreads - 1) / detail::kThreads), dim3(detail::kThreads), 0,
-                       detail::each_kernel<Body>, count, body);
+    own().launch_together(detail::elements(count, body));
   }
   /// body(row, column), neighbouring columns in neighbouring threads.
   template <class Body>
@@ -57,46 +52,43 @@ class CudaLoops {
   /// body(i, team) for i in [0, count): each by a warp, or by a block where a row is long and rows are few.
   template <class Body>
   void parallel_rows(Index count, Index length, const Body& body) {
-    if (count == 0) return;
-    constexpr Index kTeams = detail::kThreads / detail::kWarp;
-    if (length >= 4 * detail::kThreads && count < 64 * static_cast<Index>(own().multiprocessors()))
-      own().launch_pdl(detail::blocks(count), dim3(detail::kThreads), 0, detail::team_kernel<T, detail::kThreads, Body>,
-                       count, body);
+    if (needs_blocks(count, length))
+      own().launch_together(detail::row_teams<T, detail::kThreads>(count, body));
     else
-      own().launch_pdl(detail::blocks((count + kTeams - 1) / kTeams), dim3(detail::kThreads), 0,
-                       detail::team_kernel<T, detail::kWarp, Body>, count, body);
+      own().launch_together(detail::row_teams<T, detail::kWarp>(count, body));
+  }
+  /// Whether a block works on a row rather than a warp.
+  [[nodiscard]] bool needs_blocks(Index count, Index length) {
+    return length >= 4 * detail::kThreads && count < 64 * static_cast<Index>(own().multiprocessors());
   }
   /// store(column, Σ_row value(row, column)), in one order whatever the device.
   template <class Value, class Store>
   void sum_columns(Index rows, Index columns, const Value& value, const Store& store) {
-    const auto finish = [=] __device__(Index, Index c, T sum) { store(c, sum); };
-    const Index chunks = (rows + kColumnChunk - 1) / kColumnChunk;
-    if (chunks <= 1) return sum_ranges(1, columns, detail::AllRows{rows}, value, finish);
     const ArenaScope scope(own().device_arena());
-    T* partial = own().template kernel_memory<T>(chunks * columns);
-    sum_ranges(
-        chunks, columns,
-        [=] __device__(Index chunk) {
-          const Index begin = chunk * kColumnChunk;
-          return detail::RowRange{begin, begin + kColumnChunk < rows ? begin + kColumnChunk : rows};
-        },
-        value, [=] __device__(Index chunk, Index c, T sum) { partial[chunk * columns + c] = sum; });
-    sum_ranges(
-        1, columns, detail::AllRows{chunks},
-        [=] __device__(Index chunk, Index c) { return partial[chunk * columns + c]; }, finish);
+    const auto sums = ready_columns<detail::kThreads>(rows, columns, value, store);
+    own().launch_together(sums.of_chunks);
+    own().launch_together(sums.of_all);
+  }
+  /// The same as parts of kernels whose blocks have so many threads: the second comes after the first.
+  template <int Threads, class Value, class Store>
+  [[nodiscard]] detail::ColumnSumsInTwo<T, Threads, Value, Store> ready_columns(Index rows, Index columns,
+                                                                                const Value& value,
+                                                                                const Store& store) {
+    const Index chunks = rows > kOneChunk ? (rows + kColumnChunk - 1) / kColumnChunk : 1;
+    T* partial = chunks > 1 ? own().template kernel_memory<T>(chunks * columns) : nullptr;
+    const detail::ChunkSums<T, Store> of_chunk{partial, columns, store}, last{nullptr, columns, store};
+    return {{chunks, columns, {rows, chunks > 1 ? kColumnChunk : rows}, value, of_chunk},
+            {partial == nullptr ? 0 : 1, columns, {chunks, chunks}, of_chunk, last}};
   }
   /// store(i, column, Σ value(row, column)) over the rows of ranges(i), for i in [0, count).
   template <class Ranges, class Value, class Store>
   void sum_ranges(Index count, Index columns, const Ranges& ranges, const Value& value, const Store& store) {
-    if (columns == 0 || count == 0) return;
-    own().launch_pdl(
-        dim3(static_cast<unsigned>((columns + detail::kWarp - 1) / detail::kWarp), detail::at_most_blocks(count)),
-        dim3(detail::kWarp, detail::kThreads / detail::kWarp), 0, detail::column_kernel<T, Ranges, Value, Store>, count,
-        columns, ranges, value, store);
+    own().launch_together(
+        detail::ColumnSums<T, detail::kThreads, Ranges, Value, Store>{count, columns, ranges, value, store});
   }
 
  private:
-  static constexpr Index kColumnChunk = 512;
+  static constexpr Index kColumnChunk = 128, kOneChunk = 512;  ///< rows: of a chunk, and up to which there is one
 
   [[nodiscard]] B& own() { return static_cast<B&>(*this); }
 };

@@ -441,22 +441,32 @@ void image_in_shared_forward(B& cuda, const Conv2d<float>& op, const ImageInShar
                          op.x.data, op.weight.data, op.bias.data, op.y.data, op.winner);
 }
 
+/// dw and db, of each image's share of them: `part_size` numbers, the first `size` of which are dw's.
 template <std::same_as<Cuda<float>> B>
-void image_in_shared_backward(B& cuda, const Conv2d<float>& op, const ImageInShared& r) {
-  const auto dx = op.x.claim_gradient(), dw = op.weight.claim_gradient(), db = op.bias.claim_gradient();
-  const ArenaScope scope(cuda.device_arena());
-  const Index size = op.weight.size(), part_size = dw || db ? size + r.out : 0;
-  float* parts = cuda.template kernel_memory<float>(r.images * part_size);
-  const ImageInSharedGradients g{op.x.data, op.weight.data, op.y.data, op.y.gradient, op.winner, op.options.activation,
-                                 dx,        parts,          part_size};
-  launch_image_in_shared(cuda, r, r.gradient_bytes(),
-                         image_in_shared_gradient_kernel<ImageInShared::kIn, ImageInShared::kOut>, g);
+void sum_shares(B& cuda, const float* parts, Index images, Index part_size, Index size, const GradientSlot<float>& dw,
+                const GradientSlot<float>& db) {
   cuda.sum_columns(
-      r.images, part_size, [=] __device__(Index image, Index i) { return parts[image * part_size + i]; },
+      images, part_size, [=] __device__(Index image, Index i) { return parts[image * part_size + i]; },
       [=] __device__(Index i, float sum) {
         if (i < size && dw) dw.put(i, sum);
         if (i >= size && db) db.put(i - size, sum);
       });
+}
+
+template <std::same_as<Cuda<float>> B>
+void image_in_shared_backward(B& cuda, const Conv2d<float>& op, const ImageInShared& r) {
+  const auto dx = op.x.claim_gradient(), dw = op.weight.claim_gradient(), db = op.bias.claim_gradient();
+  const Index size = op.weight.size(), part_size = dw || db ? size + r.out : 0;
+  float* parts =
+      cuda.template kernel_memory<float>(r.images * part_size);  // until the step's end: they are added up beside it
+  const ImageInSharedGradients g{op.x.data, op.weight.data, op.y.data, op.y.gradient, op.winner, op.options.activation,
+                                 dx,        parts,          part_size};
+  launch_image_in_shared(cuda, r, r.gradient_bytes(),
+                         image_in_shared_gradient_kernel<ImageInShared::kIn, ImageInShared::kOut>, g);
+  if (part_size == 0) return;
+  cuda.write_beside(r.images * part_size, {dw.data, db.data},
+                    [&] { sum_shares(cuda, parts, r.images, part_size, size, dw, db); });
+  if (op.weight.space == nullptr) cuda.join();
 }
 
 }  // namespace neuroinhib::ops

@@ -23,9 +23,19 @@ void pass_gradient(Cuda<T>& cuda, const Tensor<T>& y, const GradientSlot<T>& slo
   cuda.parallel_for(y.size(), [=] __device__(Index i) { slot.put(i, factor * dy[i]); });
 }
 
+/// Two inputs a kernel.
 template <class T>
 void backward(Cuda<T>& cuda, const Sum<T>& op) {
-  for (Index t = 0; t < op.count; ++t) pass_gradient(cuda, op.y, op.inputs[t].claim_gradient(), T{1});
+  const T* dy = op.y.gradient;
+  for (Index t = 0; t < op.count; t += 2) {
+    const auto one = op.inputs[t].claim_gradient();
+    const auto other = t + 1 < op.count ? op.inputs[t + 1].claim_gradient() : GradientSlot<T>{};
+    if (!one && !other) continue;
+    cuda.parallel_for(op.y.size(), [=] __device__(Index i) {
+      if (one) one.put(i, dy[i]);
+      if (other) other.put(i, dy[i]);
+    });
+  }
 }
 
 template <class T>

@@ -119,14 +119,15 @@ void bias_gradients(Cuda<T>& cuda, const GroupedLinear<T>& op, const GradientSlo
 template <class T>
 void backward(Cuda<T>& cuda, const GroupedLinear<T>& op) {
   const auto multiply = [&](const auto& dy, const auto& x, const auto& w) {
-    const auto of_x = [&] {
-      if (const auto dx = op.x.claim_gradient()) input_gradients(cuda, op, dy, w, dx);
-    };
-    const auto of_parameters = [&] {
-      if (const auto dw = op.weight.claim_gradient()) weight_gradients(cuda, op, dy, x, dw);
-      if (const auto db = op.bias.claim_gradient()) bias_gradients(cuda, op, db);
-    };
-    cuda.side_by_side(op.plan.slots() * op.in() * op.out(), of_x, of_parameters);
+    const auto dw = op.weight.claim_gradient(), db = op.bias.claim_gradient();
+    if (dw || db)
+      cuda.write_beside(op.plan.slots() * op.in() * op.out(), {dw.data, db.data}, [&] {
+        if (dw) weight_gradients(cuda, op, dy, x, dw);
+        if (db) bias_gradients(cuda, op, db);
+      });
+    if (const auto dx = op.x.claim_gradient()) input_gradients(cuda, op, dy, w, dx);
+    if (op.weight.space == nullptr || !std::is_same_v<T, typename std::remove_cvref_t<decltype(x)>::Scalar>)
+      cuda.join();  // the weight is a result itself, or what was rounded goes with this operation
   };
   gemm::with_factors(cuda, multiply, output_gradients(op), gathered_inputs(op), weights(op));
 }

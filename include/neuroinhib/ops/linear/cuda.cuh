@@ -72,15 +72,15 @@ template <class T>
 void backward(Cuda<T>& cuda, const Linear<T>& op) {
   const Index in = op.weight.shape[1], out = op.weight.shape[0], rows = op.x.rows();
   const auto multiply = [&](const auto& dy, const auto& x, const auto& w) {
-    const auto of_x = [&] {
-      if (const auto dx = op.x.claim_gradient()) blas_gemm(cuda, false, false, rows, in, out, dy, w, dx.data, dx.add);
-    };
-    const auto of_parameters = [&] {
-      if (const auto dw = op.weight.claim_gradient())
-        blas_gemm(cuda, true, false, out, in, rows, dy, x, dw.data, dw.add);
-      if (const auto db = op.bias.claim_gradient()) sum_rows<T>(cuda, rows, out, op.y.gradient, db);
-    };
-    cuda.side_by_side(rows * in * out, of_x, of_parameters);
+    const auto dw = op.weight.claim_gradient(), db = op.bias.claim_gradient();
+    if (dw || db)
+      cuda.write_beside(rows * in * out, {dw.data, db.data}, [&] {
+        if (dw) blas_gemm(cuda, true, false, out, in, rows, dy, x, dw.data, dw.add);
+        if (db) sum_rows<T>(cuda, rows, out, op.y.gradient, db);
+      });
+    if (const auto dx = op.x.claim_gradient()) blas_gemm(cuda, false, false, rows, in, out, dy, w, dx.data, dx.add);
+    if (op.weight.space == nullptr || !std::is_same_v<T, typename std::remove_cvref_t<decltype(x)>::Scalar>)
+      cuda.join();  // the weight is a result itself, or what was rounded goes with this operation
   };
   with_layer_factors(cuda, op, multiply, gemm::plain_rows<T>(op.y.gradient, rows, out),
                      gemm::plain_rows<T>(op.x.data, rows, in), gemm::plain_rows<T>(op.weight.data, out, in));
