@@ -20,6 +20,7 @@ void forward(Cpu<T>& cpu, const ProjectedCrossEntropy<T>& op) {
     counted += op.labels[row] >= 0;
   }
   const T number = op.counted.defined() ? op.counted.number(op.x.rows()) : static_cast<T>(std::max<Index>(counted, 1));
+  op.delta[op.x.rows()] = T{-1} / number;
   flash::run_forward(cpu, op.flash());
   cpu.parallel_for(op.x.rows(), width, [&](Index row) {
     const Index label = op.labels[row];

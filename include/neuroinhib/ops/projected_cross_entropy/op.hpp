@@ -9,12 +9,13 @@ namespace ops {
 
 /// y = mean over counted rows of log Σ_c exp(⟨x_i, w_c⟩ + b_c) − (⟨x_i, w_l⟩ + b_l), l = labels[i]; a row whose label
 /// is below zero does not count. x [rows, width], weight [classes, width], bias [classes] or none. The logits are
-/// flash attention's: no rows × classes matrix is ever stored. log_sum, losses, delta [rows]: log Σ_c exp, each row's
-/// loss, and −1 / counted rows (0 where a row does not count).
+/// flash attention's: no rows × classes matrix is ever stored. log_sum, losses [rows]: log Σ_c exp, and each row's
+/// loss. delta [rows + 1]: −1 / counted rows, 0 where a row does not count; behind the rows, that of a row that does.
+/// pull [rows, width]: Σ_c P_ic w_c − w_l, which a backend may keep for x's gradient, or none.
 template <class T>
 struct ProjectedCrossEntropy {
   static constexpr const char* name = "projected_cross_entropy";
-  Tensor<T> x, weight, bias, log_sum, losses, delta, y;
+  Tensor<T> x, weight, bias, log_sum, losses, delta, pull, y;
   View<const int> labels;
   CountedTokens<T> counted;  ///< of all ranks; none: those of `labels` count
 
@@ -66,8 +67,11 @@ template <Executor Ex>
     require_shape("projected cross-entropy, bias", {weight.shape[0]}, bias.shape, "pass one bias a class");
   const Shape rows{x.rows()};
   const ProjectedLoss<T> loss{ex.tensor(Shape::scalar(), any_wants_gradient(x, weight, bias)), ex.tensor(rows, false)};
-  ex.run(ops::ProjectedCrossEntropy<T>{x, weight, bias, ex.tensor(rows, false), loss.losses, ex.tensor(rows, false),
-                                       loss.mean, labels,
+  Tensor<T> pull;
+  if constexpr (requires { keeps_pull(ex.backend(), x); })
+    if (keeps_pull(ex.backend(), x) && loss.mean.wants_gradient()) pull = ex.tensor({x.rows(), x.cols()}, false);
+  ex.run(ops::ProjectedCrossEntropy<T>{x, weight, bias, ex.tensor(rows, false), loss.losses,
+                                       ex.tensor({x.rows() + 1}, false), pull, loss.mean, labels,
                                        kAlone<Ex> ? CountedTokens<T>{} : count_tokens(ex, x.rows(), {}, labels)});
   return loss;
 }
