@@ -82,7 +82,58 @@ using Similar = Model<SimilarityInform<LinearRouter>, GluInhibition, T>;
 template <class T>
 using Attending = Model<AttentionInform<XMoeRouter>, GlobalInhibition, T>;
 
+/// Mean, each row's loss and all gradients of a loss over a vocabulary, of which some rows do not count.
+template <class B>
+std::vector<Numbers> vocabulary_loss(B& backend, Index rows, Index width, Index classes) {
+  using T = typename B::Scalar;
+  Kept<B> x({rows, width}, Values<double>({rows, width}, 1).values),
+      weight({classes, width}, Values<double>({classes, width}, 2).values),
+      bias({classes}, Values<double>({classes}, 3).values);
+  std::vector<int> labels(static_cast<std::size_t>(rows));
+  for (Index i = 0; i < rows; ++i)
+    labels[static_cast<std::size_t>(i)] = i % 7 == 3 ? -1 : static_cast<int>((i * 131 + i / 5) % classes);
+  Recording ex(backend);
+  const auto loss =
+      projected_cross_entropy(ex, x.variable(), weight.variable(), bias.variable(), on_device(ex, labels));
+  ex.backward(scale(ex, loss.mean, 3));
+  return {numbers(backend, View<T>(loss.mean)), numbers(backend, View<T>(loss.losses)), x.gradient(), weight.gradient(),
+          bias.gradient()};
+}
+
 }  // namespace
+
+TEST_CASE("a loss over a vocabulary on the matrix unit equals the CPU's in double") {
+  struct Extents {
+    Index rows, width, classes;
+  };
+  for (const auto& [rows, width, classes] : {Extents{300, 33, 777}, {513, 62, 1000}, {256, 25, 100}, {260, 63, 50}}) {
+    Cpu<double> cpu;
+    Cuda<float> cuda;
+    const auto expected = vocabulary_loss(cpu, rows, width, classes),
+               actual = vocabulary_loss(cuda, rows, width, classes);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      INFO(rows, " rows, ", width, " wide, number ", i);
+      CHECK(distance(actual[i], expected[i]) <= 2e-3);
+    }
+    CHECK(vocabulary_loss(cuda, rows, width, classes) == actual);
+  }
+}
+
+TEST_CASE("the gradient of a table that more rows read than are compared with each other equals the CPU's") {
+  const auto gradient = [](auto& backend) {
+    constexpr Index kRows = 17000, kWords = kVocabulary, kNumbers = 3;
+    using B = std::remove_reference_t<decltype(backend)>;
+    Kept<B> table({kWords, kNumbers}, Values<double>({kWords, kNumbers}, 1).values);
+    Recording ex(backend);
+    const auto y = embedding(ex, table.variable(), {}, on_device(ex, words(7, kRows)), kRows);
+    ex.backward(
+        scale(ex, batch_pool(ex, y.reshaped({kRows * kNumbers, 1}), Pooling::mean).reshaped(Shape::scalar()), 1e3));
+    return table.gradient();
+  };
+  Cpu<double> cpu;
+  Cuda<double> cuda;
+  CHECK(distance(gradient(cuda), gradient(cpu)) <= 1e-12);
+}
 
 TEST_CASE("language models in double equal the CPU's") {
   Cuda<double> cuda;

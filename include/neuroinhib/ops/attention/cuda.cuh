@@ -4,6 +4,7 @@
 
 #include <neuroinhib/ops/attention/cuda_cublas.cuh>
 #include <neuroinhib/ops/attention/cuda_flash.cuh>
+#include <neuroinhib/ops/attention/cuda_short.cuh>
 #include <neuroinhib/ops/attention/cuda_similarity.cuh>
 #include <neuroinhib/ops/attention/cuda_wgmma_gradient.cuh>
 #include <neuroinhib/ops/attention/op.hpp>
@@ -88,8 +89,10 @@ void join(Cuda<T>& cuda, const Parts<T>& parts, const LogSum& log_sum, const Put
 
 template <class T>
 void run_forward(Cuda<T>& cuda, const FlashAttention<T>& s) {
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_same_v<T, float>) {
     if (similarity::suits(cuda, s)) return similarity::run_forward(cuda, s);
+    if (short_rows::suit(s)) return short_rows::run_forward(cuda, s);
+  }
   if (is_wide(s)) return forward_bands(cuda, s);
   if constexpr (std::is_same_v<T, float>)
     if (runs_on_wgmma(cuda, s))
@@ -209,6 +212,8 @@ void run_columns(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradient<
 /// The row pass comes first: q and k may be the same rows, and then dk is added to dq.
 template <class T>
 void run_backward(Cuda<T>& cuda, const FlashAttention<T>& s, const FlashGradient<T>& g) {
+  if constexpr (std::is_same_v<T, float>)
+    if (short_rows::suit(s, g)) return short_rows::run_backward(cuda, s, g);
   if (is_wide(s)) return backward_bands(cuda, s, g);
   if constexpr (std::is_same_v<T, float>)
     if (gradient_runs_on_wgmma(cuda, s, g))
