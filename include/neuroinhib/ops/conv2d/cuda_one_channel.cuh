@@ -12,10 +12,12 @@ namespace neuroinhib::ops {
 /// Extents of such a convolution, and how it is cut into strips of pooled rows.
 struct OneChannelWindows : KernelExtents {
   static constexpr int kKernel = 3, kPool = 3, kNumbers = kKernel * kKernel;
-  static constexpr int kRows = 3;  ///< pooled rows of a strip
+  static constexpr int kRows = 2;  ///< pooled rows of a strip
   static constexpr int kChannels = 64, kStrips = detail::kThreads / kChannels, kBand = kRows * kStrips;
   static constexpr int kResultRows = kRows + kPool - 1, kImageRows = kResultRows + kKernel - 1;
   static constexpr std::size_t kMaxShared = 16 * 1024;
+  /// Beside the place of a pool's winner: relu's slope is zero there, so that the gradient need not read the result.
+  static constexpr int kSilent = 0x8000;
 
   std::size_t number_bytes;
 
@@ -146,9 +148,10 @@ __global__ void __launch_bounds__(detail::kThreads)
 #pragma unroll
       for (int k = 1; k < kPool; ++k) best.take(columns[row][k].value, columns[row][k].place + k);
       const Index to = first + row * row_step + column * g.out;
+      const bool silent = activation == Activation::relu && !(best.value > 0);
       y[to] = activation == Activation::relu ? best.value <= 0 ? T{0} : best.value  // spares the others' branches
                                              : activation_of(activation, best.value);
-      winner[to] = static_cast<std::uint16_t>(best.place);
+      winner[to] = static_cast<std::uint16_t>(best.place | (silent ? OneChannelWindows::kSilent : 0));
     }
   }
 }
@@ -174,7 +177,7 @@ __global__ void __launch_bounds__(detail::kThreads)
   const OneChannelThread t(g);
   const T* strip = load_band(g, t, x, reinterpret_cast<T*>(shared));
   T weight[kNumbers] = {}, bias = 0;
-  const bool valid = t.channel < g.out;
+  const bool valid = t.channel < g.out, relu = activation == Activation::relu;
   for (int row = 0; valid && row < OneChannelWindows::kRows && t.first_row + row < g.pooled_height; ++row) {
     const Index first = t.pooled_at(g, row);
     const T *row_y = y + first, *row_dy = dy + first;
@@ -185,15 +188,17 @@ __global__ void __launch_bounds__(detail::kThreads)
 #pragma unroll
       for (int k = 0; k < kAhead; ++k) {
         const int at = min(column + k, g.pooled_width - 1) * g.out;
-        value[k] = row_y[at];
+        value[k] = relu ? T{1} : row_y[at];
         gradient[k] = row_dy[at];
         place[k] = row_winner[at];
       }
 #pragma unroll
       for (int k = 0; k < kAhead; ++k) {
         if (column + k >= g.pooled_width) break;
-        const T* window = strip + (row + place[k] / kPool) * g.padded_width() + column + k + place[k] % kPool;
-        const T change = gradient[k] * slope_from_output(activation, value[k]);
+        const bool silent = place[k] >= OneChannelWindows::kSilent;
+        const int at = place[k] % OneChannelWindows::kSilent;
+        const T* window = strip + (row + at / kPool) * g.padded_width() + column + k + at % kPool;
+        const T change = silent ? T{0} : relu ? gradient[k] : gradient[k] * slope_from_output(activation, value[k]);
         bias += change;
 #pragma unroll
         for (int i = 0; i < kNumbers; ++i) weight[i] += change * window[i / kKernel * g.padded_width() + i % kKernel];

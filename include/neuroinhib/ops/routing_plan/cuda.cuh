@@ -8,22 +8,45 @@
 
 namespace neuroinhib::ops {
 
+/// Of up to 32 experts: a lane has one, and counts those that come before it.
+template <class T>
+__device__ void choose_by_rank(const TopM<T>& op, Index token, int lane) {
+  const int experts = static_cast<int>(op.scores.cols());
+  const Ranked<T> mine = op.ranked(token, lane < experts ? lane : 0);
+  int before = 0;
+  for (int k = 0; k < experts; ++k) {
+    const Ranked<T> other(__shfl_sync(0xffffffffu, mine.score, k), __shfl_sync(0xffffffffu, mine.tie, k), k);
+    before += k != lane && other.before(mine);
+  }
+  if (lane < experts && before < op.y.cols()) op.choose(token, before, lane);
+}
+/// Of any number: each choice is the best of those that come after the last one.
+template <class T>
+__device__ void choose_in_turn(const TopM<T>& op, Index token, int lane) {
+  Ranked<T> last(T{0}, -1);
+  for (Index m = 0; m < op.y.cols(); ++m) {
+    Ranked<T> best = op.next(token, last, lane, detail::kWarp);
+    for (int step = detail::kWarp / 2; step > 0; step /= 2) {
+      const Ranked<T> other(__shfl_xor_sync(0xffffffffu, best.score, step),
+                            __shfl_xor_sync(0xffffffffu, best.tie, step),
+                            __shfl_xor_sync(0xffffffffu, best.number, step));
+      if (other.number >= 0 && (best.number < 0 || other.before(best))) best = other;
+    }
+    last = best;
+    if (lane == 0) op.choose(token, m, best.number);
+  }
+}
+
 template <class T>
 void forward(Cuda<T>& cuda, const TopM<T>& op) {
-  cuda.parallel_rows(op.scores.rows(), 1, [=] __device__(Index token, const detail::Team<T>& team) {
-    Ranked<T> last(T{0}, -1);  // each choice comes after the last one
-    for (Index m = 0; m < op.y.cols(); ++m) {
-      Ranked<T> best = op.next(token, last, team.lane, detail::kWarp);
-      for (int step = detail::kWarp / 2; step > 0; step /= 2) {
-        const Ranked<T> other(__shfl_xor_sync(0xffffffffu, best.score, step),
-                              __shfl_xor_sync(0xffffffffu, best.tie, step),
-                              __shfl_xor_sync(0xffffffffu, best.number, step));
-        if (other.number >= 0 && (best.number < 0 || other.before(best))) best = other;
-      }
-      last = best;
-      if (team.lane == 0) op.choose(token, m, best.number);
-    }
-  });
+  if (op.scores.cols() <= detail::kWarp)
+    cuda.parallel_rows(op.scores.rows(), 1, [=] __device__(Index token, const detail::Team<T>& team) {
+      choose_by_rank(op, token, team.lane);
+    });
+  else
+    cuda.parallel_rows(op.scores.rows(), 1, [=] __device__(Index token, const detail::Team<T>& team) {
+      choose_in_turn(op, token, team.lane);
+    });
 }
 
 /// dscores of y [tokens, chosen], which took what `expert` names.
@@ -88,8 +111,8 @@ void forward(Cuda<T>& cuda, const EveryExpert<T>& op) {
 template <class T>
 void backward(Cuda<T>&, const EveryExpert<T>&) {}
 
-/// One block an expert, and one for the slots that have none: counts the slots of the experts before it and its own,
-/// then places its own in order.
+/// One block an expert, and one for the slots that have none. A thread has a run of slots: it counts those of the
+/// experts before its block's and those of its own, and places these behind the ones of the threads before it.
 inline constexpr int kSortThreads = 512;
 template <int = 0>
 __global__ void __launch_bounds__(kSortThreads) sort_slots_kernel(RoutingPlan plan) {
@@ -102,8 +125,14 @@ __global__ void __launch_bounds__(kSortThreads) sort_slots_kernel(RoutingPlan pl
   } memory;
   __shared__ int offset;
   const int expert = static_cast<int>(blockIdx.x), slots = static_cast<int>(plan.slots());
-  int before = 0;
-  for (int slot = threadIdx.x; slot < slots; slot += kSortThreads) before += plan.expert[slot] < expert;
+  const int run = (slots + kSortThreads - 1) / kSortThreads, first = min(static_cast<int>(threadIdx.x) * run, slots),
+            end = min(first + run, slots);
+  int before = 0, own = 0, rank = 0;
+#pragma unroll 4
+  for (int slot = first; slot < end; ++slot) {
+    before += plan.expert[slot] < expert;
+    own += plan.expert[slot] == expert;
+  }
   before = Reduce(memory.reduce).Sum(before);
   if (threadIdx.x == 0) {
     offset = before;
@@ -111,18 +140,12 @@ __global__ void __launch_bounds__(kSortThreads) sort_slots_kernel(RoutingPlan pl
     if (expert == 0 && !plan.partial) plan.offsets[plan.experts] = slots;
   }
   __syncthreads();
-  int place = offset;
-  for (int first = 0; first < slots; first += kSortThreads) {
-    const int slot = first + static_cast<int>(threadIdx.x);
-    const int mine = slot < slots && plan.expert[slot] == expert;
-    int rank = 0, total = 0;
-    Scan(memory.scan).ExclusiveSum(mine, rank, total);
-    __syncthreads();
-    if (mine != 0) {
-      plan.order[place + rank] = slot;
-      plan.position[slot] = place + rank;
-    }
-    place += total;
+  Scan(memory.scan).ExclusiveSum(own, rank);
+  int place = offset + rank;
+  for (int slot = first; slot < end; ++slot) {
+    if (plan.expert[slot] != expert) continue;
+    plan.order[place] = slot;
+    plan.position[slot] = place++;
   }
 }
 

@@ -37,14 +37,18 @@ struct TopM {
   View<int> expert;
   Tensor<T> y;
 
+  /// Expert k of a token, as it is ranked.
+  NEUROINHIB_DEVICE [[nodiscard]] Ranked<T> ranked(Index token, int k) const {
+    const Index at = token * scores.cols() + k;
+    const T rank = by.data != nullptr ? by[at] : scores[at];
+    return {bias.data != nullptr ? rank + bias[k] : rank, scores[at], k};
+  }
   /// The best of experts first, first + step, … that come after `last`, if there is a last one. Below zero: none.
   NEUROINHIB_DEVICE [[nodiscard]] Ranked<T> next(Index token, const Ranked<T>& last, int first, int step) const {
     const Index experts = scores.cols();
     Ranked<T> best(T{0}, -1);
     for (int k = first; k < experts; k += step) {
-      const Index at = token * experts + k;
-      const T rank = by.data != nullptr ? by[at] : scores[at];
-      const Ranked<T> candidate(bias.data != nullptr ? rank + bias[k] : rank, scores[at], k);
+      const Ranked<T> candidate = ranked(token, k);
       if ((last.number < 0 || last.before(candidate)) && (best.number < 0 || candidate.before(best))) best = candidate;
     }
     return best;
