@@ -1,5 +1,7 @@
 #pragma once
 
+#include <concepts>
+
 #include <neuroinhib/backend/cuda.cuh>
 #include <neuroinhib/ops/attention/flash.hpp>
 
@@ -148,10 +150,12 @@ __global__ void __launch_bounds__(kBackwardThreads)
   return suit(s) && g.label == nullptr && !g.dbias && !g.row_sum;
 }
 
-inline void run_forward(Cuda<float>& cuda, const FlashAttention<float>& s) {
+template <std::same_as<Cuda<float>> B>
+void run_forward(B& cuda, const FlashAttention<float>& s) {
   cuda.launch_pdl(dim3(static_cast<unsigned>(s.sight.count * s.heads)), dim3(kForwardThreads), 0, forward_kernel<>, s);
 }
-inline void run_backward(Cuda<float>& cuda, const FlashAttention<float>& s, const FlashGradient<float>& g) {
+template <std::same_as<Cuda<float>> B>
+void run_backward(B& cuda, const FlashAttention<float>& s, const FlashGradient<float>& g) {
   cuda.launch_pdl(dim3(static_cast<unsigned>(s.sight.count * s.heads)), dim3(kBackwardThreads), 0, backward_kernel<>, s,
                   g);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 
 #include <neuroinhib/ops/attention/cuda_wgmma.cuh>
 #include <neuroinhib/ops/projected_cross_entropy/op.hpp>
@@ -285,14 +286,15 @@ struct Operands {
   }
 };
 
-[[nodiscard]] inline Operands make_operands(Cuda<float>& cuda, const ProjectedCrossEntropy<float>& op, int slices) {
+template <std::same_as<Cuda<float>> B>
+[[nodiscard]] Operands make_operands(B& cuda, const ProjectedCrossEntropy<float>& op, int slices) {
   const Index rows = op.x.rows(), classes = op.weight.rows(), own = op.x.cols(), width = own + kBiases;
   const Operands o{rows,
                    classes,
                    width,
                    slices,
-                   cuda.kernel_memory<float>(slices * rows * width),
-                   cuda.kernel_memory<float>(classes * width)};
+                   cuda.template kernel_memory<float>(slices * rows * width),
+                   cuda.template kernel_memory<float>(classes * width)};
   const float *from_x = op.x.data, *from_w = op.weight.data, *bias = op.bias.data;
   const auto of_x = detail::elements(rows * width, [=] __device__(Index i) {
     const Index row = i / width, c = i % width;
@@ -309,14 +311,16 @@ struct Operands {
 }
 
 /// log_sum, and E[w] less the label's class, where that is kept.
-inline void forward(Cuda<float>& cuda, const ProjectedCrossEntropy<float>& op) {
+template <std::same_as<Cuda<float>> B>
+void forward(B& cuda, const ProjectedCrossEntropy<float>& op) {
   const ArenaScope scope(cuda.device_arena());
   const Index rows = op.x.rows(), classes = op.weight.rows(), own = op.x.cols();
   using P = flash::WgmmaPlan<Plan::kWidth>;
   const int slices = slices_for(cuda.multiprocessors(), (rows + P::kQueries - 1) / P::kQueries, classes);
   const Operands operands = make_operands(cuda, op, slices);
   const Index width = operands.width;
-  auto *means = cuda.kernel_memory<float>(slices * rows * width), *log_sums = cuda.kernel_memory<float>(slices * rows);
+  auto *means = cuda.template kernel_memory<float>(slices * rows * width),
+       *log_sums = cuda.template kernel_memory<float>(slices * rows);
   flash::run_wgmma<P>(cuda, operands.attention(means, log_sums));
   cuda.parallel_rows(rows, 1, [=] __device__(Index row, const detail::Team<float>& team) {
     float largest = log_sums[row], sum = 0;
@@ -340,9 +344,10 @@ struct PaddedRows {
   float* log_sums;
   int* labels;
 };
-[[nodiscard]] inline PaddedRows pad_rows(Cuda<float>& cuda, const ProjectedCrossEntropy<float>& op, Index padded) {
+template <std::same_as<Cuda<float>> B>
+[[nodiscard]] PaddedRows pad_rows(B& cuda, const ProjectedCrossEntropy<float>& op, Index padded) {
   const Index rows = op.x.rows();
-  const PaddedRows p{cuda.kernel_memory<float>(padded), cuda.kernel_memory<int>(padded)};
+  const PaddedRows p{cuda.template kernel_memory<float>(padded), cuda.template kernel_memory<int>(padded)};
   cuda.parallel_for(padded, [=] __device__(Index row) {
     const bool counts = row < rows && op.labels[row] >= 0;
     p.log_sums[row] = counts ? op.log_sum[row] * 1.4426950408889634f - kExponent : INFINITY;
@@ -351,7 +356,8 @@ struct PaddedRows {
   return p;
 }
 
-inline void backward(Cuda<float>& cuda, const ProjectedCrossEntropy<float>& op) {
+template <std::same_as<Cuda<float>> B>
+void backward(B& cuda, const ProjectedCrossEntropy<float>& op) {
   const ArenaScope scope(cuda.device_arena());
   const auto dx = op.x.claim_gradient(), dw = op.weight.claim_gradient(), db = op.bias.claim_gradient();
   const Index rows = op.x.rows(), classes = op.weight.rows(), own = op.x.cols();
@@ -365,7 +371,7 @@ inline void backward(Cuda<float>& cuda, const ProjectedCrossEntropy<float>& op) 
   const flash::HalfFactors factors(cuda, operands.attention(nullptr, nullptr), Plan::kWidth);
   constexpr Index kAny = 840;  // has all divisors up to 8
   const int slices = std::min(slices_for(cuda.multiprocessors(), tiles, kAny), static_cast<int>(steps));
-  auto* parts = cuda.kernel_memory<float>(slices * classes * Plan::kWidth);
+  auto* parts = cuda.template kernel_memory<float>(slices * classes * Plan::kWidth);
   const ClassGradient g{static_cast<int>(classes), static_cast<int>(tiles), static_cast<int>(steps), slices,
                         padded.log_sums,           padded.labels,           factors.sizes,           parts};
   const ClassMaps maps{cuda.tensor_map(factors.copies[flash::kKeyFactor], Plan::kOwn),
