@@ -290,6 +290,43 @@ TEST_CASE("the last layers' gradients travel before the first layer has its own,
   testing::check_error<ConfigError>([&] { backward_and_sum(ex, loss, parameters, {.bucket = 0}); }, {"bucket"});
 }
 
+namespace user {
+
+/// y = x, where x is behind a pointer that the operation does not show.
+template <class T>
+struct Behind {
+  static constexpr const char* name = "behind";
+  const Tensor<T>* x;
+  Tensor<T> y;
+};
+
+template <class T>
+void forward(Cpu<T>& cpu, const Behind<T>& op) {
+  cpu.parallel_for(op.y.size(), [&](Index i) { op.y[i] = (*op.x)[i]; });
+}
+
+template <class T>
+void backward(Cpu<T>& cpu, const Behind<T>& op) {
+  const auto dx = op.x->claim_gradient();
+  cpu.parallel_for(op.y.size(), [&](Index i) { dx.put(i, op.y.gradient[i]); });
+}
+
+}  // namespace user
+
+TEST_CASE("an operation that hides a parameter is told of before its gradient is taken for the sum") {
+  Many<double> many(*world());
+  nn::Linear<double> layer(kWidth, kWidth);
+  Parameters<double> parameters(layer, 3);
+  auto x = batch<double>(4, 1);
+  const auto labels = labels_of(4, kWidth);
+  Recording ex(many);
+  const Tensor<double> own = parameters["weight"], weight = ex.tensor(own.shape, true);
+  ex.run(user::Behind<double>{&own, weight});
+  const auto loss = cross_entropy(ex, linear(ex, x.constant(), weight), labels);
+  testing::check_error<ConfigError>([&] { backward_and_sum(ex, loss, parameters); },
+                                    {"weight behind a pointer", "further_tensors()"});
+}
+
 namespace {
 
 constexpr Index kLength = 6, kTexts = 5;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
 
 #include <neuroinhib/autodiff/recording.hpp>
 #include <neuroinhib/optim/all_ranks.hpp>
@@ -26,6 +27,8 @@ class TravellingGradient {
     for_each_bucket(parameters, most, [&](const Share&) { ++count_; });
     if (count_ == 0) return;
     buckets_ = backend_.arena().template allocate<Bucket>(count_);
+    sealed_ = backend_.arena().template allocate<bool>(static_cast<Index>(parameters.entries().size()));
+    std::fill_n(sealed_, parameters.entries().size(), false);
     Index* const last = last_uses(ex);
     Index at = 0;
     int channel = kBucketChannels;
@@ -44,9 +47,18 @@ class TravellingGradient {
     ++operations_;
     send();
   }
-  /// Waits until all have been added up.
+  /// Waits until all have been added up. Throws ConfigError if an operation wrote to a gradient that had set out.
   void finish() {
     for (Index i = 0; i < count_; ++i) advance(buckets_[i], true);
+    const std::string* late = nullptr;
+    for (const auto& entry : parameters_.entries()) {
+      if (*entry.tensor.gradient_written) late = &entry.name;
+      set_flag(*entry.tensor.gradient_written, true);
+    }
+    if (late != nullptr)
+      fail<ConfigError>("backward_and_sum", "operations that show which gradients they write to",
+                        "one that wrote to that of " + *late + " behind a pointer, after it had been sent",
+                        "give the operation a member further_tensors(), or call ex.backward()");
   }
 
  private:
@@ -87,11 +99,17 @@ class TravellingGradient {
     });
     return last;
   }
+  /// A gradient that sets out reads as not written, so that a later writer is found.
+  void seal(const Tensor<T>& tensor, bool& sealed) {
+    if (sealed) return;
+    (void)cleared_slot(backend_, tensor);
+    set_flag(*tensor.gradient_written, false);
+    sealed = true;
+  }
   /// Sends what has become final, and takes what is on its way further.
   void send() {
     for (; begun_ < count_ && buckets_[begun_].final_after <= operations_; ++begun_)
-      for_each_entry(buckets_[begun_].part,
-                     [&](const auto& entry, Index) { (void)cleared_slot(backend_, entry.tensor); });
+      for_each_entry(buckets_[begun_].part, [&](const auto& entry, Index i) { seal(entry.tensor, sealed_[i]); });
     for (Index i = 0; i < begun_; ++i) advance(buckets_[i], false);
   }
   void advance(Bucket& bucket, bool wait) {
@@ -102,6 +120,7 @@ class TravellingGradient {
   B& backend_;
   Parameters<T>& parameters_;
   Bucket* buckets_ = nullptr;
+  bool* sealed_ = nullptr;  ///< of each parameter, whether it has set out
   Index count_ = 0, begun_ = 0, operations_ = 0;
 };
 
@@ -110,7 +129,8 @@ class TravellingGradient {
 /// The last backward pass before an update, in the place of ex.backward(loss): on several ranks, gradients are added up
 /// while it runs, each bucket of them as soon as it is final. Clipping and optimizers then find the sum, which has the
 /// bits of one made afterwards. It is made afterwards where the communicator is no SideCommunicator. Throws ConfigError
-/// for gradients that have been added up already, and as ex.backward().
+/// for gradients that have been added up already, for operations that hide theirs behind a pointer, and as
+/// ex.backward().
 template <class B, class T>
 void backward_and_sum(Recording<B>& ex, const Tensor<T>& loss, Parameters<T>& parameters,
                       const SumOptions& options = {}) {
