@@ -418,7 +418,7 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
   template <class... Arguments>
   void note(const Arguments&... arguments) {
     if (capture_ == nullptr) return;
-    (capture_->note(arguments), ...);
+    (capture_->note(arguments, operation_), ...);
     if (current_ == &resources_[0] && (capture_->names_written(arguments) || ...)) join();
   }
 

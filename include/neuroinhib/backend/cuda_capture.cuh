@@ -65,7 +65,7 @@ class CudaCapture {
     (void)cudaGraphDestroy(captured);
     require_cuda(status, "capture");
     graph.graph_.reset(executable);
-    for (const auto& [allocation, address] : memory_) graph.memory_.push_back({address, allocation});
+    for (const auto& [allocation, used] : memory_) graph.memory_.push_back({used.address, allocation, used.operation});
     graph.halves_ = halves_;
     graph.current_ = DeviceAllocations::all().current();
     graph.kept_ = kept_;
@@ -75,10 +75,10 @@ class CudaCapture {
   }
   /// Looks every word of a kernel's argument up, as a conservative garbage collector does.
   template <class U>
-  void note(const U& argument) {
+  void note(const U& argument, const char* operation) {
     for_each_word(argument, [&](std::uintptr_t word) {
       if (const std::uint64_t allocation = DeviceAllocations::all().number_at(word); allocation != 0)
-        memory_.try_emplace(allocation, word);
+        memory_.try_emplace(allocation, Used{word, operation});
     });
   }
   /// What the second stream is still writing from here on.
@@ -109,6 +109,11 @@ class CudaCapture {
   }
 
  private:
+  struct Used {
+    std::uintptr_t address;
+    const char* operation;
+  };
+
   /// f(word) for the words of an argument. Padding is none of them: it may hold an address from a call before.
   template <class U, class F>
   static void for_each_word(const U& argument, const F& f) {
@@ -126,7 +131,7 @@ class CudaCapture {
   cudaStream_t stream_;
   bool ended_ = false;
   FlagJournal flags_;
-  std::map<std::uint64_t, std::uintptr_t> memory_;  ///< an address in each allocation
+  std::map<std::uint64_t, Used> memory_;  ///< of each allocation
   std::vector<CudaGraph::Kept> kept_;
   std::vector<const float*> halves_;
   std::vector<std::uintptr_t> written_;  ///< gradients that the second stream is writing

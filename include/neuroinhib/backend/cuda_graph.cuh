@@ -37,10 +37,11 @@ class CudaGraph {
       (void)cudaGraphExecDestroy(graph);
     }
   };
-  /// Device memory that the step uses: an address, and the allocation that it lay in.
+  /// Device memory that the step uses: an address, the allocation that it lay in, and the first operation that used it.
   struct Memory {
     std::uintptr_t address;
     std::uint64_t allocation;
+    const char* operation;
   };
   /// A buffer that steps leave to each other has the shape that it had.
   struct Kept {
@@ -61,7 +62,8 @@ class CudaGraph {
     const auto& allocations = detail::DeviceAllocations::all();
     for (const Memory& memory : memory_)
       if (allocations.number_at(memory.address) != memory.allocation)
-        fail<ConfigError>("replay", "the memory that the captured step uses", "some that was freed or has moved since",
+        fail<ConfigError>("replay", "the memory that the captured step uses",
+                          std::string("some that was freed or has moved since ") + memory.operation + " used it",
                           "keep parameters, data and batch size as they were, or capture again");
     for (const Kept& kept : kept_)
       if (*kept.now != kept.then)

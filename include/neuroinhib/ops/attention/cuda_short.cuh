@@ -1,6 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <concepts>
+#include <functional>
+#include <tuple>
 
 #include <neuroinhib/backend/cuda.cuh>
 #include <neuroinhib/ops/attention/flash.hpp>
@@ -146,8 +149,17 @@ __global__ void __launch_bounds__(kBackwardThreads)
   const auto fits = [](Index width) { return width > 0 && width <= kWidest; };
   return s.sight.queries <= kLongest && s.sight.keys <= kLongest && fits(s.key_width) && fits(s.value_width) && !s.bias;
 }
+/// Whether two gradients have columns in common, other than being the same ones: heads, which are computed side by
+/// side, would then add to one number.
+[[nodiscard]] inline bool meet(const FlashAttention<float>& s, const HeadSlot<float>& a, const HeadSlot<float>& b) {
+  if (!a || !b) return false;
+  if (a.data == b.data) return a.head != b.head;
+  const auto& [first, second] = std::less<>()(a.data, b.data) ? std::tie(a, b) : std::tie(b, a);
+  return second.data - first.data < (s.heads - 1) * first.head + std::max(s.key_width, s.value_width);
+}
 [[nodiscard]] inline bool suit(const FlashAttention<float>& s, const FlashGradient<float>& g) {
-  return suit(s) && g.label == nullptr && !g.dbias && !g.row_sum;
+  const bool apart = !meet(s, g.dq, g.dk) && !meet(s, g.dq, g.dv) && !meet(s, g.dk, g.dv);
+  return suit(s) && apart && g.label == nullptr && !g.dbias && !g.row_sum;
 }
 
 template <std::same_as<Cuda<float>> B>

@@ -527,7 +527,7 @@ void run_forward(Cuda<float>& cuda, const Rows<Source, Bias>& rows) {
                   Split::kBiased,
                   cuda.kernel_memory<float>(piece_rows * s.value_width),
                   cuda.kernel_memory<PieceNumbers>(piece_rows)};
-  Maps maps;
+  Maps maps{};
   q.halves.map(cuda, maps.q);
   k.halves.map(cuda, maps.k);
   v.halves.map(cuda, maps.v);
