@@ -23,7 +23,8 @@ enum class Mode { train, evaluate };
 /// What a recorded operation is made of, to find the tensors whose addresses are in it: its own bytes, and those of
 /// tensors that it points to, which it shows by further_tensors().
 struct RecordedOperation {
-  std::span<const std::byte> own, further;
+  std::span<const std::byte> own;      ///< of the operation itself
+  std::span<const std::byte> further;  ///< of the tensors that it points to
 };
 
 /// Runs the same forward as a plain backend and keeps each operation for one backward pass. Nodes are a function

@@ -24,7 +24,7 @@ NEUROINHIB_DEVICE void first_of_ranks(const T* parts, Index ranks, Index count, 
 template <class Loops>
 struct CollectiveKernels {
   /// Numbers for every rank, and from every rank: out(r) goes to rank r, where it is that rank's in(own). Both give
-  /// View<U>; this rank's own is copied, and carry(outgoing, incoming) has the others' parcels.
+  /// `View<U>`; this rank's own is copied, and carry(outgoing, incoming) has the others' parcels.
   template <class U, class B, class C, class Carry, class Out, class In>
   static void exchange_by(B& backend, C& communicator, const Carry& carry, const Out& out, const In& in) {
     const int ranks = communicator.size(), own = communicator.rank();
@@ -58,6 +58,7 @@ struct CollectiveKernels {
 
     [[nodiscard]] bool whole() const { return ranks == 2 || size <= kFew; }
     [[nodiscard]] Share of(Index r) const { return whole() ? Share{0, size, size} : Share::of(size, r, ranks); }
+    /// Rank r's share of `numbers`.
     template <class U>
     [[nodiscard]] View<U> part(U* numbers, Index r) const {
       return {numbers + of(r).begin, Shape{of(r).count()}};

@@ -54,10 +54,10 @@ enum class SumStage { waiting, gathering, handing_out, done };
 /// Σ_r numbers_r in their place, made beside other work.
 template <class T>
 struct SideSum {
-  View<T> numbers;  ///< that nothing else reads or writes from the first step to the last
-  int channel = 0;  ///< of a SideCommunicator
-  SumStage stage = SumStage::waiting;
-  T* parts = nullptr;  ///< of all ranks, in the memory of the step
+  View<T> numbers;                     ///< that nothing else reads or writes from the first step to the last
+  int channel = 0;                     ///< of a SideCommunicator
+  SumStage stage = SumStage::waiting;  ///< reached so far
+  T* parts = nullptr;                  ///< of all ranks, in the memory of the step
 };
 
 /// Takes such a sum further: the first time it sets out, later it goes on where parcels have arrived, with `wait` to
@@ -65,9 +65,9 @@ struct SideSum {
 template <class T, class C>
 struct AdvanceSum {
   static constexpr const char* name = "all_reduce";
-  SideSum<T>* sum;
-  C* communicator;
-  bool wait;
+  SideSum<T>* sum;  ///< outlives the backward pass
+  C* communicator;  ///< outlives the recording
+  bool wait;        ///< for all parcels
   Tensor<T> y;
 };
 

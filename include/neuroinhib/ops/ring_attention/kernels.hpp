@@ -12,8 +12,12 @@ namespace neuroinhib::ops {
 /// What flash attention gives for some keys; one pair of token and head after another may take up that of others.
 template <class T>
 struct FlashResult {
-  HeadRows<T> y, log_sum, entropy, self;
+  HeadRows<T> y;        ///< [rows, heads · d_v]
+  HeadRows<T> log_sum;  ///< [rows, heads], as the next two
+  HeadRows<T> entropy;  ///< in nats
+  HeadRows<T> self;     ///< weight of a token on itself
 
+  /// Takes up what `other` says of a row and a head of `width` columns.
   NEUROINHIB_DEVICE void join(const FlashResult& other, Index row, Index h, Index width) const {
     const T a = *log_sum.at(row, h), b = *other.log_sum.at(row, h), largest = a > b ? a : b;
     const T total = largest + std::log(std::exp(a - largest) + std::exp(b - largest));
@@ -63,6 +67,7 @@ class RingFlash {
     unpack(here.self, 1, local_.self);
   }
 
+  /// Gradients of this rank's rows of `local`, into the slots of `g`.
   void backward(const FlashAttention<T>& local, const FlashGradient<T>& g) {
     const auto scope = backend_.scope();
     local_ = local;

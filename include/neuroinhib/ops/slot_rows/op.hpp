@@ -46,8 +46,10 @@ struct SlotRows {
 template <class T>
 struct MoveRows {
   static constexpr const char* name = "move_rows";
-  Tensor<T> x, y;
-  View<const int> from, to;
+  Tensor<T> x;           ///< [rows of `to`, width]
+  Tensor<T> y;           ///< [rows of `from`, width]
+  View<const int> from;  ///< of each row of y, the one of x
+  View<const int> to;    ///< of each row of x, the one of y
 };
 
 }  // namespace ops
