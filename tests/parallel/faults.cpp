@@ -1,7 +1,8 @@
 // What is told when ranks part ways: faults <what>, on two ranks. Rank 1 does what is wrong.
-// faults train <file>: trains, saves after each step, and goes on from the file where there is one.
+// faults train <file>: says so, trains, saves after each step, and goes on from the file where there is one.
 
 #include <csignal>
+#include <cstdio>
 
 #include <neuroinhib/io/ranks.hpp>
 #include <neuroinhib/neuroinhib.hpp>
@@ -19,6 +20,8 @@ void train(Mpi& mpi, const std::string& file) {
   Parameters<float> parameters(layer, 1);
   Adam<float> adam(parameters, {}, shard_of(cpu, parameters));
   if (std::filesystem::exists(file)) (void)io::load_checkpoint(cpu, file, parameters, adam, "train");
+  std::printf("training\n");
+  std::fflush(stdout);
   while (cpu.random().step < 40) {
     std::vector<float> values;
     std::vector<int> labels;

@@ -38,7 +38,8 @@ kill_again() {
   for ((starts = 0; killed < times && starts < 3 * times; ++starts)); do
     "$mpirun" -n 2 "$program" train "$file" >"$file.log" 2>&1 &
     launcher=$!
-    sleep "0.$((1 + RANDOM % 9))"
+    while kill -0 $launcher 2>/dev/null && [ "$(grep -c training "$file.log")" -lt 2 ]; do sleep 0.02; done
+    sleep "0.$((RANDOM % 3))$((RANDOM % 10))"
     victim=$(tr ' ' '\n' 2>/dev/null <"/proc/$launcher/task/$launcher/children" | grep . | shuf -n 1)
     start=$SECONDS
     [ -z "$victim" ] || kill -9 "$victim" 2>/dev/null
