@@ -2,6 +2,8 @@
 
 #include <neuroinhib/backend/cpu.hpp>
 
+#include "has_cuda.hpp"
+
 namespace papers {
 
 std::string describe_machine(const Call& call) {

@@ -6,9 +6,6 @@
 
 namespace papers {
 
-/// Whether this program was built with CUDA, which CMake says.
-inline constexpr bool kHasCuda = PAPERS_HAS_CUDA;
-
 /// What runs the call, for people to read. Throws ConfigError for a GPU where the program was built without CUDA, and
 /// CudaError.
 std::string describe_machine(const Call& call);

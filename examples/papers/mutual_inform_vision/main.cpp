@@ -4,6 +4,7 @@
 
 #include "../machine.hpp"
 #include "../work_off.hpp"
+#include "has_cuda.hpp"
 #include "report.hpp"
 #include "training.hpp"
 

@@ -6,6 +6,7 @@
 #include "../../machine.hpp"
 #include "../../work_off.hpp"
 #include "../mixed_numbers/data.hpp"
+#include "has_cuda.hpp"
 #include "neurons.hpp"
 #include "report.hpp"
 

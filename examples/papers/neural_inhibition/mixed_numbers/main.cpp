@@ -6,6 +6,7 @@
 #include "../../machine.hpp"
 #include "../../work_off.hpp"
 #include "data.hpp"
+#include "has_cuda.hpp"
 #include "report.hpp"
 #include "training.hpp"
 
