@@ -14,6 +14,12 @@ static_assert(Backend<Cuda<float>> && Backend<Cuda<double>>);
 
 struct Interruption {};
 
+/// Leaves an address on the stack, where later calls take their memory.
+[[gnu::noinline]] void leave_on_stack(const void* address) {
+  const void* volatile words[2048];
+  for (const void* volatile& word : words) word = address;
+}
+
 constexpr Index kBatch = 6, kIn = 5, kOut = 4, kMax = 40;
 
 /// A layer that sees the mean of its results in the step before.
@@ -248,4 +254,42 @@ TEST_CASE("an address in the padding of what a step uses is not used") {
   freed.reset();
   training.cuda.replay(graph);
   CHECK(training.values() == untouched.values());
+}
+
+TEST_CASE("an address that calls before left on the stack is not used") {
+  Training training, untouched;
+  training.steps(3);
+  untouched.steps(4);
+  auto ended = std::make_unique<Training>();
+  const std::vector<GateTerm<float>> terms{{training.x.constant()}};
+  const CudaGraph graph = training.cuda.capture([&] {
+    training.step();
+    leave_on_stack(ended->x.constant().data);
+    (void)gate<Cuda<float>>(training.cuda, training.x.constant(), terms);
+  });
+  ended.reset();
+  training.cuda.replay(graph);
+  CHECK(training.values() == untouched.values());
+}
+
+TEST_CASE("the address behind what a step uses is not what comes next in memory") {
+  constexpr Index kSize = 128;  // 512 bytes: the driver hands out such pieces side by side
+  Training training, untouched;
+  training.steps(3);
+  untouched.steps(4);
+  std::vector<Storage<float>> used, others;
+  for (int i = 0; i < 32; ++i)
+    for (auto* storages : {&used, &others}) {
+      storages->emplace_back(training.cuda.space());
+      storages->back().assign_zeros(kSize);
+    }
+  const CudaGraph graph = training.cuda.capture([&] {
+    training.step();
+    for (const auto& storage : used) training.cuda.uses(storage.data() + kSize);
+  });
+  others.clear();
+  training.cuda.replay(graph);
+  CHECK(training.values() == untouched.values());
+  used.pop_back();
+  check_error<ConfigError>([&] { training.cuda.replay(graph); }, {"freed or has moved"});
 }

@@ -51,11 +51,11 @@ struct Training {
 
 TEST_CASE("the copy of parameters goes with them") {
   Cuda<float> cuda;
-  std::uintptr_t copy = 0;
+  const void* copy = nullptr;
   {
     nn::Linear<float> layer(8, 7);
     const Parameters<float> parameters(layer, 3, cuda.space());
-    copy = reinterpret_cast<std::uintptr_t>(cuda.halves_of(parameters["weight"]));
+    copy = cuda.halves_of(parameters["weight"]);
     CHECK(detail::DeviceAllocations::all().number_at(copy) != 0);
   }
   CHECK(detail::DeviceAllocations::all().number_at(copy) == 0);

@@ -65,7 +65,7 @@ class CudaCapture {
     (void)cudaGraphDestroy(captured);
     require_cuda(status, "capture");
     graph.graph_.reset(executable);
-    for (const auto& [allocation, used] : memory_) graph.memory_.push_back({used.address, allocation, used.operation});
+    for (const auto& [allocation, memory] : memory_) graph.memory_.push_back(memory);
     graph.halves_ = halves_;
     graph.current_ = DeviceAllocations::all().current();
     graph.kept_ = kept_;
@@ -77,8 +77,9 @@ class CudaCapture {
   template <class U>
   void note(const U& argument, const char* operation) {
     for_each_word(argument, [&](std::uintptr_t word) {
-      if (const std::uint64_t allocation = DeviceAllocations::all().number_at(word); allocation != 0)
-        memory_.try_emplace(allocation, Used{word, operation});
+      const auto* const memory = reinterpret_cast<const void*>(word);
+      if (const std::uint64_t allocation = DeviceAllocations::all().number_at(memory); allocation != 0)
+        memory_.try_emplace(allocation, CudaGraph::Memory{memory, allocation, operation});
     });
   }
   /// What the second stream is still writing from here on.
@@ -109,11 +110,6 @@ class CudaCapture {
   }
 
  private:
-  struct Used {
-    std::uintptr_t address;
-    const char* operation;
-  };
-
   /// f(word) for the words of an argument. Padding is none of them: it may hold an address from a call before.
   template <class U, class F>
   static void for_each_word(const U& argument, const F& f) {
@@ -131,7 +127,7 @@ class CudaCapture {
   cudaStream_t stream_;
   bool ended_ = false;
   FlagJournal flags_;
-  std::map<std::uint64_t, Used> memory_;  ///< of each allocation
+  std::map<std::uint64_t, CudaGraph::Memory> memory_;  ///< by its number
   std::vector<CudaGraph::Kept> kept_;
   std::vector<const float*> halves_;
   std::vector<std::uintptr_t> written_;  ///< gradients that the second stream is writing

@@ -39,7 +39,7 @@ class CudaGraph {
   };
   /// Device memory that the step uses: an address, the allocation that it lay in, and the first operation that used it.
   struct Memory {
-    std::uintptr_t address;
+    const void* address;
     std::uint64_t allocation;
     const char* operation;
   };
@@ -59,7 +59,7 @@ class CudaGraph {
     if (backend_ != backend)
       fail<ConfigError>("replay", "a graph that this backend captured", graph_ ? "another backend's" : "an empty one",
                         "capture the step on the backend that replays it");
-    const auto& allocations = detail::DeviceAllocations::all();
+    auto& allocations = detail::DeviceAllocations::all();
     for (const Memory& memory : memory_)
       if (allocations.number_at(memory.address) != memory.allocation)
         fail<ConfigError>("replay", "the memory that the captured step uses",
@@ -81,7 +81,7 @@ class CudaGraph {
     for (const Flag& flag : flags_) *flag.flag = flag.after;
     for (const Memory& memory : memory_)
       if (std::find(current_.begin(), current_.end(), memory.allocation) == current_.end())
-        detail::DeviceAllocations::all().changed(reinterpret_cast<const void*>(memory.address));
+        detail::DeviceAllocations::all().changed(memory.address);
   }
 
   std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, Destroy> graph_;

@@ -105,12 +105,13 @@ class DeviceAllocations {
     live_.erase(found);
     return halves;
   }
-  /// The allocation that an address lies in, and where that begins; null where it lies in none.
+  /// The allocation that an address lies in, and where that begins; null where it lies in none. The address right
+  /// behind an allocation is its own too: no other one begins there (CudaMemory::allocate).
   [[nodiscard]] std::pair<Allocation*, std::uintptr_t> find(const void* memory) {
     const auto next = live_.upper_bound(address(memory));
     if (next == live_.begin()) return {nullptr, 0};
     auto& [begin, allocation] = *std::prev(next);
-    return {address(memory) - begin < allocation.bytes ? &allocation : nullptr, begin};
+    return {address(memory) - begin <= allocation.bytes ? &allocation : nullptr, begin};
   }
   /// Somebody has written there: a copy of these numbers is out of date.
   void changed(const void* memory) {
@@ -132,12 +133,10 @@ class DeviceAllocations {
       if (allocation.halves_current) numbers.push_back(allocation.number);
     return numbers;
   }
-  /// The number of the allocation that an address lies in; 0 where it lies in none.
-  [[nodiscard]] std::uint64_t number_at(std::uintptr_t at) const {
-    const auto next = live_.upper_bound(at);
-    if (next == live_.begin()) return 0;
-    const auto& [begin, allocation] = *std::prev(next);
-    return at - begin < allocation.bytes ? allocation.number : 0;
+  /// The number of the allocation that find() finds; 0 where it finds none.
+  [[nodiscard]] std::uint64_t number_at(const void* memory) {
+    const Allocation* const allocation = find(memory).first;
+    return allocation != nullptr ? allocation->number : 0;
   }
 
  private:
@@ -164,7 +163,7 @@ struct CudaMemory {
     const detail::DeviceScope scope(device);
     scope.require("CUDA memory");
     void* memory = nullptr;
-    const cudaError_t status = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
+    const cudaError_t status = cudaMalloc(&memory, bytes + 1);  // so that no other begins where this one ends
     if (status == cudaErrorMemoryAllocation) {
       std::size_t available = 0, total = 0;
       (void)cudaGetLastError();
@@ -174,7 +173,7 @@ struct CudaMemory {
                       "use a smaller batch or model");
     }
     require_cuda(status, "CUDA memory");
-    detail::DeviceAllocations::all().add(memory, std::max<std::size_t>(bytes, 1));
+    detail::DeviceAllocations::all().add(memory, bytes);
     return memory;
   }
   /// Frees what allocate() gave, and its copy in bf16.

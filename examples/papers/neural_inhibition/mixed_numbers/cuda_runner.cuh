@@ -1,7 +1,9 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <mutex>
+#include <utility>
 
 #include "../../cuda_steps.cuh"
 #include "training.hpp"
@@ -17,14 +19,14 @@ struct ListPlace {
 /// Training and evaluation on a GPU, where the images stay.
 class CudaRunner {
  public:
-  CudaRunner(const Settings& settings, Index seed, const data::CudaImageSet& images)
-      : settings_(settings), images_(images), cuda_(papers::cuda_options(settings, seed)) {}
+  CudaRunner(const Settings& settings, Index seed, std::shared_ptr<const data::CudaImageSet> images)
+      : settings_(settings), images_(std::move(images)), cuda_(papers::cuda_options(settings, seed)) {}
 
   [[nodiscard]] Cuda<float>& backend() { return cuda_; }
 
   void train(auto& run, std::span<const Index> order) {
     steps_.train(run, order, [&](auto& ex, const data::CudaOrder& on_device, Index count) {
-      return loss_of(ex, run.model, on_device.gather(ex, images_, run.log.batch(), count));
+      return loss_of(ex, run.model, on_device.gather(ex, *images_, run.log.batch(), count));
     });
   }
 
@@ -36,7 +38,7 @@ class CudaRunner {
     cuda_.write(View<int>{list_.data(), {list_.size()}}, chosen.data());
     for_each_batch(numbers.size(), settings_.evaluation_batch, [&](std::size_t first, std::size_t count) {
       cuda_.begin_step();
-      visit(first, images_.gather(cuda_, list_.data() + first, static_cast<Index>(count), ListPlace{}));
+      visit(first, images_->gather(cuda_, list_.data() + first, static_cast<Index>(count), ListPlace{}));
     });
   }
 
@@ -56,7 +58,7 @@ class CudaRunner {
   template <class Network>
   [[nodiscard]] Tensor<float> logits_of(Network& network, const data::Batch<float>& batch, const int* others) {
     if constexpr (IsConditioned<Network>) {
-      const auto other = images_.gather(cuda_, others, batch.labels.size(), [] __device__(Index b) { return b; });
+      const auto other = images_->gather(cuda_, others, batch.labels.size(), [] __device__(Index b) { return b; });
       return network.conditioned_logits(cuda_, batch.images, other.images, other.labels);
     } else {
       return network.logits(cuda_, batch.images);
@@ -76,18 +78,25 @@ class CudaRunner {
   static constexpr int kStepsPerGraph = 10;
 
   const Settings& settings_;
-  const data::CudaImageSet& images_;
+  std::shared_ptr<const data::CudaImageSet> images_;
   Cuda<float> cuda_;
   papers::CudaSteps steps_{cuda_, kStepsPerGraph};
   Storage<int> list_{cuda_.space()}, others_{cuda_.space()}, flags_{cuda_.space()};
 };
 
-/// The images of each drawing, brought to the device by whoever comes first.
-inline const data::CudaImageSet& device_images(const Settings& settings, const data::ImageSet& set) {
+/// A drawing's images on the device, for as long as anyone has them: brought there by whoever comes first.
+[[nodiscard]] inline std::shared_ptr<const data::CudaImageSet> device_images(const Settings& settings,
+                                                                             const data::ImageSet& set) {
   static std::mutex mutex;
-  static std::map<const data::ImageSet*, data::CudaImageSet> all;
+  static std::map<std::pair<const data::ImageSet*, int>, std::weak_ptr<const data::CudaImageSet>> all;
   const std::lock_guard lock(mutex);
-  return all.try_emplace(&set, set, data::Scaling(set), cuda_space(*settings.cuda_device)).first->second;
+  std::erase_if(all, [](const auto& entry) { return entry.second.expired(); });  // other images may lie there now
+  auto& kept = all[{&set, *settings.cuda_device}];
+  auto images = kept.lock();
+  if (images == nullptr)
+    kept = images =
+        std::make_shared<const data::CudaImageSet>(set, data::Scaling(set), cuda_space(*settings.cuda_device));
+  return images;
 }
 
 }  // namespace mixed_numbers
