@@ -43,10 +43,6 @@ double median(std::vector<double> values) {
   return (values[(n - 1) / 2] + values[n / 2]) / 2;
 }
 
-const Row& row_of(std::string_view name) {
-  return *std::find_if(kRows.begin(), kRows.end(), [&](const Row& row) { return row.name == name; });
-}
-
 std::string mean_and_deviation(double mean, double deviation) {
   return percent("%.1f", mean) + percent(" ± %.1f", deviation);
 }
@@ -56,7 +52,7 @@ std::string mean_and_deviation(double mean, double deviation) {
 Report::Report(const OutputFolder& folder, const Settings& settings, const std::string& source, const std::string& data,
                const std::string& machine)
     : command_(settings.command),
-      results_(folder, settings, "mixed_numbers", described(settings, source, data), machine) {}
+      results_(folder, settings, settings.program, described(settings, source, data), machine) {}
 
 void Report::add(nlohmann::json run) {
   const auto number = [&](const char* name) { return run.at(name).get<double>(); };
@@ -149,7 +145,7 @@ std::string Report::scale() const {
 std::string Report::comparisons() const {
   std::string lines;
   for (const Row& row : kRows)
-    for (const std::string_view other : {"moe", "glu"}) {
+    for (const std::string_view other : {"moe", "glu", "global"}) {
       const Summary paired(differences(row.name, other));
       if (row.is_published() || paired.count < 2) continue;
       lines.append("- ").append(row.title).append(" − ").append(row_of(other).title);

@@ -31,7 +31,7 @@ class Report {
   [[nodiscard]] std::vector<double> differences(std::string_view row, std::string_view other) const;
   /// The paper's claims that have runs, judged.
   [[nodiscard]] nlohmann::json verdicts() const;
-  /// Rows that the paper does not have against MoE and GLU: a list in Markdown; empty below two seeds.
+  /// Rows that the paper does not have against MoE, GLU and Global: a list in Markdown; empty below two seeds.
   [[nodiscard]] std::string comparisons() const;
   /// What is scaled down from the paper's experiment.
   [[nodiscard]] std::string scale() const;

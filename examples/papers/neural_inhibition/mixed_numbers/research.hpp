@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "network.hpp"
+#include "all_to_all.hpp"
 
 /// Post-text inhibition as the paper's research code has it (public: wzoustanford/inhibition, branch
 /// numbers_neurips_xp, numbers_10way_gim.py). Its Global is GLU and this, without pre-text.
@@ -158,6 +158,10 @@ template <class Recipe>
 struct Networks {
   template <class Use>
   static auto with(std::string_view row, const Use& use) {
+    if (row == "all-to-all") {
+      AllToAllNetwork<Recipe, float> network(Sizes{});
+      return use(network);
+    }
     return with_network<Recipe, float>(row, Sizes{}, use);
   }
 };

@@ -1,7 +1,6 @@
 #include "settings.hpp"
 
 #include "experiment.hpp"
-#include "rows.hpp"
 #include "training_options.hpp"
 
 namespace mixed_numbers {
@@ -16,14 +15,19 @@ std::string Settings::key() const {
 }
 
 Settings read_settings(const std::vector<std::string>& arguments) {
+  return read_settings({"mixed_numbers", kExperiment, {kRows.begin(), kRows.begin() + kTable1Rows}, 1}, arguments);
+}
+
+Settings read_settings(const Experiment& experiment, const std::vector<std::string>& arguments) {
   Settings s;
+  s.program = experiment.program;
   s.seeds = 5;
-  s.out = "out/mixed_numbers";
-  Options options("mixed_numbers", kExperiment);
-  add_training_options(options, s, kRows);
+  s.out = "out/" + experiment.program;
+  Options options(experiment.program, experiment.description);
+  add_training_options(options, s, experiment.rows);
   options.number("--drawings", s.drawings);
   options.number("--replicas", s.replicas);
-  parse(options, arguments, s, 1);
+  parse(options, arguments, s, experiment.quick_seeds);
   if (options.given("--replicas") && !s.on_cuda())
     fail<ConfigError>("--replicas", "a GPU to run them on", "the CPU", "add --device cuda:0, or leave it out");
   return s;
