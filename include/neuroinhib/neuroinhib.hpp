@@ -35,6 +35,7 @@
 #include <neuroinhib/nn/feed_forward.hpp>
 #include <neuroinhib/nn/layer_norm.hpp>
 #include <neuroinhib/nn/linear.hpp>
+#include <neuroinhib/nn/span_attention.hpp>
 #include <neuroinhib/ops/arithmetic/op.hpp>
 #include <neuroinhib/ops/cpu.hpp>
 #include <neuroinhib/optim/adam.hpp>

@@ -56,6 +56,14 @@ Matrix weights_of(const Sequences& s, Index rows, const Logit& logit) {
   return weights;
 }
 
+/// The score by distance of head h's pair (i, j), as attention()'s `relative` [rows, heads · span] has it; −∞ where i
+/// does not see j. Without a span, 0.
+template <class T>
+double relative_score(const Tensor<T>& relative, Index span, Index h, Index length, Index i, Index j) {
+  if (span == 0 || (i == j && i % length == 0)) return 0;
+  return j < i && i - j <= span ? static_cast<double>(relative(i, h * span + i - j - 1)) : -INFINITY;
+}
+
 inline Matrix times(const Matrix& weights, const Matrix& values) {
   Matrix result;
   for (const auto& row : weights) {

@@ -59,6 +59,15 @@ END
 ! grep -q "τ = 0.1 − SMoE | −0.024 |" "$work/whole/table.md" || fail "a claim is judged against a collapsed base"
 has "- SMoE: 1.0 of 4"
 
+# The recipe of the public code: words see those of the blocks before, whatever the order of --rows.
+published=smoe@published,smoe-similarity@published,smoe-attention@published@loss,dropout@published@large
+"$program" "${small[@]}" --experts 4 --rows "$published" --seeds 1 --out "$work/published" >"$work/text" 2>"$work/err"
+grep -qF "next-word prediction, published recipe, with a balance loss" "$work/published/table.md" || fail "no table of the published recipe"
+grep -qF "a word sees the 32 words before it, by relative positions, and not itself" "$work/published/table.md" || fail "the span is not told"
+grep -qF "| SMoE, published recipe | 33.29 / 34.84" "$work/published/table.md" || fail "no published figures"
+refuses "the CPU: relative positions have no kernels of a GPU, got a GPU" --rows smoe@published --device cuda:0
+refuses "one of a kind" --rows smoe-attention@published@all
+
 refuses "@0.1 behind a row whose routing looks at other words" --rows smoe@0.1
 refuses "rows: expected smoe, .*or INHIBITION+ROW" --rows moe
 refuses "one of a kind" --rows smoe@one@half

@@ -58,6 +58,23 @@ TEST_CASE("bytes that are not UTF-8 are read as spaces, and counted") {
   CHECK(notes.invalid_bytes == 8);
 }
 
+TEST_CASE("a text in streams: every row goes on where the row a batch before ended") {
+  const Corpus corpus = make_grammars(50, 2000);
+  const Rows text = text_rows(corpus, Split::training, 8), rows = stream_rows(corpus, Split::training, 8, 5);
+  CHECK(rows.streams == 5);
+  CHECK(rows.count() % 5 == 0);
+  CHECK(rows.count() >= text.count() - 6);
+  for (std::size_t i = 0; i < rows.ids.size(); ++i) {
+    CHECK(rows.labels[i] >= 0);
+    const std::size_t next = (i + 1) % 8 > 0 ? i + 1 : i + 1 + 4 * 8;
+    if (next < rows.ids.size()) CHECK(rows.ids[next] == rows.labels[i]);
+  }
+  CHECK(std::equal(rows.ids.begin(), rows.ids.begin() + 8, text.ids.begin()));
+  CHECK(stream_rows(corpus, Split::test, corpus.words(Split::test) / 2, 5).streams == 2);
+  check_error<ConfigError>([&] { (void)stream_rows(corpus, Split::test, corpus.words(Split::test) + 1, 5); },
+                           {"words to each of its splits", "smaller --length"});
+}
+
 TEST_CASE("a file of one endless line is read in pieces, at spaces") {
   const TemporaryFolder folder;
   std::string line;

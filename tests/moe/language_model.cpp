@@ -60,6 +60,20 @@ void for_each_model(const Visit& visit) {
       "attention-inform of all heads, pre-text", [](auto& c) { c.moe.router.choice = HeadChoice::all; });
   model.template operator()<Model<HashRouter>>("hash", [](auto& c) { c.moe.router.choices = 2; });
   model.template operator()<Model<SimilarityInform<LinearRouter>, NoInhibition, TopP<3>>>("top P", plain);
+  model.template operator()<Model<LinearRouter>>("SMoE with a span, post-LN", [](auto& c) {
+    c.block.span = 3;
+    c.block.norm = NormPlace::after;
+  });
+  model.template operator()<Model<AttentionInform<LinearRouter>>>("attention-inform of a head, with a span",
+                                                                  [](auto& c) {
+                                                                    c.moe.router.choice = HeadChoice::frozen;
+                                                                    c.block.span = 3;
+                                                                  });
+  model.template operator()<Model<AttentionInform<LinearRouter>, PretextInhibition>>(
+      "attention-inform of all heads, pre-text, with a span", [](auto& c) {
+        c.moe.router.choice = HeadChoice::all;
+        c.block.span = 4;
+      });
 }
 
 template <class M>
@@ -119,6 +133,7 @@ TEST_CASE("training steps of language models have the same bits on 1, 2, 3 and 7
 
 TEST_CASE("decoding token by token, or in pieces, gives what the full pass gives") {
   for_each_model([]<class M>(const std::string& name, const typename M::Config& config) {
+    if (config.block.span > 0) return;
     INFO(name);
     M model(config);
     const Parameters<double> parameters(model, 3);
@@ -164,6 +179,44 @@ TEST_CASE("no word's prediction depends on later words") {
     CHECK_FALSE(same(4, kLength));
     CHECK(same(kLength, 2 * kLength));
   });
+}
+
+TEST_CASE("with a span, a text in batches gives what it gives at once, whatever is trained in between") {
+  using M = Model<LinearRouter>;
+  constexpr Index kTexts = 2, kPiece = 3, kPieces = 3, kWords = kPieces * kPiece;
+  M model(config_with<M>([](auto& c) { c.block.span = 4; }));
+  Parameters<double> parameters(model, 3);
+  Cpu<double> cpu;
+  const auto ids = words(kTexts * kWords, 5);
+  const auto hidden = [&](auto& ex, const std::vector<int>& of, const Sequences& sequences) {
+    const auto y = model.forward(ex, view(of), sequences).hidden;
+    return std::vector<double>(y.begin(), y.end());
+  };
+  const auto piece = [&](Index number) {
+    std::vector<int> some;
+    for (Index t = 0; t < kTexts; ++t)
+      for (Index i = 0; i < kPiece; ++i)
+        some.push_back(ids[static_cast<std::size_t>(t * kWords + number * kPiece + i)]);
+    return some;
+  };
+  const auto whole = hidden(cpu, ids, {.length = kWords});
+  for (int pass = 0; pass < 2; ++pass)  // the first piece of the second pass begins anew
+    for (Index number = 0; number < kPieces; ++number) {
+      cpu.begin_step();
+      const auto y = hidden(cpu, piece(number), {.length = kPiece, .continues = number > 0});
+      for (Index t = 0; t < kTexts; ++t)
+        CHECK(testing::distance(y.data() + t * kPiece * kWidth, whole.data() + (t * kWords + number * kPiece) * kWidth,
+                                kPiece * kWidth) < 1e-12);
+      Recording ex(cpu);
+      (void)hidden(ex, words(kPiece, 8), {.length = kPiece});
+    }
+  cpu.begin_step();
+  CHECK(hidden(cpu, piece(0), {.length = kPiece, .continues = true}) != hidden(cpu, piece(0), {.length = kPiece}));
+  check_error<ShapeError>([&] { (void)hidden(cpu, words(kPiece, 1), {.length = kPiece, .continues = true}); },
+                          {"[4, 8]", "[8, 8]", "as many sequences as the batch before"});
+  auto cache = model.make_cache(1, 9, Cpu<double>::space());
+  check_error<ConfigError>([&] { (void)model.decode(cpu, view(piece(0)), cache); }, {"block.span 0", "got 4"});
+  check_error<ConfigError>([] { M wrong(config_with<M>([](auto& c) { c.block.span = -1; })); }, {"span ≥ 0", "got -1"});
 }
 
 TEST_CASE("a model learns words that follow from the one before, to their entropy") {

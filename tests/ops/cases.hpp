@@ -225,6 +225,11 @@ void for_each_operation(const Visit& visit) {
       return sum(ex, {strided_rows(ex, in[0], 3, first), strided_rows(ex, in[0], 3, 1)});
     });
 
+  for (const Index skip : {0, 3})
+    visit("rows joined, without " + std::to_string(skip), inputs({{{4, 3}}, {{6, 3}}}), [=](auto& ex, const auto& in) {
+      return sum(ex, {join_rows(ex, in[0], in[1], 2, skip), join_rows(ex, in[0], in[1], 2, skip)});
+    });
+
   visit("top M, grouped linear on tokens and slots, combine",
         inputs({{{9, 4}}, {{9, 5}}, {{4, 6, 5}}, {{4, 6}}, {{4, 3, 6}}}), [](auto& ex, const auto& in) {
           const auto top = top_m(ex, in[0], 2);

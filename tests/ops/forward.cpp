@@ -247,6 +247,23 @@ TEST_CASE("patches hold an image's pixels row by row, after rows of zeros") {
   CHECK(std::vector<float>(firsts.data, firsts.data + 8) == std::vector<float>{1, 2, 7, 8, 25, 26, 31, 32});
 }
 
+TEST_CASE("joined rows of each sequence: those of the first tensor, then those of the second, without the first few") {
+  Cpu<float> cpu;
+  Values<float> a({4, 1}, 0), b({2, 1}, 0);
+  a.values = {1, 2, 3, 4};
+  b.values = {5, 6};
+  const auto joined = [&](Index skip) {
+    const auto y = join_rows(cpu, a.constant(), b.constant(), 2, skip);
+    return std::vector<float>(y.begin(), y.end());
+  };
+  CHECK(joined(0) == std::vector<float>{1, 2, 5, 3, 4, 6});
+  CHECK(joined(1) == std::vector<float>{2, 5, 4, 6});
+  CHECK(joined(2) == std::vector<float>{5, 6});
+  check_error<ShapeError>([&] { (void)joined(3); }, {"join rows", "skip < 3", "got 3"});
+  check_error<ShapeError>([&] { (void)join_rows(cpu, a.constant(), b.constant(), 3); },
+                          {"whole sequences, 3", "[2, 1]"});
+}
+
 TEST_CASE("operations refuse shapes that do not fit, naming both sides") {
   Cpu<float> cpu;
   Values<float> x({4, 6}, 1), w({3, 5}, 2), empty({0, 6}, 3), images({2, 4, 4, 3}, 4), kernel({2, 5, 5, 3}, 5);

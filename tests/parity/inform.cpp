@@ -1,5 +1,5 @@
 // Similarity-Inform and Attention-Inform layers against a literal reading of Mutual-Inform SMoE's definitions 1 and 2
-// in PyTorch, on shared weights: p, y and every gradient.
+// in PyTorch, on shared weights: p, y and every gradient. And the language model of the code that the paper builds on.
 
 #include <neuroinhib/io/safetensors.hpp>
 
@@ -85,7 +85,48 @@ void check_all(double tolerance) {
   }
 }
 
+/// Words [texts, length] of a block of the text, from word `first` on.
+std::vector<int> words_of(const std::vector<double>& text, Index texts, Index length, Index first) {
+  std::vector<int> words;
+  const Index stride = std::ssize(text) / texts;
+  for (Index t = 0; t < texts; ++t)
+    for (Index i = first; i < first + length; ++i)
+      words.push_back(static_cast<int>(text[static_cast<std::size_t>(t * stride + i)]));
+  return words;
+}
+
 }  // namespace
+
+TEST_CASE("a language model with a span, block after block of text, equals PyTorch's reading of the public code") {
+  constexpr Index kTexts = 2, kBlock = 3;
+  const io::Safetensors file(std::filesystem::path(NEUROINHIB_FIXTURES) / "span.safetensors");
+  using L = MoeLayer<LinearRouter, NoInhibition, TopM<2>, Mlp<Relu>, Cpu<double>>;
+  LanguageModel<L> model({.vocabulary = 11,
+                          .positions = kBlock,
+                          .blocks = 2,
+                          .block = {.width = 8, .heads = 2, .norm = NormPlace::after, .span = 4},
+                          .moe = {.width = 8, .experts = 4, .hidden = {6}}});
+  Parameters<double> parameters(model, 0);
+  for (const auto& entry : parameters.entries())
+    parameters.set_values(entry, loaded<double>(file, "parameters." + entry.name).values);
+  const auto text = file.values<double>("text"), losses = file.values<double>("losses");
+  Cpu<double> cpu({.threads = 2});
+  for (Index block = 0; block < std::ssize(losses); ++block) {
+    const auto ids = words_of(text, kTexts, kBlock, block * kBlock),
+               labels = words_of(text, kTexts, kBlock, block * kBlock + 1);
+    parameters.zero_gradients();
+    Recording ex(cpu);
+    const auto loss =
+        model.loss(ex, View<const int>(ids), View<const int>(labels), {.length = kBlock, .continues = block > 0});
+    ex.backward(loss.total);
+    CHECK(loss.mean[0] == doctest::Approx(losses[static_cast<std::size_t>(block)]).epsilon(1e-12));
+  }
+  for (const auto& entry : parameters.entries()) {
+    INFO(entry.name);
+    const auto expected = file.values<double>("gradients." + entry.name);
+    CHECK(testing::distance(entry.tensor.gradient, expected.data(), std::ssize(expected)) <= 1e-9);
+  }
+}
 
 TEST_CASE("mutual-inform layers in double equal PyTorch's reading of the definitions") {
   check_all<double>(1e-9);

@@ -287,6 +287,26 @@ Rows text_rows(const Corpus& corpus, Split split, Index length) {
   return rows;
 }
 
+Rows stream_rows(const Corpus& corpus, Split split, Index length, Index streams) {
+  const Rows text = text_rows(corpus, split, length);
+  const Index words = std::count_if(text.labels.begin(), text.labels.end(), [](int label) { return label >= 0; });
+  if (words < length)
+    fail<ConfigError>("text of " + corpus.source, "at least " + std::to_string(length) + " words to each of its splits",
+                      std::to_string(words), "give more text, or a smaller --length");
+  Rows rows{length, {}, {}, {}, {}, std::min(streams, words / length)};
+  const Index piece = words / rows.streams;
+  for (Index block = 0; block < piece / length; ++block)
+    for (Index stream = 0; stream < rows.streams; ++stream) append(rows, text, stream * piece + block * length);
+  return rows;
+}
+
+void append(Rows& rows, const Rows& from, Index token) {
+  for (const auto member : {&Rows::ids, &Rows::labels, &Rows::documents, &Rows::domains}) {
+    const auto begin = (from.*member).begin() + token;
+    (rows.*member).insert((rows.*member).end(), begin, begin + rows.length);
+  }
+}
+
 Rows copied(Rows rows) {
   for (std::size_t i = 0; i < rows.ids.size(); ++i)
     if (rows.labels[i] >= 0) rows.ids[i] = rows.labels[i];

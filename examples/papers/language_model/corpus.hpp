@@ -53,6 +53,9 @@ struct Rows {
   std::vector<int> ids, labels;  ///< [rows · length]; a label below zero does not count
   std::vector<int> documents;    ///< [rows · length] numbers that separate contexts; below zero: padding
   std::vector<int> domains;      ///< [rows · length]
+  /// 0: a row's text begins with it, but for its documents. Else row s + t · streams goes on where row s + (t − 1) ·
+  /// streams ends.
+  Index streams = 0;
 
   [[nodiscard]] Index count() const { return static_cast<Index>(ids.size()) / length; }
 };
@@ -61,6 +64,14 @@ struct Rows {
 Rows sentence_rows(const Corpus& corpus, Split split, Index length);
 /// Text one row after another, documents side by side (the second paper).
 Rows text_rows(const Corpus& corpus, Split split, Index length);
+
+/// All text of a split in at most `streams` pieces side by side, one block of `length` tokens after another, whatever
+/// the documents (the code that the second paper builds on). What is left of a piece behind its last whole block is
+/// left out. Throws ConfigError for a split without a whole block.
+Rows stream_rows(const Corpus& corpus, Split split, Index length, Index streams);
+
+/// Adds a row of the tokens from `token` on.
+void append(Rows& rows, const Rows& from, Index token);
 
 /// The same rows as the first paper's research code has them: its decoder's mask includes the diagonal, and its input
 /// is its target, so that a model reads at each place the word that it is to predict there.

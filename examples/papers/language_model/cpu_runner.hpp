@@ -32,7 +32,8 @@ class CpuRunner {
   void train(auto& run, std::span<const Index> order) {
     papers::train_steps(cpu_, run, order, [&](auto& ex, std::span<const Index> numbers) {
       gather(data_.training, numbers);
-      const auto loss_of = [&] { return run.model.loss(ex, view(ids_), view(labels_), sequences(data_.training)); };
+      const Sequences batch = sequences(data_.training, numbers.front());
+      const auto loss_of = [&] { return run.model.loss(ex, view(ids_), view(labels_), batch); };
       return telemetry_ ? recorded(static_cast<std::uint64_t>(run.log.step()), loss_of) : loss_of();
     });
   }
@@ -41,13 +42,14 @@ class CpuRunner {
   [[nodiscard]] Evaluation evaluate(const M& model, const Rows& rows) {
     std::vector<typename M::LayerOutput> layers;
     Evaluator evaluator(rows, static_cast<Index>(data_.corpus->domains.size()));
-    for (Index first = 0; first < rows.count(); first += batch_) {
+    const Index batch = rows.streams > 0 ? rows.streams : batch_;
+    for (Index first = 0; first < rows.count(); first += batch) {
       papers::stop_if_interrupted();
       std::vector<Index> numbers;
-      for (Index row = first; row < std::min(rows.count(), first + batch_); ++row) numbers.push_back(row);
+      for (Index row = first; row < std::min(rows.count(), first + batch); ++row) numbers.push_back(row);
       cpu_.begin_step();
       gather(rows, numbers);
-      const auto loss = model.loss(cpu_, view(ids_), view(labels_), sequences(rows), &layers);
+      const auto loss = model.loss(cpu_, view(ids_), view(labels_), sequences(rows, first), &layers);
       evaluator.add(cpu_, first, loss, layers);
     }
     return evaluator.finish();
@@ -68,7 +70,9 @@ class CpuRunner {
   static View<const int> view(const std::vector<int>& values) {
     return {values.data(), {static_cast<Index>(values.size())}};
   }
-  [[nodiscard]] Sequences sequences(const Rows& rows) const {
+  /// Of a batch that begins with row `first`.
+  [[nodiscard]] Sequences sequences(const Rows& rows, Index first) const {
+    if (rows.streams > 0) return {.length = rows.length, .continues = first >= rows.streams};
     return {.length = rows.length, .document = view(documents_)};
   }
   void gather(const Rows& rows, std::span<const Index> numbers) {

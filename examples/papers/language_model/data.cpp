@@ -15,13 +15,12 @@ Corpus load_corpus(const Settings& settings, Index vocabulary) {
 
 Rows some_rows(const Rows& rows, Index most) {
   if (most <= 0 || rows.count() <= most) return rows;
-  Rows chosen{rows.length, {}, {}, {}, {}};
-  for (Index i = 0; i < most; ++i) {
-    const Index from = i * rows.count() / most * rows.length;
-    for (const auto member : {&Rows::ids, &Rows::labels, &Rows::documents, &Rows::domains}) {
-      const auto begin = (rows.*member).begin() + from;
-      (chosen.*member).insert((chosen.*member).end(), begin, begin + rows.length);
-    }
+  Rows chosen{rows.length, {}, {}, {}, {}, rows.streams};
+  if (rows.streams > 0) {
+    const Index blocks = std::max<Index>(most / rows.streams, 1);
+    for (Index i = 0; i < blocks * rows.streams; ++i) append(chosen, rows, i * rows.length);
+  } else {
+    for (Index i = 0; i < most; ++i) append(chosen, rows, i * rows.count() / most * rows.length);
   }
   return chosen;
 }
@@ -36,7 +35,9 @@ std::vector<Rows> attacked(const Rows& rows, const std::vector<double>& shares) 
 Data make_data(const Settings& settings, const Corpus& corpus, const Task& task) {
   const Network network = settings.network(task);
   const auto rows = [&](const Corpus& from, Split split, Index length) {
-    Rows all = (task.paper == 1 ? sentence_rows : text_rows)(from, split, length);
+    Rows all = task.published    ? stream_rows(from, split, length, network.batch)
+               : task.paper == 1 ? sentence_rows(from, split, length)
+                                 : text_rows(from, split, length);
     return task.copies ? copied(std::move(all)) : all;
   };
   Data data{&corpus,
@@ -45,7 +46,7 @@ Data make_data(const Settings& settings, const Corpus& corpus, const Task& task)
             some_rows(rows(corpus, Split::test, network.length), settings.evaluation_rows),
             {}};
   data.attacked = attacked(data.test, settings.attacks);
-  if (settings.data.empty() && !task.copies) data.floor = grammar_floor(corpus, data.test);
+  if (settings.data.empty() && !task.copies && !task.published) data.floor = grammar_floor(corpus, data.test);
   return data;
 }
 

@@ -6,7 +6,7 @@ namespace language_model {
 
 /// The text that a call names, or built-in grammars, with a vocabulary of so many words.
 Corpus load_corpus(const Settings& settings, Index vocabulary);
-/// At most so many rows, spread evenly over all; 0: all.
+/// At most so many rows, spread evenly over all, or the first blocks of streams; 0: all.
 Rows some_rows(const Rows& rows, Index most);
 /// The same rows after word-swap attacks on these shares of their words.
 std::vector<Rows> attacked(const Rows& rows, const std::vector<double>& shares);

@@ -65,6 +65,10 @@ typename M::Config configuration(const Settings& s, const Row& row, Index vocabu
   config.block.heads = n.heads;
   config.block.norm = NormPlace::after;
   config.block.dropout = n.dropout;
+  if (row.task.published) {
+    config.block.span = n.spans * n.length;
+    config.moe.expert.dropout = n.dropout;
+  }
   config.block.routing_mask = row.sees_all ? Mask::none : Mask::causal;
   config.moe.width = n.width;
   config.moe.experts = n.experts;

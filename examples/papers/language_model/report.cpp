@@ -71,7 +71,8 @@ std::string heading(const Task& task) {
             : task.one                ? "tables 1 and 6: M = 1"
             : task.half || task.twice ? "table 6"
                                       : "tables 1, 3 and 8: next-word prediction") +
-           (task.half ? ": M = K / 2" : "") + (task.twice ? ": K doubled" : "") +
+           (task.published ? ", published recipe" : "") + (task.half ? ": M = K / 2" : "") +
+           (task.twice ? ": K doubled" : "") +
            (task.balanced ? ", with a balance loss"
             : task.biased ? ", with a balance bias"
                           : "");
@@ -203,6 +204,9 @@ std::string Report::table(const Task& task) const {
         "Published: validation / test perplexity on WikiText-103 (103 million words, vocabulary 267,735, 60,000 steps "
         "of the medium network, or of the large one), clean; attacked. Ours is another text and scale: compare rows, "
         "not columns. " +
+        (task.published ? "Recipe: one text in blocks, of which a word sees the " + std::to_string(n.spans * n.length) +
+                              " words before it, by relative positions, and not itself. "
+                        : "") +
         (task.balanced ? "Loss: with the Switch transformer's balance loss, weight" + text(" %.2f", kBalance)
          : task.biased ? "Balance: a bias that each step moves by" + text(" %g", kBiasRate) + ", without a loss"
                        : std::string("Balance: none, as in the public code that the paper builds on")) +

@@ -208,10 +208,10 @@ void set_scale(Row& row, const std::string& scale) {
   row.title += (row.inform == "similarity" ? ", τ = " : ", σ = ") + (scale == "root" ? "√D" : scale);
 }
 
-/// What the paper printed of a row with arms; a balance loss and a lifted mask are ours.
+/// What the paper printed of a row with arms; a balance loss and a lifted mask are ours, and of recipes it has one.
 void set_printed(Row& row, std::string name) {
   Task task = row.task;
-  task.balanced = task.biased = false;
+  task.balanced = task.biased = task.published = false;
   name += task.arms() + (row.scale.empty() ? "" : "@" + row.scale);
   if (name.find('@') == std::string::npos) return;
   const auto printed = std::find_if(kPrinted.begin(), kPrinted.end(), [&](const Printed& p) { return p.row == name; });
@@ -248,6 +248,8 @@ const std::vector<Arm>& arms() {
          row.task.large = true;
          row.title += row.task.paper == 1 ? ", vocabulary 15,000" : ", large";
        }},
+      {"published", "mask", second, kSecond,
+       [](Row& row) { row.task.published = true, row.title += ", published recipe"; }},
       {"copy", "task", first, kFirst, [](Row& row) { row.task.copies = true, row.title += ", copy task"; }},
       {"loss", "balance", second, kSecond, [](Row& row) { row.task.balanced = true, row.title += ", balance loss"; }},
       {"bias", "balance", second, kSecond, [](Row& row) { row.task.biased = true, row.title += ", balance bias"; }},

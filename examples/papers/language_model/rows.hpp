@@ -17,10 +17,11 @@ namespace language_model {
 /// What a table's rows learn, and in which network: rows of one task are compared.
 struct Task {
   int paper = 1;
-  bool large = false;     ///< the first paper's larger vocabulary, the second one's larger network
-  bool copies = false;    ///< the first paper's research code: it reads the word that it is to predict
-  bool balanced = false;  ///< with the Switch transformer's balance loss
-  bool biased = false;    ///< with a bias that evens the load
+  bool large = false;      ///< the first paper's larger vocabulary, the second one's larger network
+  bool published = false;  ///< the second paper's network as the code has it that it builds on
+  bool copies = false;     ///< the first paper's research code: it reads the word that it is to predict
+  bool balanced = false;   ///< with the Switch transformer's balance loss
+  bool biased = false;     ///< with a bias that evens the load
   bool one = false, half = false, twice = false;  ///< M = 1, M = K / 2, and twice as many experts
   bool tuned = false;                             ///< a trained model learns to classify
 
@@ -29,6 +30,7 @@ struct Task {
   [[nodiscard]] std::string arms() const {
     std::string text;
     for (const auto& [has, arm] : {std::pair{large, "@large"},
+                                   {published, "@published"},
                                    {copies, "@copy"},
                                    {balanced, "@loss"},
                                    {biased, "@bias"},
@@ -39,7 +41,7 @@ struct Task {
     return text;
   }
   /// The task without what leaves the text as it is.
-  [[nodiscard]] Task text() const { return {.paper = paper, .large = large, .copies = copies}; }
+  [[nodiscard]] Task text() const { return {.paper = paper, .large = large, .published = published, .copies = copies}; }
 };
 
 /// What is varied of post-text inhibition: the library's defaults unless an arm says otherwise.

@@ -34,16 +34,32 @@ Network paper_network(int paper, const std::string& size, Profile profile) {
   return mi;
 }
 
+/// The second paper's as the scripts have it of the code that it builds on.
+Network published_network(const std::string& size, Profile profile) {
+  Network n = paper_network(2, size, profile);
+  n.spans = size == "small" ? 1 : 2;
+  if (profile == Profile::quick) return n;
+  if (size == "small")
+    n.dropout = .7;
+  else
+    n.steps = 80000;
+  return n;
+}
+
 std::string extents(const Network& n) {
   return n.name() + ", " + shortest(n.batch) + " × " + shortest(n.length) + " tokens a step, rate " +
          shortest(n.learning_rate) + ", warm-up " + shortest(n.warmup) + ", dropout " + shortest(n.dropout) +
          ", vocabulary " + shortest(n.vocabulary) + ", steps " + shortest(n.steps) + " by " + shortest(n.epoch_steps);
 }
 
-/// What the key says of the second paper's large network: nothing of the paper's own.
-std::string large_text(const Settings& s) {
-  const std::string text = extents(s.second_large);
-  return text == extents(paper_network(2, "large", s.profile)) ? "" : "; large: " + text;
+/// What the key says of the second paper's further networks: nothing of the paper's own.
+std::string further_text(const Settings& s) {
+  const auto changed = [](const std::string& name, const Network& network, const Network& own) {
+    return extents(network) == extents(own) ? "" : "; " + name + ": " + extents(network);
+  };
+  return changed("large", s.second_large, paper_network(2, "large", s.profile)) +
+         changed("published", s.published, published_network(s.size, s.profile)) +
+         changed("published, large", s.published_large, published_network("large", s.profile));
 }
 
 std::string tuning_text(const Settings& s) {
@@ -60,7 +76,10 @@ std::string Network::name() const {
 }
 
 Network Settings::network(const Task& task) const {
-  Network n = task.paper == 1 ? (task.large ? first_large : first) : task.large ? second_large : second;
+  Network n = task.paper == 1  ? (task.large ? first_large : first)
+              : task.published ? (task.large ? published_large : published)
+              : task.large     ? second_large
+                               : second;
   if (task.twice) n.experts *= 2;
   if (task.one) n.chosen = 1;
   if (task.half) n.chosen = (n.experts + 1) / 2;
@@ -83,7 +102,7 @@ std::string Settings::attacks_text() const {
 std::string Settings::key() const {
   return "paper 1: " + extents(first) + "; paper 2: " + extents(second) + "; sentences " + shortest(sentences) +
          ", evaluation rows " + shortest(evaluation_rows) + ", " + inform_text() + ", attack " + attacks_text() +
-         large_text(*this) + tuning_text(*this) + precision_text();
+         further_text(*this) + tuning_text(*this) + precision_text();
 }
 
 Settings read_settings(const std::vector<std::string>& arguments) {
@@ -161,7 +180,9 @@ Settings read_settings(const Experiment& experiment, const std::vector<std::stri
   s.second = paper_network(2, s.size, s.profile);
   s.second_large = paper_network(2, "large", s.profile);
   if (s.profile == Profile::quick && experiment.few.network) s.second = s.second_large = *experiment.few.network;
-  for (Network* network : {&s.first, &s.first_large, &s.second, &s.second_large})
+  s.published = published_network(s.size, s.profile);
+  s.published_large = published_network("large", s.profile);
+  for (Network* network : {&s.first, &s.first_large, &s.second, &s.second_large, &s.published, &s.published_large})
     for (const auto& change : changes) change(*network);
   if (s.telemetry > 0 && s.on_cuda())
     fail<ConfigError>("--telemetry", "the CPU, whose steps are run one by one", "a GPU",
@@ -169,7 +190,11 @@ Settings read_settings(const Experiment& experiment, const std::vector<std::stri
   s.tuning = s.profile == Profile::quick ? experiment.few.tuning : experiment.tuning;
   for (const auto& change : tuning_changes) change(*s.tuning);
   for (const std::string& row : s.rows) {
-    const Network n = s.network(find_row(row).task);
+    const Task task = find_row(row).task;
+    if (task.published && s.on_cuda())
+      fail<ConfigError>("--rows " + row, "the CPU: relative positions have no kernels of a GPU", "a GPU",
+                        "leave --device out, or @published");
+    const Network n = s.network(task);
     check_extents(n.width, n.heads, n.experts, n.chosen);
   }
   return s;

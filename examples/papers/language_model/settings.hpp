@@ -19,6 +19,7 @@ struct Network {
   Index vocabulary = 0;
   Index steps = 0;        ///< 0: three epochs of the data
   Index epoch_steps = 0;  ///< steps between two evaluations; 0: a third of all
+  Index spans = 0;        ///< in rows @published: lengths before a word that it sees
 
   /// For people to read: "2 × 50, 2 heads, 3 of 10 experts".
   [[nodiscard]] std::string name() const;
@@ -39,6 +40,7 @@ struct Settings : papers::Call, papers::Informed {
   std::filesystem::path tasks;                       ///< of classes, to tune on
   Index telemetry = 0;                               ///< of so many training steps one is recorded; 0: none
   Network first, first_large, second, second_large;  ///< the papers' networks, and for tasks that are large
+  Network published, published_large;                ///< the second paper's of rows @published
   std::string program;                               ///< whose settings they are
 
   [[nodiscard]] Network network(const Task& task) const;

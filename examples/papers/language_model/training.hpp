@@ -25,8 +25,8 @@ struct Data {
   [[nodiscard]] papers::Extent extent(const Network& n, const Row& row) const {
     const Index steps = n.steps > 0 ? n.steps : 3 * ((training.count() + n.batch - 1) / n.batch);
     const auto words = std::count_if(validation.labels.begin(), validation.labels.end(), [](int l) { return l >= 0; });
-    return {steps, n.epoch_steps > 0 ? n.epoch_steps : (steps + 2) / 3, n.batch,
-            row.router == "none" ? 0 : n.blocks / row.every, words};
+    return {steps, n.epoch_steps > 0 ? n.epoch_steps : (steps + 2) / 3,
+            training.streams > 0 ? training.streams : n.batch, row.router == "none" ? 0 : n.blocks / row.every, words};
   }
 };
 
@@ -36,6 +36,16 @@ struct Files {
   std::filesystem::path pretrained{};  ///< a model to start from; empty: none
   std::filesystem::path model{};       ///< where the trained model is kept; empty: nowhere
 };
+
+/// Rows for an epoch's steps: those of papers::order_of(), or of streams one block after another, over and over.
+inline std::vector<Index> order_of(const papers::Extent& extent, Index epoch, const Rows& rows, Index seed) {
+  if (rows.streams == 0) return papers::order_of(extent, epoch, rows.count(), seed);
+  const Index first = extent.first_step(epoch);
+  std::vector<Index> order(static_cast<std::size_t>((extent.first_step(epoch + 1) - first) * extent.batch));
+  for (std::size_t i = 0; i < order.size(); ++i)
+    order[i] = (first * extent.batch + static_cast<Index>(i)) % rows.count();
+  return order;
+}
 
 /// The factor on the learning rate: rising linearly over so many steps, then 1.
 struct WarmUp {
@@ -64,7 +74,7 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
   const auto evaluate = [&](const Rows& rows) { return run.evaluated([&] { return runner.evaluate(model, rows); }); };
   if (log.step() == 0) log.start(papers::chosen_experts(evaluate(data.validation).layers));
   run.train(
-      runner, [&](Index epoch) { return papers::order_of(extent, epoch, data.training.count(), seed); },
+      runner, [&](Index epoch) { return order_of(extent, epoch, data.training, seed); },
       [&] {
         const Evaluation validation = runner.evaluate(model, data.validation);
         log.end_epoch(papers::chosen_experts(validation.layers), validation.nats,

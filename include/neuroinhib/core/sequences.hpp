@@ -22,6 +22,9 @@ struct Sequences {
   /// Tokens of one sequence that lies over all ranks, of which this one's rows are a part: from spread_sequence(). 0:
   /// sequences lie whole on a rank.
   Index spread = 0;
+  /// Whether the sequences go on where those of the batch before ended, for layers that keep some of it
+  /// (TransformerOptions::span); else they begin.
+  bool continues = false;
 
   /// Rows of a sequence.
   [[nodiscard]] Index rows() const { return length - past; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -26,7 +27,9 @@ class LanguageModel {
     Index blocks = 0;         ///< how many blocks
     Index moe_every = 1;      ///< 1: experts in every block; 2: in every other one, from the second (GLaM); 0: in none
     bool output_bias = true;  ///< whether the scores of words have a bias
-    TransformerOptions block{};    ///< attention and norms of every block
+    /// Attention and norms of every block. With block.span, words have relative positions alone, learned, which all
+    /// heads of all blocks share, and a sequence may go on over batches (Sequences::continues).
+    TransformerOptions block{};
     typename Layer::Config moe{};  ///< of the MoE layers
   };
 
@@ -61,9 +64,11 @@ class LanguageModel {
   /// Throws ConfigError.
   explicit LanguageModel(const Config& config)
       : config_(checked(config)),
-        embedding_(config.vocabulary, config.block.width, config.positions),
+        embedding_(config.vocabulary, config.block.width, config.block.span > 0 ? 0 : config.positions),
         last_norm_(config.block.width),
         output_(config.block.width, config.vocabulary, config.output_bias) {
+    if (config.block.span > 0)
+      positions_ = {{config.block.span, config.block.width / std::max<Index>(config.block.heads, 1)}, init::normal(1)};
     for (Index b = 0; b < config.blocks; ++b) {
       const bool experts = config.moe_every > 0 && (b + 1) % config.moe_every == 0;
       blocks_.emplace_back(config.block, experts ? &config.moe : nullptr);
@@ -72,13 +77,14 @@ class LanguageModel {
 
   void visit(auto&& v) {
     v("embedding", embedding_);
+    if (config_.block.span > 0) v("positions", positions_);
     v("blocks", blocks_);
     if (config_.block.norm == NormPlace::before) v("norm", last_norm_);
     v("output", output_);
   }
 
   /// The words ids [rows] through all blocks; with a cache, `sequences` goes on where it stands. Safe from many threads
-  /// at once on plain backends, one backend a thread.
+  /// at once on plain backends, one backend a thread, unless blocks have a span.
   template <Executor Ex>
   [[nodiscard]] Output forward(Ex& ex, const View<const int>& ids, const Sequences& sequences,
                                const Pass& pass = {}) const {
@@ -93,7 +99,9 @@ class LanguageModel {
     if (pass.layers != nullptr) pass.layers->clear();
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
       BlockCache<T>* cache = pass.cache != nullptr ? &pass.cache->blocks[b] : nullptr;
-      const auto run = [&] { return blocks_[b].forward(ex, x, sequences, ids, shown(earlier), cache, counted); };
+      const auto run = [&] {
+        return blocks_[b].forward(ex, x, sequences, ids, shown(earlier), cache, counted, positions_);
+      };
       if constexpr (kInference<Ex>) {
         if (kept.defined()) {
           auxiliary = alone(ex, run, kept, auxiliary);
@@ -149,6 +157,10 @@ class LanguageModel {
  private:
   /// Throws ConfigError for a cache that make_cache() did not make for this model.
   void require_cache(const Cache& cache) const {
+    if (config_.block.span > 0)
+      fail<ConfigError>("decoding", "a model whose words see their whole text, block.span 0",
+                        std::to_string(config_.block.span),
+                        "score whole texts with forward(), or train without a span");
     if (cache.sequences < 1 || cache.blocks.size() != blocks_.size())
       fail<ConfigError>(
           "decoding", "a cache of this model, for at least one text and " + std::to_string(blocks_.size()) + " blocks",
@@ -208,6 +220,7 @@ class LanguageModel {
 
   Config config_;
   nn::Embedding<T> embedding_;
+  Parameter<T> positions_;  ///< [span, width / heads]
   std::vector<TransformerBlock<Layer>> blocks_;
   nn::LayerNorm<T> last_norm_;
   nn::Linear<T> output_;

@@ -6,6 +6,7 @@
 #include <neuroinhib/nn/attention.hpp>
 #include <neuroinhib/nn/feed_forward.hpp>
 #include <neuroinhib/nn/layer_norm.hpp>
+#include <neuroinhib/nn/span_attention.hpp>
 #include <neuroinhib/ops/dropout/op.hpp>
 
 namespace neuroinhib {
@@ -26,6 +27,9 @@ struct TransformerOptions {
   /// Of routers that look around; empty: the attention's. Mask::none is the papers' literal reading.
   std::optional<Mask> routing_mask{};
   Activation activation = Activation::relu;  ///< of the feed-forward layer in blocks without experts
+  /// Tokens before it that a token attends to, by relative positions and not to itself, those of the batches before
+  /// included (nn::SpanAttention, on the CPU alone). 0: itself and its sequence, as nn::Attention.
+  Index span = 0;
 };
 
 /// What a block keeps of earlier tokens, while decoding.
@@ -45,10 +49,13 @@ class TransformerBlock {
 
   /// Without a configuration of an MoE layer the block has a feed-forward layer.
   TransformerBlock(const TransformerOptions& options, const typename Layer::Config* moe)
-      : options_(options),
-        attention_(options.width, options.heads, options.attention_bias),
-        norm1_(options.width),
-        norm2_(options.width) {
+      : options_(options), norm1_(options.width), norm2_(options.width) {
+    require_option("transformer block", "span", options.span, options.span >= 0, "≥ 0",
+                   "0 attends to the whole sequence");
+    if (options.span > 0)
+      span_attention_ = {options.width, options.heads, options.attention_bias};
+    else
+      attention_ = {options.width, options.heads, options.attention_bias};
     if (moe != nullptr)
       moe_.emplace(*moe);
     else
@@ -56,7 +63,10 @@ class TransformerBlock {
   }
 
   void visit(auto&& v) {
-    v("attention", attention_);
+    if (options_.span > 0)
+      v("attention", span_attention_);
+    else
+      v("attention", attention_);
     v("norm1", norm1_);
     v("norm2", norm2_);
     if (moe_)
@@ -73,14 +83,17 @@ class TransformerBlock {
     MoeOutput<T> moe;  ///< of the MoE layer; its y is undefined in a block without one
   };
   /// x [rows, width]; ids [rows] for routers that hash words; `earlier` for pre-text inhibition; `counted`: tokens that
-  /// losses, loads and pools count, or none for all but documents below zero.
+  /// losses, loads and pools count, or none for all but documents below zero; positions [span, width / heads] for a
+  /// block with a span.
   template <Executor Ex>
   [[nodiscard]] Output forward(Ex& ex, const Tensor<T>& x, const Sequences& sequences, const View<const int>& ids = {},
                                std::span<const Tensor<T>> earlier = {}, BlockCache<T>* cache = nullptr,
-                               const CountedTokens<T>& counted = {}) const {
+                               const CountedTokens<T>& counted = {}, const Tensor<T>& positions = {}) const {
     const bool before = options_.norm == NormPlace::before;
     TokenContext<T> context{.sequences = sequences, .ids = ids, .counted = counted};
-    context.attention = attention_(ex, before ? norm1_(ex, x) : x, sequences, cache ? &cache->attention : nullptr);
+    const Tensor<T> attending = before ? norm1_(ex, x) : x;
+    context.attention = options_.span > 0 ? span_attention_(ex, attending, positions, sequences)
+                                          : attention_(ex, attending, sequences, cache ? &cache->attention : nullptr);
     context.sequences.mask = options_.routing_mask.value_or(sequences.mask);
     context.raw = sum(ex, {x, dropout(ex, context.attention.output, options_.dropout)});
     if (cache != nullptr) context.cache = &cache->inform;
@@ -101,6 +114,7 @@ class TransformerBlock {
  private:
   TransformerOptions options_;
   nn::Attention<T> attention_;
+  nn::SpanAttention<T> span_attention_;
   nn::LayerNorm<T> norm1_, norm2_;
   std::optional<Layer> moe_;
   nn::FeedForward<T> dense_;

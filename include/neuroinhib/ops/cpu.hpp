@@ -21,6 +21,7 @@
 #include <neuroinhib/ops/grouped_linear/cpu.hpp>
 #include <neuroinhib/ops/hash_scores/cpu.hpp>
 #include <neuroinhib/ops/head_choice/cpu.hpp>
+#include <neuroinhib/ops/join_rows/cpu.hpp>
 #include <neuroinhib/ops/l2_normalise/cpu.hpp>
 #include <neuroinhib/ops/layer_norm/cpu.hpp>
 #include <neuroinhib/ops/learned_scale/cpu.hpp>

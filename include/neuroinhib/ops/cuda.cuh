@@ -22,6 +22,7 @@
 #include <neuroinhib/ops/grouped_linear/cuda.cuh>
 #include <neuroinhib/ops/hash_scores/cuda.cuh>
 #include <neuroinhib/ops/head_choice/cuda.cuh>
+#include <neuroinhib/ops/join_rows/cuda.cuh>
 #include <neuroinhib/ops/l2_normalise/cuda.cuh>
 #include <neuroinhib/ops/layer_norm/cuda.cuh>
 #include <neuroinhib/ops/learned_scale/cuda.cuh>

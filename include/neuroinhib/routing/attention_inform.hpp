@@ -115,7 +115,8 @@ struct AttentionInform {
     }
     static AttentionTrace<T> detached(AttentionTrace<T> trace) {
       for (Columns<T>* columns : {&trace.q, &trace.k, &trace.v}) columns->tensor = columns->tensor.detached();
-      for (Tensor<T>* tensor : {&trace.log_sum, &trace.output_weight, &trace.output}) *tensor = tensor->detached();
+      for (Tensor<T>* tensor : {&trace.log_sum, &trace.output_weight, &trace.output, &trace.relative})
+        *tensor = tensor->detached();
       return trace;
     }
   };

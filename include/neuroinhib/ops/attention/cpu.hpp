@@ -126,16 +126,25 @@ void accumulate(const LaneBlock<T, ByQueries>& b, const HeadRows<const T>& x, In
 
 /// −∞ for each pair that is hidden.
 template <class T, bool ByQueries>
-void hide(const Visibility& sight, const LaneBlock<T, ByQueries>& b, const Grid<T>& grid) {
+void hide(const FlashAttention<T>& s, const LaneBlock<T, ByQueries>& b, const Grid<T>& grid) {
   for (Index first = 0; first < b.lanes(); first += gemm::kWidth<T>) {
     const Index count = std::min(gemm::kWidth<T>, b.lanes() - first);
     for (Index row = 0; row < b.rows(); ++row) {
       T* values = &grid.at(row, first);
       for (Index lane = 0; lane < count; ++lane) {
         const Index query = b.q + (ByQueries ? first + lane : row), key = b.k + (ByQueries ? row : first + lane);
-        values[lane] = sight.sees(b.sequence, query, key) ? values[lane] : kHidden<T>;
+        values[lane] = s.sees(b.sequence, query, key) ? values[lane] : kHidden<T>;
       }
     }
+  }
+}
+
+/// visit(query, key, place) for each pair of a block within the span; `place` is that of its relative score.
+template <class T, bool ByQueries, class Visit>
+void for_each_relative(const FlashAttention<T>& s, const LaneBlock<T, ByQueries>& b, const Visit& visit) {
+  for (Index query = b.q; query < b.q_end; ++query) {
+    const Index position = s.sight.past + query, end = std::min(b.k_end, position);
+    for (Index key = std::max(b.k, position - s.span); key < end; ++key) visit(query, key, position - key - 1);
   }
 }
 
@@ -153,8 +162,12 @@ bool logits(const FlashAttention<T>& s, const LaneBlock<T, ByQueries>& b, const 
       else
         own.weights.lanes(p, row) += own.state.lanes(p, 0);
     });
-  if (sight.open(b.q, b.k_end)) return true;
-  hide(sight, b, own.weights);
+  if (s.relative)
+    for_each_relative(s, b, [&](Index query, Index key, Index place) {
+      b.pair(own.weights, query, key) += s.relative.at(b.query_row(sight) + query - b.q, b.head)[place];
+    });
+  if (s.open(b.q, b.k_end)) return true;
+  hide(s, b, own.weights);
   return false;
 }
 
@@ -226,7 +239,7 @@ void forward_pass(const FlashAttention<T>& s, LaneBlock<T, true> b, const Scratc
   pack(s.q.at(first_query, b.head), s.q.stride, b.queries(), s.scale, own.keys);
   clear(own.value_sums);
   for (Index p = 0; p < b.panels(); ++p) OnlineSoftmaxLanes<T>(own.state, p).start();
-  for (b.k = 0; b.k < end; b.k += kRows) {
+  for (b.k = s.keys_from(b.q); b.k < end; b.k += kRows) {
     b.k_end = std::min(end, b.k + kRows);
     const bool open = logits(s, b, own);
     for (Index query = b.q; s.self && query < b.q_end; ++query)
@@ -285,13 +298,17 @@ void row_pass(const FlashAttention<T>& s, const FlashGradient<T>& g, LaneBlock<T
     own.state.at(0, lane) = *g.log_sum.at(first_query + lane, b.head);
     own.state.at(1, lane) = *g.delta.at(first_query + lane, b.head);
   }
-  for (b.k = 0; b.k < end; b.k += kRows) {
+  for (b.k = s.keys_from(b.q); b.k < end; b.k += kRows) {
     b.k_end = std::min(end, b.k + kRows);
     slopes(
         s, g, b, [&](Index p, Index) { return own.state.lanes(p, 0); },
         [&](Index p, Index) { return own.state.lanes(p, 1); }, own);
     if (g.row_sum) for_each_row(b, [&](Index p, Index row) { own.state.lanes(p, 2) += own.slopes.lanes(p, row); });
     if (g.dq) accumulate(b, s.k, b.key_row(s.sight), own.slopes, own.key_sums);
+    if (g.drelative)
+      for_each_relative(s, b, [&](Index query, Index key, Index place) {
+        g.drelative.put(first_query + query - b.q, b.head, place, b.pair(own.slopes, query, key));
+      });
   }
   if (g.dq) put(own.key_sums, s.scale, b.queries(), g.dq, first_query, b.head);
   for (Index lane = 0; g.row_sum && lane < b.queries(); ++lane)
@@ -308,8 +325,9 @@ void column_pass(const FlashAttention<T>& s, const FlashGradient<T>& g, LaneBloc
   clear(own.value_sums);
   clear(own.state);
   for (Index lane = 0; s.bias && lane < b.keys(); ++lane) own.state.at(0, lane) = *s.bias.at(first_key + lane, b.head);
-  for (b.q = s.sight.first_query(b.k); b.q < s.sight.queries; b.q += kRows) {
-    b.q_end = std::min(s.sight.queries, b.q + kRows);
+  const Index end = s.queries_until(b.k_end);
+  for (b.q = s.sight.first_query(b.k); b.q < end; b.q += kRows) {
+    b.q_end = std::min(end, b.q + kRows);
     const Index first_query = b.query_row(s.sight);
     slopes(
         s, g, b, [&](Index, Index row) { return *g.log_sum.at(first_query + row, b.head); },
@@ -346,7 +364,7 @@ void run_forward(Cpu<T>& cpu, const FlashAttention<T>& s) {
 /// The row pass comes first: q and k may be the same rows, and then dk is added to dq.
 template <class T>
 void run_backward(Cpu<T>& cpu, const FlashAttention<T>& s, const FlashGradient<T>& g) {
-  if (g.dq || g.row_sum)
+  if (g.dq || g.row_sum || g.drelative)
     for_each_block(cpu, s, s.sight.queries,
                    [&](Index sequence, Index head, Index begin, Index end, const Scratch<T>& own) {
                      row_pass(s, g, {sequence, head, begin, end}, own);

@@ -247,8 +247,17 @@ struct CudaFlash {
 
 }  // namespace flash
 
+/// No kernel of a GPU has relative scores.
+template <class Operation>
+void refuse_relative(const Operation& op) {
+  if (op.relative.defined())
+    fail<ConfigError>(Operation::name, "no span on a GPU", "relative scores",
+                      "compute on a Cpu<T>, or set TransformerOptions::span to 0");
+}
+
 template <class T>
 void forward(Cuda<T>& cuda, const Attention<T>& op) {
+  refuse_relative(op);
   flash::run_forward(cuda, op.flash());
 }
 

@@ -76,8 +76,28 @@ struct FlashAttention {
   HeadRows<T> y{}, log_sum{};     ///< log_sum [queries, heads]: log Σ_j exp of row i
   HeadRows<T> entropy{}, self{};  ///< optional: H(P_i) in nats, and P_ii
   bool routing = false;           ///< its results decide between experts
+  HeadRows<const T> relative{};   ///< [queries, span]: S_ij has the one at place i − j − 1 added
+  Index span = 0;                 ///< a query sees so many keys before its own one, and not that; 0: as `sight` has it
 
   [[nodiscard]] Index rows() const { return sight.count * sight.queries; }
+  /// As Visibility's, within the span; the first token of all, which has none before it, sees itself.
+  [[nodiscard]] bool sees(Index sequence, Index query, Index key) const {
+    const Index position = sight.past + query;
+    if (span == 0) return sight.sees(sequence, query, key);
+    return position == 0 ? key == 0 : key < position && key >= position - span;
+  }
+  /// Keys that a query from `query` on sees begin here, or later.
+  [[nodiscard]] Index keys_from(Index query) const {
+    const Index first = sight.past + query - span;
+    return span > 0 && first > 0 ? first : 0;
+  }
+  /// Queries that see a key before `key_end` lie before this one.
+  [[nodiscard]] Index queries_until(Index key_end) const {
+    const Index end = key_end + span - sight.past;
+    return span > 0 && end < sight.queries ? end : sight.queries;
+  }
+  /// As Visibility's.
+  [[nodiscard]] bool open(Index first, Index end) const { return span == 0 && sight.open(first, end); }
 };
 
 /// dS_ij = P_ij (⟨dy_i, v_j⟩ − delta_i), P_ij = exp(S_ij − log_sum_i). log_sum may be of more keys than these.
@@ -88,6 +108,7 @@ struct FlashGradient {
   HeadSlot<T> dq, dk, dv, dbias;
   HeadRows<T> row_sum;      ///< optional: Σ_j dS_ij
   bool of_log_sum = false;  ///< delta has log-sums' gradients in it: dy and v do not bound it
+  HeadSlot<T> drelative{};  ///< added to
 };
 
 /// A head's columns of a matrix that begins with column `first`.

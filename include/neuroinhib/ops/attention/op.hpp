@@ -49,13 +49,14 @@ struct Attention {
   Index key_rows;       ///< from sequence to sequence
   Index heads;
   T scale;
-  LinearUse use;  ///< what the result is for: CUDA's precision follows it
+  LinearUse use;         ///< what the result is for: CUDA's precision follows it
+  Tensor<T> relative{};  ///< [rows, heads · span]: S_ij has + relative_ih at place i − j − 1; none: there is no span
 
   /// Whether a gradient came back.
   [[nodiscard]] bool reached() const { return y.has_gradient() || log_sum.has_gradient(); }
   /// What the kernels compute.
   [[nodiscard]] FlashAttention<T> flash() const {
-    const Index d = q.width / heads, dv = v.width / heads;
+    const Index d = q.width / heads, dv = v.width / heads, span = relative.cols() / heads;
     return {visibility(sequences, y.rows(), key_rows),
             heads,
             d,
@@ -69,7 +70,9 @@ struct Attention {
             {log_sum.data, heads, 1},
             {entropy.data, heads, 1},
             {self.data, heads, 1},
-            use == LinearUse::routing};
+            use == LinearUse::routing,
+            {relative.data, heads * span, span},
+            span};
   }
   /// The gradient's rows, given ⟨dy, y⟩ − dlog_sum. Claims the slots: the same columns once for each use, different
   /// columns of one tensor together.
@@ -90,6 +93,8 @@ struct Attention {
     g.dq = {of_q, q.first, q.tensor.cols(), d};
     g.dk = {of_k, k.first, k.tensor.cols(), d};
     g.dv = {of_v, v.first, v.tensor.cols(), dv};
+    if (relative.wants_gradient())
+      g.drelative = {cleared_slot(backend, relative), 0, relative.cols(), relative.cols() / heads};
     return g;
   }
 
@@ -136,11 +141,30 @@ struct AttentionToRun {
   ops::Attention<T> operation;
 };
 
+/// Throws ShapeError, or ConfigError, unless tokens can have scores by distance, where they have some.
+template <class T>
+void require_relative(std::string_view where, const Tensor<T>& relative, Index rows, Index heads, const Sequences& s) {
+  if (!relative.defined()) return;
+  if (relative.rows() != rows || relative.cols() % heads != 0)
+    fail<ShapeError>(where,
+                     "relative scores [" + std::to_string(rows) + ", " + std::to_string(heads) + " heads · span]",
+                     relative.shape.text(), "give each head of each token one score for every distance");
+  if (s.mask != Mask::causal || s.document.data != nullptr || s.spread > 0)
+    fail<ConfigError>(where, "a span within causal sequences that are one document, whole on a rank",
+                      s.mask != Mask::causal       ? "Mask::none"
+                      : s.document.data != nullptr ? "document numbers"
+                                                   : "a sequence over ranks",
+                      "leave them out, or the span");
+}
+
 /// See attention().
 template <class Ex>
-[[nodiscard]] AttentionToRun<ScalarOf<Ex>> attention_operation(
-    Ex& ex, const Columns<ScalarOf<Ex>>& q, const Columns<ScalarOf<Ex>>& k, const Columns<ScalarOf<Ex>>& v,
-    const Sequences& sequences, Index heads, std::optional<double> scale, Index key_rows, LinearUse use) {
+[[nodiscard]] AttentionToRun<ScalarOf<Ex>> attention_operation(Ex& ex, const Columns<ScalarOf<Ex>>& q,
+                                                               const Columns<ScalarOf<Ex>>& k,
+                                                               const Columns<ScalarOf<Ex>>& v,
+                                                               const Sequences& sequences, Index heads,
+                                                               std::optional<double> scale, Index key_rows,
+                                                               LinearUse use, const TensorOf<Ex>& relative = {}) {
   using T = ScalarOf<Ex>;
   const Index rows = q.tensor.rows();
   require_sequences("attention", sequences, rows);
@@ -162,7 +186,8 @@ template <class Ex>
     fail<ShapeError>("attention", std::to_string(needed) + " keys and values",
                      std::to_string(k.tensor.rows()) + " and " + std::to_string(v.tensor.rows()),
                      "give one for every token of the sequences");
-  const bool wants = any_wants_gradient(q.tensor, k.tensor, v.tensor);
+  require_relative("attention", relative, rows, heads, sequences);
+  const bool wants = any_wants_gradient(q.tensor, k.tensor, v.tensor, relative);
   AttentionResult<T> result;
   result.log_sum = ex.tensor({rows, heads}, wants);
   result.entropy = ex.tensor({rows, heads}, false);
@@ -173,22 +198,26 @@ template <class Ex>
     fail<ConfigError>("attention", "a finite scale", std::to_string(used), "scale by 1/√d, or by 1/τ with τ > 0");
   return {result,
           {q, k, v, result.y, result.log_sum, result.entropy, result.self, sequences, key_rows, heads,
-           static_cast<T>(used), use}};
+           static_cast<T>(used), use, relative}};
 }
 
 }  // namespace detail
 
 /// Softmax attention with memory linear in the sequence's length. Without a `scale` it is 1/√d; 0 weighs all alike.
-/// Keys and values of other rows than the queries (a cache) are `key_rows` apart from sequence to sequence. Throws
-/// ShapeError, ConfigError.
+/// Keys and values of other rows than the queries (a cache) are `key_rows` apart from sequence to sequence.
+/// `relative` [rows, heads · span], on the CPU alone: a token sees the `span` tokens before it and not itself, and
+/// place c is added to what it scores the token c + 1 before it with (relative positions, Sukhbaatar et al. 2019). The
+/// first token of all sees itself. Throws ShapeError, ConfigError.
 template <Executor Ex>
 [[nodiscard]] AttentionResult<ScalarOf<Ex>> attention(Ex& ex, const Columns<ScalarOf<Ex>>& q,
                                                       const Columns<ScalarOf<Ex>>& k, const Columns<ScalarOf<Ex>>& v,
                                                       const Sequences& sequences, Index heads = 1,
                                                       std::optional<double> scale = {}, Index key_rows = 0,
-                                                      LinearUse use = LinearUse::features) {
+                                                      LinearUse use = LinearUse::features,
+                                                      const TensorOf<Ex>& relative = {}) {
   if (key_rows == 0) key_rows = sequences.length;
-  const auto [result, operation] = detail::attention_operation(ex, q, k, v, sequences, heads, scale, key_rows, use);
+  const auto [result, operation] =
+      detail::attention_operation(ex, q, k, v, sequences, heads, scale, key_rows, use, relative);
   ex.run(operation);
   return result;
 }

@@ -78,6 +78,14 @@ struct Factors {
   return head.data != nullptr ? head[0] : at;
 }
 
+/// The flash attention of the factors' head, without its y.
+template <class T>
+[[nodiscard]] FlashAttention<T> flash(const AttentionInform<T>& op, const Factors<T>& f, Index at) {
+  FlashAttention<T> s = op.flash(f.queries, f.keys_values, f.biases, at);
+  if (op.relative.defined()) op.set_span(s, f.head);
+  return s;
+}
+
 /// Joins the heads' distributions: of row i, head h counts as exp(log_sum_ih − a_ih).
 template <class T>
 void join(Cpu<T>& cpu, const AttentionInform<T>& op, const T* parts, const T* entropies, const T* selves) {
@@ -119,7 +127,7 @@ void inform_forward(Cpu<T>& cpu, const AttentionInform<T>& op, Flash&& flash) {
   for (Index at = 0; at < counted; ++at) {
     const ArenaScope head_scope(cpu.arena());
     const inform::Factors<T> f(cpu, op, inform::number(op.head, at));
-    FlashAttention<T> s = op.flash(f.queries, f.keys_values, f.biases, at);
+    FlashAttention<T> s = inform::flash(op, f, at);
     s.y = {parts + at * rows * experts, experts, 0};
     s.entropy = {entropies + at * rows, 1, 0};
     s.self = {selves + at * rows, 1, 0};
@@ -187,6 +195,7 @@ void inform_backward(Cpu<T>& cpu, const AttentionInform<T>& op, Flash&& flash) {
   const auto of_k = cleared_slot(cpu, op.k.tensor), of_v = cleared_slot(cpu, op.v.tensor);
   const auto dw = cleared_slot(cpu, op.output);
   const auto da = op.counted() > 1 ? cleared_slot(cpu, op.attention_log_sum) : GradientSlot<T>{};
+  const auto drelative = cleared_slot(cpu, op.relative);
   auto du = op.u.claim_gradient(), de = op.covers_keys() ? op.e.claim_gradient() : cleared_slot(cpu, op.e);
   const FlashGradient<T> slots = op.columns(of_q, of_k, of_v);
 
@@ -202,7 +211,11 @@ void inform_backward(Cpu<T>& cpu, const AttentionInform<T>& op, Flash&& flash) {
       cpu.fill(dkeys, keys * width, T{0});
       cpu.fill(dbiases, keys, T{0});
     }
-    flash.backward(op.flash(f.queries, f.keys_values, f.biases, at), g);
+    if (drelative) {
+      const Index span = op.relative.cols() / op.heads;
+      g.drelative = {drelative, f.head * span, op.relative.cols()};
+    }
+    flash.backward(inform::flash(op, f, at), g);
     if (g.row_sum) cpu.parallel_for(rows, [&](Index row) { da.put(row * op.heads + f.head, -row_sums[row]); });
     inform::pass_on(cpu, op, f, dqueries, dkeys, dbiases, slots, du, dw);
     du.add = de.add = true;

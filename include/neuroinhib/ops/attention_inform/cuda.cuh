@@ -200,6 +200,7 @@ void inform_forward(Cuda<T>& cuda, const AttentionInform<T>& op, Flash&& flash) 
 
 template <class T>
 void forward(Cuda<T>& cuda, const AttentionInform<T>& op) {
+  refuse_relative(op);
   inform_forward(cuda, op, flash::CudaFlash<T>{cuda});
 }
 

@@ -22,6 +22,7 @@ struct AttentionInform {
   Sequences sequences;      ///< of the rows
   Index key_rows, heads;    ///< rows of k, v and e from sequence to sequence; heads of q, k and v
   T factor, variance;       ///< c, and σ²
+  Tensor<T> relative{};     ///< of the attention: added to the exponents of A'
 
   /// Columns of a head's queries and keys.
   [[nodiscard]] Index head_width() const { return q.width / heads; }
@@ -42,6 +43,11 @@ struct AttentionInform {
     s.log_sum = {log_sum.data + at, counted(), 0};
     s.routing = true;
     return s;
+  }
+  /// The attention's span, for the flash attention of one of its heads.
+  void set_span(FlashAttention<T>& s, Index of_head) const {
+    s.span = relative.cols() / heads;
+    s.relative = {relative.data + of_head * s.span, relative.cols(), 0};
   }
   /// What the flash attention of the head at place `at` needs of the backward pass, and where its gradients go: memory
   /// of the kernels', but for the values'.
@@ -88,6 +94,7 @@ struct AttentionTrace {
   Index heads = 0;             ///< of the attention
   Index key_rows = 0;          ///< from sequence to sequence
   Mask mask = Mask::causal;    ///< that log_sum and entropy are under
+  Tensor<T> relative{};        ///< [rows, heads · span] where the attention has a span
 
   /// Whether an attention showed itself.
   [[nodiscard]] bool defined() const { return heads > 0; }
@@ -111,11 +118,12 @@ template <class Ex>
   const Index rows = trace.q.tensor.rows();
   require_sequences("attention-inform", sequences, rows);
   require_option("attention-inform", "deviation σ", deviation, deviation > 0, "> 0", "the paper's runs use 1");
+  require_relative("attention-inform", trace.relative, rows, trace.heads, sequences);
   if (e.rows() != trace.v.tensor.rows())
     fail<ShapeError>("attention-inform", std::to_string(trace.v.tensor.rows()) + " rows of expert scores",
                      e.shape.text(), "give one row for every key of the attention");
-  const bool wants =
-      any_wants_gradient(trace.q.tensor, trace.k.tensor, trace.v.tensor, trace.output_weight, trace.output, e);
+  const bool wants = any_wants_gradient(trace.q.tensor, trace.k.tensor, trace.v.tensor, trace.output_weight,
+                                        trace.output, e, trace.relative);
   const Index counted = head.data != nullptr ? 1 : trace.heads;
   Tensor<T> log_sum = trace.log_sum;
   if (counted > 1 && trace.mask != sequences.mask)  // what a head's weights add up to depends on what it sees
@@ -125,7 +133,7 @@ template <class Ex>
   return {result,
           {trace.q, trace.k, trace.v, log_sum, trace.output_weight, trace.output, e, result.y,
            ex.tensor({rows, counted}, false), result.entropy, result.self, head, sequences, trace.key_rows, trace.heads,
-           static_cast<T>(factor), static_cast<T>(deviation * deviation)}};
+           static_cast<T>(factor), static_cast<T>(deviation * deviation), trace.relative}};
 }
 
 }  // namespace detail
