@@ -110,7 +110,7 @@ TEST_CASE("what cannot be meant is refused") {
   check_error<ConfigError>([] { (void)language({"--rows", "smoe@copy"}); }, {"@copy behind a row of the first paper"});
   check_error<ConfigError>([] { (void)language({"--rows", "moe@copy@copy"}); }, {"each once"});
   check_error<ConfigError>([] { (void)language({"--rows", "moe@coyp"}); },
-                           {"@all, @large, @copy, @loss", "one of a kind"});
+                           {"@all, @large, @published, @copy, @loss", "one of a kind"});
   std::string arms = "smoe-similarity";
   for (int i = 0; i < 20000; ++i) arms += "@all";
   check_error<ConfigError>([&] { (void)language({"--rows", arms}); }, {"--rows"});
