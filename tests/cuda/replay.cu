@@ -256,6 +256,36 @@ TEST_CASE("an address in the padding of what a step uses is not used") {
   CHECK(training.values() == untouched.values());
 }
 
+TEST_CASE("of an argument with a long array every pointer is used, and no padding") {
+  struct Entry {
+    const float* data;
+    Index row_step, column_step;
+  };
+  struct Argument {
+    Entry entries[3];
+    bool adds;
+  };
+  Training training;
+  training.steps(3);
+  std::vector<Storage<float>> storages(4, Storage<float>(training.cuda.space()));
+  for (auto& storage : storages) storage.assign_zeros(4);
+  const float* words[sizeof(Argument) / sizeof(float*)] = {};
+  for (std::size_t i = 0; i < storages.size(); ++i) words[3 * i] = storages[i].data();
+  Argument argument{};
+  std::memcpy(static_cast<void*>(&argument), words, sizeof words);
+  for (const std::size_t used : {0, 1, 2}) {
+    CAPTURE(used);
+    const CudaGraph graph = training.cuda.capture([&] {
+      training.step();
+      training.cuda.uses(argument);
+    });
+    if (used == 0) storages.pop_back();
+    training.cuda.replay(graph);
+    storages[used] = Storage<float>(training.cuda.space());
+    check_error<ConfigError>([&] { training.cuda.replay(graph); }, {"freed or has moved"});
+  }
+}
+
 TEST_CASE("an address that calls before left on the stack is not used") {
   Training training, untouched;
   training.steps(3);

@@ -110,12 +110,20 @@ class CudaCapture {
   }
 
  private:
+  /// In a union, since GCC 12 clears other bytes than the padding where an array of more than 64 bytes stands
+  /// elsewhere.
+  template <class U>
+  union Copy {
+    explicit Copy(const U& argument) : value(argument) {}
+    U value;
+  };
   /// f(word) for the words of an argument. Padding is none of them: it may hold an address from a call before.
   template <class U, class F>
   static void for_each_word(const U& argument, const F& f) {
-    U copy = argument;
+    static_assert(std::is_trivially_copyable_v<U>, "kernels get their arguments byte by byte");
+    Copy<U> copy(argument);
 #if __has_builtin(__builtin_clear_padding)
-    if constexpr (std::is_trivially_copyable_v<U>) __builtin_clear_padding(&copy);
+    __builtin_clear_padding(&copy);
 #endif
     std::uintptr_t word = 0;
     for (std::size_t at = 0; at + sizeof word <= sizeof copy; at += sizeof word) {

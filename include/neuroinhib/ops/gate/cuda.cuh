@@ -14,10 +14,8 @@ struct DeviceTerms {
     const T* value;
     bool for_all, inner;
   };
-  // Every byte is written, and none is padding behind an array, which GCC 12 does not clear: a captured step takes
-  // whatever looks like an address for memory that it uses.
-  Term terms[kMax]{};
-  Index count = 0;
+  Term terms[kMax]{};  // none as the stack had it: a captured step looks at every word
+  int count = 0;
 
   /// Throws ConfigError for more terms than kMax.
   explicit DeviceTerms(const Gate<T>& op) {
@@ -30,7 +28,7 @@ struct DeviceTerms {
   /// Sum of the terms inside σ, or outside it, for one element.
   __device__ T sum(bool inner, Index row, Index column, Index width) const {
     T total = 0;
-    for (Index t = 0; t < count; ++t)
+    for (int t = 0; t < count; ++t)
       if (terms[t].inner == inner) total += terms[t].value[(terms[t].for_all ? 0 : row * width) + column];
     return total;
   }
