@@ -120,16 +120,21 @@ class CudaCapture {
   /// f(word) for the words of an argument. Padding is none of them: it may hold an address from a call before.
   template <class U, class F>
   static void for_each_word(const U& argument, const F& f) {
-    static_assert(std::is_trivially_copyable_v<U>, "kernels get their arguments byte by byte");
-    Copy<U> copy(argument);
+    const auto words_of = [&](const auto& bytes) {
+      std::uintptr_t word = 0;
+      for (std::size_t at = 0; at + sizeof word <= sizeof bytes; at += sizeof word) {
+        std::memcpy(&word, reinterpret_cast<const std::byte*>(&bytes) + at, sizeof word);
+        f(word);
+      }
+    };
 #if __has_builtin(__builtin_clear_padding)
-    __builtin_clear_padding(&copy);
-#endif
-    std::uintptr_t word = 0;
-    for (std::size_t at = 0; at + sizeof word <= sizeof copy; at += sizeof word) {
-      std::memcpy(&word, reinterpret_cast<const std::byte*>(&copy) + at, sizeof word);
-      f(word);
+    if constexpr (std::is_trivially_copyable_v<U>) {
+      Copy<U> copy(argument);
+      __builtin_clear_padding(&copy);
+      return words_of(copy);
     }
+#endif
+    words_of(argument);
   }
 
   cudaStream_t stream_;
