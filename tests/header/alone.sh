@@ -41,6 +41,7 @@ for base in neuroinhib/backend/cpu.hpp neuroinhib/core/tensor.hpp; do
   mapfile -t left < <(printf '%s\n' "${left[@]}" | grep -vxF "$(printf '%s\n' "${behind[@]}")")
 done
 printf '%s\n' "${left[@]}" | compile_each
+echo neuroinhib/any_backend.hpp | (options=(-std=c++20 -I.); compile_each)  # without Eigen
 if command -v mpicxx >/dev/null; then
   echo neuroinhib/parallel/mpi.hpp | (compiler=mpicxx; export OMPI_CXX=$2; compile_each)
 fi

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <neuroinhib/cuda.cuh>
+#include <neuroinhib/neuroinhib.hpp>
 
 #include "list.hpp"
 
