@@ -483,8 +483,7 @@ std::string Report::routing(const std::vector<Row>& rows) const {
       for (const auto& domain : layer.at("domain_load")) {
         const auto load = numbers_in(domain);
         const auto most = std::max_element(load.begin(), load.end());
-        lines += " " + std::to_string(most - load.begin() + 1) +
-                 text(": %.0f %% |", 100 * number_in(domain.at(most - load.begin())));
+        lines += " " + std::to_string(most - load.begin() + 1) + text(": %.0f %% |", 100 * *most);
         for (std::size_t k = 0; k < load.size(); ++k)
           apart += std::abs(load[k] - number_in(layer.at("load").at(k))) / 2 /
                    static_cast<double>(layer.at("domain_load").size());

@@ -213,7 +213,8 @@ std::string Report::by_name(const char* kind, const std::string& title) const {
     head += std::string(" ") + row.title + " |";
     rule += "---:|";
   }
-  for (const auto& [name, any] : results_.runs().front().at(kind).items()) {
+  for (const auto& each : results_.runs().front().at(kind).items()) {
+    const std::string& name = each.key();
     lines += "| " + name + " |";
     for (const Row& row : all)
       lines +=

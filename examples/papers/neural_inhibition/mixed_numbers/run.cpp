@@ -39,12 +39,13 @@ int run_all(Settings settings) {
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
   Report report(folder, settings, drawings[0].set.source, drawings[0].name, machine);
   const auto train = [&](const std::string& row, Index seed, const auto& checkpoint) {
-    const auto& [set, name] = drawings[static_cast<std::size_t>(seed % settings.drawings)];
-    RunLog log(settings, row, seed, name);
+    const Images& drawing = drawings[static_cast<std::size_t>(seed % settings.drawings)];
+    RunLog log(settings, row, seed, drawing.name);
     if constexpr (papers::kHasCuda)
-      if (settings.on_cuda()) return train_on_cuda(settings, row, seed, set, checkpoint, log);
-    return with_kind(settings.recipe, row,
-                     [&]<class Kind>() { return CpuTraining<Kind>::train(settings, row, seed, set, checkpoint, log); });
+      if (settings.on_cuda()) return train_on_cuda(settings, row, seed, drawing.set, checkpoint, log);
+    return with_kind(settings.recipe, row, [&]<class Kind>() {
+      return CpuTraining<Kind>::train(settings, row, seed, drawing.set, checkpoint, log);
+    });
   };
   papers::work_off(settings, folder, report, train, settings.recipe + "-", settings.on_cuda() ? settings.replicas : 1);
   return 0;
