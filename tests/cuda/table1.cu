@@ -1,4 +1,5 @@
-// The rows of Table 1, both recipes, and the research code's Global, on the GPU against PyTorch or numpy: the same weights, one training step.
+// The rows of Table 1, both recipes, and the research code's Global, on the GPU against PyTorch or numpy: the same
+// weights, one training step.
 
 #include "kernels/cuda.cuh"
 
