@@ -16,7 +16,7 @@ fail() { echo "FAILED: $1 (SEED=$seed)" >&2; cat "$work/err" >&2; exit 1; }
 skip() { echo "skipped: $1"; }
 
 # What must not differ between two calls: everything but clocks.
-bits() { grep -vE '"(seconds|step_ms|command)"' "$1/results.json"; }
+bits() { grep -vE '"(seconds|step_ms|pass_[a-z_]+|ours|half|seeds_needed|verdict|command)"' "$1/results.json"; }
 # call out [options…]: the program under test; start: in the background.
 call() { "${program[@]}" --threads 1 --out "$@" >"$work/text" 2>"$work/err"; }
 start() { "${program[@]}" --threads 1 --out "$@" >"$work/text" 2>"$work/err" & }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <numeric>
 #include <optional>
 
 #include <neuroinhib/io/telemetry.hpp>
@@ -13,11 +14,13 @@ namespace language_model {
 class CpuRunner {
  public:
   using Telemetry = io::Telemetry;
+  using Backend = Cpu<float>;
 
   CpuRunner(const Settings& settings, const Row& row, Index seed, const Data& data)
       : batch_(settings.network(row.task).batch),
         data_(data),
-        cpu_({.threads = settings.threads, .seed = static_cast<std::uint64_t>(seed)}) {
+        options_{.threads = settings.threads, .seed = static_cast<std::uint64_t>(seed)},
+        cpu_(options_) {
     if (settings.telemetry > 0)
       telemetry_.emplace(papers::OutputFolder::telemetry(settings, row.name, seed),
                          io::TelemetryOptions{.every = settings.telemetry},
@@ -25,6 +28,7 @@ class CpuRunner {
   }
 
   [[nodiscard]] Cpu<float>& backend() { return cpu_; }
+  [[nodiscard]] const CpuOptions& options() const { return options_; }
   void watch(Telemetry::Config& config) {
     if (telemetry_) config = {&*telemetry_, "block"};
   }
@@ -36,6 +40,14 @@ class CpuRunner {
       const auto loss_of = [&] { return run.model.loss(ex, view(ids_), view(labels_), batch); };
       return telemetry_ ? recorded(static_cast<std::uint64_t>(run.log.step()), loss_of) : loss_of();
     });
+  }
+
+  template <class M>
+  [[nodiscard]] typename M::Loss first_loss(Backend& backend, const M& model) {
+    std::vector<Index> numbers(static_cast<std::size_t>(std::min(batch_, data_.training.count())));
+    std::iota(numbers.begin(), numbers.end(), Index{0});
+    gather(data_.training, numbers);
+    return model.loss(backend, view(ids_), view(labels_), sequences(data_.training, 0));
   }
 
   template <class M>
@@ -87,6 +99,7 @@ class CpuRunner {
 
   Index batch_;
   const Data& data_;
+  CpuOptions options_;
   Cpu<float> cpu_;
   std::optional<io::TelemetryWriter> telemetry_;
   std::vector<int> ids_, labels_, documents_;

@@ -237,6 +237,7 @@ std::string Report::table(const Task& task) const {
            std::to_string(test.count) + " |\n";
   }
   out += attacks(rows);
+  out += passes(rows);
   const std::string against = (task.paper == 1 ? "moe" : "smoe") + task.arms();
   std::string notes;
   for (const Row& row : rows)
@@ -325,8 +326,52 @@ std::string Report::curve(const Row& row) const {
   }
 }
 
+std::vector<double> Report::pass_ratios(const Row& row, const std::string& measure) const {
+  std::vector<double> ratios;
+  for (const auto& run : results_.runs())
+    if (run.at("row") == row.name && run.contains("pass_" + measure))
+      ratios.push_back(number_in(run.at("pass_" + measure)) / number_in(run.at("pass_base_" + measure)));
+  return ratios;
+}
+
+std::string Report::passes(const std::vector<Row>& rows) const {
+  std::string lines;
+  for (const Row& row : rows) {
+    const Summary time(pass_ratios(row, "ms")), memory(pass_ratios(row, "mebibytes"));
+    if (time.count == 0) continue;
+    const auto published = published_pass(row);
+    const auto of = [&](const char* name) {
+      return Summary(results_.values(row.name, [&](const auto& run) { return number_in(run.at(name)); })).mean;
+    };
+    lines += "| " + row.title + " | " +
+             (published ? text("%.3f", published->time) + " / " + text("%.3f", published->memory) : "–") + " | " +
+             with_deviation("%.3f", time) + " | " + with_deviation("%.3f", memory) + " | " +
+             text("%.2f", of("pass_ms")) + " | " + text("%.1f", of("pass_mebibytes")) + " |\n";
+  }
+  return lines.empty()
+             ? lines
+             : "\nTable 7: a forward pass outside of training, over that of the same network without what "
+               "informs its routers; the two in turns:\n\n"
+               "| Row | published: time / memory | time | memory | ms | MiB |\n|---|---:|---:|---:|---:|---:|\n" +
+                   lines;
+}
+
 std::vector<double> Report::differences(const std::string& row, const std::string& other) const {
   return results_.differences(row, other, [](const auto& run) { return number_in(run.at("test")); });
+}
+
+nlohmann::json Report::slower(const Task& task) const {
+  std::vector<papers::Comparison> comparisons;
+  for (const Row& row : rows_of(task)) {
+    std::vector<double> more = pass_ratios(row, "ms");
+    const auto published = published_pass(row);
+    if (more.empty() || !published) continue;
+    for (double& ratio : more) ratio -= 1;
+    comparisons.push_back(papers::compare({row.title + ": time of a forward pass", 1, published->time - 1}, more));
+  }
+  return papers::verdicts_json({"Mutual-Inform SMoE, table 7" + (task.arms().empty() ? "" : ", rows " + task.arms()),
+                                scale(task), settings_.command, "share added to the time without what informs", 4},
+                               comparisons);
 }
 
 nlohmann::json Report::verdicts(const Task& task) const {
@@ -340,6 +385,7 @@ nlohmann::json Report::verdicts(const Task& task) const {
   const papers::Circumstances circumstances{heading(task), scale(task), settings_.command, "test loss in nats a word",
                                             4};
   auto judged = papers::verdicts_json(circumstances, comparisons);
+  for (auto& verdict : slower(task)) judged.push_back(std::move(verdict));
   if (const Grid grid(results_, rows_of(task)); grid.is_drawn()) {
     papers::Circumstances of_grid = circumstances;
     of_grid.of = "Cross product of both papers" + (task.arms().empty() ? "" : ", rows " + task.arms());

@@ -32,6 +32,8 @@ class Report {
   [[nodiscard]] std::vector<double> differences(const std::string& row, const std::string& other) const;
   /// The published claims that have runs, judged.
   [[nodiscard]] nlohmann::json verdicts(const Task& task) const;
+  /// Table 7's claims that have runs, judged.
+  [[nodiscard]] nlohmann::json slower(const Task& task) const;
   /// Mean over layers and seeds; whether that of a row of the second paper is nearer to M, the fewest there can be,
   /// than to all K; the base rows of which that is so, as a list.
   [[nodiscard]] double effective_experts(const Row& row) const;
@@ -47,6 +49,9 @@ class Report {
   [[nodiscard]] std::string curve(const Row& row) const;
   [[nodiscard]] std::string comparisons(const std::vector<Row>& rows, const std::string& against) const;
   [[nodiscard]] std::string attacks(const std::vector<Row>& rows) const;
+  /// Of each run of a row, a forward pass's measure over that of the row without what informs it.
+  [[nodiscard]] std::vector<double> pass_ratios(const Row& row, const std::string& measure) const;
+  [[nodiscard]] std::string passes(const std::vector<Row>& rows) const;
   [[nodiscard]] std::string domains(const std::vector<Row>& rows) const;
   [[nodiscard]] std::string routing(const std::vector<Row>& rows) const;
   [[nodiscard]] std::string domain_head(const std::string& last = "") const;

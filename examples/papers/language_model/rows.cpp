@@ -136,16 +136,18 @@ constexpr std::array<Printed, 18> kPrinted{{{"smoe@large", "28.737 / 30.378", "3
                                             {"smoe-attention@root", "31.62 / 32.90", ""}}};
 
 /// The rows of the second paper's tables, and of the choices that post-text inhibition leaves.
-constexpr std::array<std::array<std::string_view, 2>, 6> kTables{
+constexpr std::string_view kTable3 =
+    "smoe,smoe-similarity,smoe-attention,xmoe,xmoe-similarity,xmoe-attention,dropout,dropout-similarity,"
+    "dropout-attention";
+constexpr std::array<std::array<std::string_view, 2>, 7> kTables{
     {{"choices",
       "moe,posttext,posttext@mean,posttext@rows,posttext@average,posttext@previous,posttext@off,posttext@late,"
       "global,global@mean,global@rows,global@average,global@previous,global@off,global@late"},
      {"table1",
       "smoe@one,smoe-similarity@one,smoe-attention@one,smoe,smoe-similarity,smoe-attention,glam,"
       "glam-similarity,glam-attention"},
-     {"table3",
-      "smoe,smoe-similarity,smoe-attention,xmoe,xmoe-similarity,xmoe-attention,dropout,dropout-similarity,"
-      "dropout-attention"},
+     {"table3", kTable3},
+     {"table7", kTable3},
      {"table5", "smoe@large,smoe-similarity@large,smoe-attention@large"},
      {"table6",
       "smoe@one,smoe-similarity@one,smoe-attention@one,smoe,smoe-similarity,smoe-attention,smoe@half,"
@@ -197,8 +199,8 @@ std::optional<Row> causal_row(const std::string& name, int paper) {
   neuroinhib::fail<neuroinhib::ConfigError>("--rows",
                                             papers::either(names) +
                                                 ", or INHIBITION+ROW of random, glu, pretext, posttext, global and a "
-                                                "row of the second paper, or table1, table3, table5, table6, table8, "
-                                                "cross, choices",
+                                                "row of the second paper, or table1, table3, table5, table6, table7, "
+                                                "table8, cross, choices",
                                             '"' + name + '"',
                                             papers::suggestion(name, names) + "separate rows by commas");
 }
@@ -341,6 +343,24 @@ std::vector<std::string> read_rows(const std::string& text, int paper) {
       }
   }
   return rows;
+}
+
+std::optional<PassRatios> published_pass(const Row& row) {
+  struct Published {
+    std::string_view router, inform;
+    PassRatios ratios;
+  };
+  static constexpr std::array<Published, 6> kTable7{{{"linear", "similarity", {1.048, 1.008}},
+                                                     {"linear", "attention", {1.070, 1.060}},
+                                                     {"xmoe", "similarity", {1.026, 1.009}},
+                                                     {"xmoe", "attention", {1.038, 1.060}},
+                                                     {"dropout", "similarity", {1.047, 1.008}},
+                                                     {"dropout", "attention", {1.064, 1.060}}}};
+  if (row.every > 1 || row.inhibition != "none" || row.task.large || row.task.one || row.task.half || row.task.twice)
+    return std::nullopt;
+  for (const Published& published : kTable7)
+    if (published.router == row.router && published.inform == row.inform) return published.ratios;
+  return std::nullopt;
 }
 
 std::vector<RowClaim> claims_of(const Task& task, const std::vector<Row>& rows) {

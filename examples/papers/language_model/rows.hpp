@@ -83,10 +83,16 @@ struct RowClaim {
   std::string row, other;
   std::optional<double> published;  ///< row − other in nats, where the published losses are on our scale
 };
+/// What the second paper's table 7 printed: a forward pass's time and memory over those without what informs the row.
+struct PassRatios {
+  double time, memory;
+};
+std::optional<PassRatios> published_pass(const Row& row);
+
 /// The claims of a task's paper on these rows of it.
 std::vector<RowClaim> claims_of(const Task& task, const std::vector<Row>& rows);
 
-/// The rows of a list between commas. "table1", "table3", "table5", "table6" and "table8" are those of the second
+/// The rows of a list between commas. "table1", "table3" and "table5" to "table8" are those of the second
 /// paper's tables, "cross" its rows with every inhibition and without, "choices" post-text inhibition's, with what
 /// stands behind. Throws ConfigError for a name that is none, and for one that is given twice.
 std::vector<std::string> read_rows(const std::string& text, int paper = 0);

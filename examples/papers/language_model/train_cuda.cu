@@ -52,14 +52,17 @@ struct Ordered {
 class CudaRunner {
  public:
   using Telemetry = NoTelemetry;
+  using Backend = Cuda<float>;
 
   CudaRunner(const Settings& settings, const Row& row, Index seed, const Data& data)
       : batch_(settings.network(row.task).batch),
         data_(data),
-        cuda_(papers::cuda_options(settings, seed)),
+        options_(papers::cuda_options(settings, seed)),
+        cuda_(options_),
         training_(data.training, cuda_.space()) {}
 
   [[nodiscard]] Cuda<float>& backend() { return cuda_; }
+  [[nodiscard]] const CudaOptions& options() const { return options_; }
   void watch(Telemetry::Config&) {}
 
   void train(auto& run, std::span<const Index> order) {
@@ -67,6 +70,13 @@ class CudaRunner {
       const auto batch = training_.gather(ex, count, Ordered{on_device.numbers(), on_device.place(cuda_, batch_)});
       return run.model.loss(ex, batch.ids, batch.labels, training_.sequences(batch));
     });
+  }
+
+  template <class M>
+  [[nodiscard]] typename M::Loss first_loss(Backend& backend, const M& model) {
+    const auto batch =
+        training_.gather(backend, std::min(batch_, data_.training.count()), [] __device__(Index b) { return b; });
+    return model.loss(backend, batch.ids, batch.labels, training_.sequences(batch));
   }
 
   template <class M>
@@ -88,6 +98,7 @@ class CudaRunner {
  private:
   Index batch_;
   const Data& data_;
+  CudaOptions options_;
   Cuda<float> cuda_;
   DeviceRows training_;
   papers::CudaSteps steps_{cuda_};

@@ -6,6 +6,7 @@
 
 #include "../training.hpp"
 #include "evaluation.hpp"
+#include "passes.hpp"
 
 namespace language_model {
 
@@ -119,12 +120,24 @@ nlohmann::json train_model(Runner& runner, const Settings& settings, const Row& 
                            const Files& files) {
   return with_router(row, [&]<class Router>() {
     using M = Model<Router, Inhibition, float, typename Runner::Telemetry>;
-    auto config = configuration<M>(settings, row, static_cast<Index>(data.corpus->vocabulary.size()),
-                                   data.extent(settings.network(row.task), row).steps);
-    config.classes = data.classes;
+    const auto configured = [&]<class Of>(const Row& of) {
+      auto config = configuration<Of>(settings, of, static_cast<Index>(data.corpus->vocabulary.size()),
+                                      data.extent(settings.network(of.task), of).steps);
+      config.classes = data.classes;
+      return config;
+    };
+    auto config = configured.template operator()<M>(row);
     runner.watch(config.moe.telemetry);
     M model(config);
-    return train(runner, model, settings, row, seed, data, files);
+    nlohmann::json result = train(runner, model, settings, row, seed, data, files);
+    if (row.inform != "none" && data.classes == 0) {
+      using Base = Model<BaseRouter, Inhibition, float, typename Runner::Telemetry>;
+      Row base = row;
+      base.inform = "none";
+      result.update(time_passes<M, Base>(runner, configured.template operator()<M>(row),
+                                         configured.template operator()<Base>(base), seed));
+    }
+    return result;
   });
 }
 
