@@ -9,7 +9,7 @@
 /// The tiled matrix product that linear, grouped linear and convolution share: c(m, n) (+)= Σ_k a(m, k) b(k, n).
 /// Rows of a and c are given as pointers, so that gathers and sliding windows need no copy; b is packed, one panel of
 /// kWidth columns at a time. The order of the sum over k depends on K alone: results do not change with threads.
-namespace neuroinhib::gemm::inline NEUROINHIB_TARGET {
+namespace neuroinhib::ops::gemm::inline NEUROINHIB_TARGET {
 
 /// Rows of c computed at once, columns of a panel, panels of a task at the most, and the depth after which a longer sum
 /// is cut, so that a task's packed panels stay in the second-level cache.
@@ -159,4 +159,4 @@ void multiply(Cpu<T>& cpu, Index rows, Index columns, Index depth, Index step, c
                      });
 }
 
-}  // namespace neuroinhib::gemm::inline NEUROINHIB_TARGET
+}  // namespace neuroinhib::ops::gemm::inline NEUROINHIB_TARGET

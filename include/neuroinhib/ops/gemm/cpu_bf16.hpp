@@ -14,7 +14,7 @@
 /// Products of few rows with weights in bf16 (Bf16Panels), whose time is that of reading the weights: they come through
 /// once, and a tile has as many rows as there are. c(m, n) (+)= Σ_k a(m, k) b(k, n), in float, k rising: an element's
 /// bits depend on its row of a and its column of b alone, not on threads or on other rows.
-namespace neuroinhib::gemm::inline NEUROINHIB_TARGET {
+namespace neuroinhib::ops::gemm::inline NEUROINHIB_TARGET {
 
 /// Panels of a tile, its columns, and the pairs after which a longer sum is cut, so that the panels stay in the
 /// second-level cache for the rows to come: 128 KiB.
@@ -169,4 +169,4 @@ void bf16_columns(Bf16Unit unit, const Bf16Panels& b, Index expert, Index first,
   }
 }
 
-}  // namespace neuroinhib::gemm::inline NEUROINHIB_TARGET
+}  // namespace neuroinhib::ops::gemm::inline NEUROINHIB_TARGET
