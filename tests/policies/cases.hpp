@@ -123,6 +123,7 @@ void for_each_layer(const Visit& visit) {
   layer.template operator()<RandomRouter, I, ScheduledTopM>("SMoE-dropout", [](auto& c) { c.mix.growth_steps = 4; });
   layer.template operator()<HashRouter, I, TopM<2>>("hash", [](auto& c) { c.router.choices = 2; });
   layer.template operator()<R, I, TopM<2>>("shared experts", [](auto& c) { c.shared = 2; });
+  layer.template operator()<R, I, TopM<2>>("dropout within experts", [](auto& c) { c.expert.dropout = .4; });
 
   layer.template operator()<SimilarityInform<R>, I>("similarity-inform", plain);
   layer.template operator()<SimilarityInform<TwoLayerRouter<Tanh>>, GlobalInhibition, Dense>(
