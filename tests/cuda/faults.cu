@@ -194,6 +194,15 @@ TEST_CASE("parameters and tensors in memory that a backend cannot read are refus
   cuda.check();
 }
 
+TEST_CASE("a span of attention is refused on a GPU, which has no kernels of it") {
+  Cuda<float> cuda;
+  nn::SpanAttention<float> attention(4, 2);
+  const Parameters<float> parameters(attention, 1, cuda.space());
+  auto x = numbers_of({6, 4}, 1), positions = numbers_of({5, 2}, 2);
+  check_error<ConfigError>([&] { (void)attention(cuda, x.constant(), positions.constant(), {.length = 3}); },
+                           {"attention", "no span on a GPU", "Cpu<T>"});
+}
+
 TEST_CASE("a backend works on whichever thread uses it, and on its own device") {
   int devices = 0, current = -1;
   require_cuda(cudaGetDeviceCount(&devices), "test");
