@@ -1,4 +1,4 @@
-// expect: a module needs visit\(v\), which calls v\("name", part\) for each of its parts
+// expect: a module needs visit\(v\), which calls v\(.?"name.?", part\) for each of its parts
 #include <neuroinhib/neuroinhib.hpp>
 using namespace neuroinhib;
 struct Term {

@@ -255,10 +255,10 @@ TEST_CASE("FGSM and PGD move a logistic regression's inputs as the Adversarial R
     return std::vector<double>(inputs.gradient, inputs.gradient + x.size());
   };
   const auto x = numbers("attack.x");
-  for (const auto& [name, attack] :
+  for (const auto& each :
        {std::pair{"attack.fgsm", vision::Attack::fgsm(.1)}, {"attack.pgd", vision::Attack::pgd(.1)}}) {
-    INFO(name);
-    const auto ours = vision::attacked(x, attack, gradient), theirs = numbers(name);
+    INFO(each.first);
+    const auto ours = vision::attacked(x, each.second, gradient), theirs = numbers(each.first);
     CHECK(distance(ours.data(), theirs.data(), static_cast<Index>(x.size())) < 1e-6);
     CHECK(ours != x);
   }

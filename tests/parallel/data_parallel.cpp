@@ -262,11 +262,11 @@ TEST_CASE("gradients that travel while the backward pass runs have the bits of t
   CHECK(watched.started == 0);
   const Share whole, shard = detail::shard_of(static_cast<Index>(expected.size()), many.rank(), many.size());
   // One number a bucket, some of a tensor, tensors and parts of others, all at once.
-  for (const auto& [bucket, share] : {std::pair{Index{7}, whole}, {Index{100}, shard}, {Index{1} << 20, whole}}) {
+  for (const auto& each : {std::pair{Index{7}, whole}, {Index{100}, shard}, {Index{1} << 20, whole}}) {
     watched.started = 0;
-    const auto values = train_tied(many, share, [&](auto& ex, const auto& loss, auto& parameters) {
+    const auto values = train_tied(many, each.second, [&](auto& ex, const auto& loss, auto& parameters) {
       watched.first_is_written = parameters["first.weight"].gradient_written;
-      backward_and_sum(ex, loss, parameters, {.bucket = bucket});
+      backward_and_sum(ex, loss, parameters, {.bucket = each.first});
     });
     CHECK(values == expected);
     CHECK(watched.started > 0);

@@ -37,7 +37,8 @@ struct ExpertLinear {
   /// The experts' outputs [slots, out] in the plan's order; `rows` says how x lies. Throws ShapeError.
   template <Executor Ex>
   [[nodiscard]] Tensor<T> operator()(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan, ExpertRows rows) const {
-    return grouped_linear(ex, x, weight, bias, plan, rows);
+    const Tensor<T>& first = weight;  // as in Linear
+    return grouped_linear(ex, x, first, bias, plan, rows);
   }
 };
 

@@ -24,7 +24,8 @@ struct Conv2d {
   /// The convolution of images x [images, height, width, in]: [images, out height, out width, out]. Throws ShapeError.
   template <Executor Ex>
   [[nodiscard]] Tensor<T> operator()(Ex& ex, const Tensor<T>& x) const {
-    return conv2d(ex, x, weight, bias, options);
+    const Tensor<T>& first = weight;  // as in Linear
+    return conv2d(ex, x, first, bias, options);
   }
 };
 

@@ -22,7 +22,8 @@ struct LayerNorm {
   /// x [rows, width] → [rows, width]. Throws ShapeError.
   template <Executor Ex>
   [[nodiscard]] Tensor<T> operator()(Ex& ex, const Tensor<T>& x) const {
-    return layer_norm<Ex>(ex, x, weight, bias, epsilon);
+    const Tensor<T>& first = weight;  // as in Linear
+    return layer_norm<Ex>(ex, x, first, bias, epsilon);
   }
 };
 

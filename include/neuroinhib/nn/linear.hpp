@@ -24,7 +24,8 @@ struct Linear {
   /// x [rows, in] → [rows, out]. Throws ShapeError.
   template <Executor Ex>
   [[nodiscard]] Tensor<T> operator()(Ex& ex, const Tensor<T>& x) const {
-    return linear(ex, x, weight, bias, use);
+    const Tensor<T>& first = weight;  // what lacks memory is told of the weight, whatever order arguments are made in
+    return linear(ex, x, first, bias, use);
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string_view>
 
 namespace mixed_numbers {
@@ -26,7 +27,7 @@ inline constexpr std::array<Row, 10> kRows{{{"baseline", "Baseline model", .814,
                                             {"posttext", "Post-text Inhibition"},
                                             {"global", "Global Inhibition", .967, .0034},
                                             {"all-to-all", "All-to-all Inhibition"}}};
-inline constexpr std::size_t kTable1Rows = 9;
+inline constexpr std::span kTable1 = std::span(kRows).first<9>();
 
 /// Of a name that is among them.
 inline const Row& row_of(std::string_view name) {

@@ -15,7 +15,7 @@ std::string Settings::key() const {
 }
 
 Settings read_settings(const std::vector<std::string>& arguments) {
-  return read_settings({"mixed_numbers", kExperiment, {kRows.begin(), kRows.begin() + kTable1Rows}, 1}, arguments);
+  return read_settings({"mixed_numbers", kExperiment, {kTable1.begin(), kTable1.end()}, 1}, arguments);
 }
 
 Settings read_settings(const Experiment& experiment, const std::vector<std::string>& arguments) {
