@@ -34,8 +34,7 @@ struct Training {
 
   void run(Index from, Index to) {
     for (Index step = from; step < to; ++step) {
-      Share share{0, kRows, kRows};
-      if constexpr (!kAlone<B>) share = backend.share_batch(kRows);
+      const Share share = share_batch(backend, kRows);
       Values<double> x({kRows, kWidth}, static_cast<std::uint64_t>(step));
       const std::vector<int> labels(static_cast<std::size_t>(share.count()), static_cast<int>(step % kWidth));
       Tensor<double> own = x.constant();

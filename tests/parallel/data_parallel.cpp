@@ -69,14 +69,6 @@ double loss_of_all(B& backend, const Tensor<T>& part) {
   return static_cast<double>(all_reduce(backend, loss.reshaped({1}))[0]);
 }
 
-template <class B>
-Share share_next(B& backend, Index samples) {
-  if constexpr (kAlone<B>)
-    return {0, samples, samples};
-  else
-    return backend.share_batch(samples);
-}
-
 /// Trains a layer on batches of changing size. `change` sets options.
 template <class Layer, class B>
 Trained<typename B::Scalar> train_layer(B& backend, typename Layer::Config config) {
@@ -90,7 +82,7 @@ Trained<typename B::Scalar> train_layer(B& backend, typename Layer::Config confi
   std::vector<double> losses;
   for (Index step = 0; step < kSteps; ++step) {
     const Index rows = 4 * (4 + step % 2) + (step == 2 ? 3 : 0);
-    const Share share = share_next(backend, rows);
+    const Share share = share_batch(backend, rows);
     auto x = batch<T>(rows, static_cast<std::uint64_t>(step));
     const auto labels = labels_of(rows, kWidth);
     const Tensor<T> own = rows_of(x, share);
@@ -129,6 +121,21 @@ TEST_CASE("balance loss, bias and pooling by mean are those of all ranks") {
   config.inhibition.pooling = Pooling::mean;
   config.inhibition.evaluation = PosttextEvaluation::average;
   check_layer<Layer, double>(config);
+}
+
+TEST_CASE("one rank gives the bits of a plain backend, and pools rows that several ranks cannot") {
+  using Layer = MoeLayer<LinearRouter, PosttextInhibition, BalancedTopM<2>, Mlp<Tanh>, Cpu<double>>;
+  Layer::Config config{.auxiliary = {.balance = .2}, .mix = {.rate = .05}};
+  Mpi self({.group = MPI_COMM_SELF});
+  for (const Pooling pooling : {Pooling::max, Pooling::mean, Pooling::row}) {
+    config.inhibition.pooling = pooling;
+    Cpu<double> plain({.seed = 7});
+    Ranks<Cpu<double>, Mpi> single(self, CpuOptions{.seed = 7});
+    const auto a = train_layer<Layer>(single, config), b = train_layer<Layer>(plain, config);
+    CHECK(a.values == b.values);
+    CHECK(a.states == b.states);
+    CHECK(a.losses == b.losses);
+  }
 }
 
 namespace {
@@ -235,7 +242,7 @@ std::vector<double> train_tied(B& backend, const Share& shard, const Last& last)
   Tied model;
   Parameters<double> parameters(model, 3);
   Adam<double> adam(parameters, {.learning_rate = .01}, shard);
-  const Share share = share_next(backend, 9);
+  const Share share = share_batch(backend, 9);
   for (std::uint64_t step = 0; step < 3; ++step) {
     for (std::uint64_t half = 0; half < 2; ++half) {
       auto x = batch<double>(9, 2 * step + half);
@@ -351,7 +358,7 @@ Trained<typename B::Scalar> train_language_model(B& backend) {
   }
   std::vector<double> losses;
   for (Index step = 0; step < kSteps; ++step) {
-    const Share share = share_next(backend, kTexts);
+    const Share share = share_batch(backend, kTexts);
     Recording ex(backend);
     const auto loss = model.template loss<decltype(ex)>(ex, rows_of(ids, share), rows_of(labels, share),
                                                         {.length = kLength, .document = rows_of(documents, share)});
@@ -383,7 +390,7 @@ TEST_CASE("statistics of routing are those of all ranks, and a batch smaller tha
     Plain layer({.width = kWidth, .experts = 5});
     Parameters<double> parameters(layer, 3);
     auto x = batch<double>(rows, 1);
-    const auto out = layer.forward(backend, rows_of(x, share_next(backend, rows)));
+    const auto out = layer.forward(backend, rows_of(x, share_batch(backend, rows)));
     return analyse(backend, routing_counts(backend, out.routing));
   };
   Cpu<double> one;

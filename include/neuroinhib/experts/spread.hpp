@@ -59,10 +59,9 @@ struct Spread {
       else
         require_ranks(ex.backend().rank(), ex.backend().size());
       if (config_.capacity > 0) return within_capacity(ex, x, plan);
-      if constexpr (kAlone<Ex>)
-        return experts_.forward(ex, x, plan);
-      else
-        return over_ranks(ex, x, plan);
+      if constexpr (!kAlone<Ex>)
+        if (!alone(ex)) return over_ranks(ex, x, plan);
+      return experts_.forward(ex, x, plan);
     }
 
    private:

@@ -167,7 +167,7 @@ struct Posttext {
     /// Marks of rows, such as a loss, that are no tokens.
     template <Executor Ex>
     static CountedTokens<T> rows_of_ranks(Ex& ex, Index rows) {
-      if constexpr (kAlone<Ex>) return {};
+      if (alone(ex)) return {};
       const auto marks = detail::all_counted(ex, rows, rows).marks;
       detail::all_reduce_in_place(ex, detail::number_of(marks));
       return {marks};

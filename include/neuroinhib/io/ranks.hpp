@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstring>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -14,19 +13,6 @@
 namespace neuroinhib::io {
 
 namespace detail {
-
-/// The numbers of all ranks, one rank after another.
-template <class T, class C>
-[[nodiscard]] std::vector<T> gather_numbers(C& communicator, const std::vector<T>& own) {
-  const std::string bytes(reinterpret_cast<const char*>(own.data()), own.size() * sizeof(T));
-  std::vector<T> all;
-  for (const std::string& part : gather_texts(communicator, bytes)) {
-    const std::size_t before = all.size();
-    all.resize(before + part.size() / sizeof(T));
-    if (!part.empty()) std::memcpy(all.data() + before, part.data(), part.size());
-  }
-  return all;
-}
 
 /// A state of the whole batch: where there is a row a token, those of all ranks, and the number of marks once.
 template <class T, class C>
@@ -71,7 +57,7 @@ void save_checkpoint(B& backend, const std::filesystem::path& path, const Parame
   for (const auto& entry : parameters.entries()) {
     const Share rows = detail::rows_of(parameters, entry);
     std::vector<T> values = parameters.values_of(entry);
-    if (rows.count() < rows.total) values = detail::gather_numbers(communicator, values);
+    if (rows.count() < rows.total) values = gather_numbers(communicator, values);
     writer.add(entry.name, std::move(values), neuroinhib::detail::with_rows(entry.tensor.shape, rows.total));
   }
   for (const auto& state : parameters.states()) {

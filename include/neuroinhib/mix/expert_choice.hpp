@@ -45,7 +45,7 @@ struct ExpertChoice {
       const auto probabilities = detail::to_probabilities(ex, router.scores, kind);
       const Index tokens = probabilities.rows(), experts = probabilities.cols();
       const bool one_sequence = sequences.length == 0 && sequences.document.data == nullptr;
-      if (!kAlone<Ex> && one_sequence)
+      if (!alone(ex) && one_sequence)
         fail<ConfigError>("expert choice", "sequences that lie whole on one rank", "one sequence over all ranks",
                           "say in Sequences::length how long they are");
       if (!one_sequence) require_sequences("expert choice", sequences, tokens);

@@ -140,6 +140,8 @@ void backward_and_sum(Recording<B>& ex, const Tensor<T>& loss, Parameters<T>& pa
     ex.backward(loss);
   } else if constexpr (!SideCommunicator<detail::CommunicatorType<B>, B>) {
     ex.backward(loss);
+  } else if (alone(ex)) {
+    ex.backward(loss);
   } else {
     if (!parameters.claim_sum())
       fail<ConfigError>("backward_and_sum", "gradients that are not yet added up",

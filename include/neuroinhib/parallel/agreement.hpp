@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <vector>
 
 #include <neuroinhib/parallel/communicator.hpp>
 #include <neuroinhib/version.hpp>
 
-/// What ranks tell one another in words, between steps.
+/// What ranks tell one another between steps, by way of the host.
 namespace neuroinhib {
 
 /// The texts of all ranks, in their order; every rank calls it with its own.
@@ -39,6 +40,19 @@ template <class C>
   exchange([&](std::size_t r) { return Parcel{static_cast<int>(r), copy.data(), copy.size()}; },
            [&](std::size_t r) { return Parcel{static_cast<int>(r), texts[r].data(), texts[r].size()}; });
   return texts;
+}
+
+/// The numbers of all ranks, one rank after another; every rank calls it with its own.
+template <class T, class C>
+[[nodiscard]] std::vector<T> gather_numbers(C& communicator, const std::vector<T>& own) {
+  const std::string bytes(reinterpret_cast<const char*>(own.data()), own.size() * sizeof(T));
+  std::vector<T> all;
+  for (const std::string& part : gather_texts(communicator, bytes)) {
+    const std::size_t before = all.size();
+    all.resize(before + part.size() / sizeof(T));
+    if (!part.empty()) std::memcpy(all.data() + before, part.data(), part.size());
+  }
+  return all;
 }
 
 /// Throws ConfigError, on every rank, unless all ranks give the same text: `what` it is, such as "one configuration".

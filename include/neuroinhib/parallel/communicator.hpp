@@ -72,6 +72,15 @@ struct CommunicatorOf<Ex> {
 template <class Ex>
 inline constexpr bool kAlone = std::same_as<typename detail::CommunicatorOf<Ex>::Type, Alone>;
 
+/// The same, asked of a communicator too: on one rank of one, where all is what a plain backend does, to the bit.
+template <class Ex>
+[[nodiscard]] constexpr bool alone(Ex& ex) {
+  if constexpr (kAlone<Ex>)
+    return true;
+  else
+    return ex.backend().communicator().size() == 1;
+}
+
 /// Part of the elements of all ranks, in order of the ranks: [begin, end) of `total`.
 struct Share {
   Index begin = 0, end = 0, total = 0;
@@ -92,6 +101,16 @@ template <Executor Ex>
     return {0, elements, elements};
   else
     return ex.backend().share_of(elements);
+}
+
+/// Says to the backend that the batches from now on have so many samples over all ranks, and which are this rank's; see
+/// Ranks::share_batch(). Throws ConfigError for fewer samples than ranks.
+template <class B>
+Share share_batch(B& backend, Index samples) {
+  if constexpr (kAlone<B>)
+    return {0, samples, samples};
+  else
+    return backend.share_batch(samples);
 }
 
 /// The next random stream of the step, for `elements` of a batch: each gets the numbers that it would get on one rank.

@@ -69,15 +69,16 @@ template <Executor Ex>
 [[nodiscard]] TensorOf<Ex> batch_pool(Ex& ex, const TensorOf<Ex>& x, Pooling pooling, Index tokens = 1,
                                       const CountedTokens<ScalarOf<Ex>>& counted = {}) {
   require_rows("batch pool", x.shape);
-  if (!kAlone<Ex> && pooling == Pooling::row && x.rows() != tokens)
+  if (!alone(ex) && pooling == Pooling::row && x.rows() != tokens)
     fail<ShapeError>("row-by-row pool on several ranks", std::to_string(tokens) + " rows", x.shape.text(),
                      "give every rank batches of one size, or pool by maximum or mean");
   auto y = ex.tensor({pooling == Pooling::row ? tokens : 1, x.cols()}, x.wants_gradient());
   const View<int> winner = pooling == Pooling::max ? ex.integers({x.cols()}) : View<int>{};
   using T = ScalarOf<Ex>;
-  const T nothing = kAlone<Ex> ? T{0} : ops::kMaximumOfNothing<T>;
+  const T nothing = alone(ex) ? T{0} : ops::kMaximumOfNothing<T>;
   ex.run(ops::BatchPool<T>{x, y, winner, pooling, detail::counted_of(ex, "batch pool", counted, x.rows()), nothing});
   if constexpr (!kAlone<Ex>) {
+    if (alone(ex)) return y;
     if (pooling == Pooling::mean) return all_reduce(ex, y);
     if (pooling == Pooling::max) return map(ex, ops::ZeroForNothing{}, all_reduce(ex, y, Reduction::max));
   }

@@ -167,8 +167,9 @@ inline void require_row_count(std::string_view where, Index rows, const Shape& a
 template <class Ex>
 void all_reduce_in_place(Ex& ex, const TensorOf<Ex>& x) {
   if constexpr (!kAlone<Ex>)
-    ex.run(ops::AllReduce<ScalarOf<Ex>, CommunicatorType<Ex>>{
-        x.detached(), x.detached(), &ex.backend().communicator(), Reduction::sum, {}});
+    if (!alone(ex))
+      ex.run(ops::AllReduce<ScalarOf<Ex>, CommunicatorType<Ex>>{
+          x.detached(), x.detached(), &ex.backend().communicator(), Reduction::sum, {}});
 }
 
 /// all_to_all, whose result has at least so many rows: those behind what is received are zero.
@@ -197,6 +198,7 @@ template <Executor Ex>
   if constexpr (kAlone<Ex>) {
     return x;
   } else {
+    if (alone(ex)) return x;
     const auto y = ex.tensor(x.shape, x.wants_gradient());
     const View<int> winner = reduction == Reduction::max ? ex.integers(x.shape) : View<int>{};
     ex.run(ops::AllReduce<ScalarOf<Ex>, detail::CommunicatorType<Ex>>{x, y, &ex.backend().communicator(), reduction,
@@ -276,6 +278,7 @@ template <Executor Ex>
     return {.length = length};
   } else {
     const Share share = ex.backend().share_batch(length);
+    if (alone(ex)) return {.length = length};
     return {.length = share.end, .past = share.begin, .spread = length};
   }
 }
@@ -309,7 +312,7 @@ template <Executor Ex>
   if constexpr (kAlone<Ex>)
     return x;
   else
-    return x.defined() ? scale(ex, x, ex.backend().communicator().rank() == 0 ? 1 : 0) : x;
+    return x.defined() && !alone(ex) ? scale(ex, x, ex.backend().communicator().rank() == 0 ? 1 : 0) : x;
 }
 
 }  // namespace neuroinhib

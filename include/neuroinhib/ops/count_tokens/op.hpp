@@ -75,7 +75,7 @@ template <Executor Ex>
       fail<ShapeError>("counted tokens", "a document and a label for each of " + std::to_string(tokens) + " tokens",
                        std::to_string(numbers->size()), "give one number a row, or none at all");
   if (document.data == nullptr && label.data == nullptr)
-    return kAlone<Ex> ? CountedTokens<ScalarOf<Ex>>{} : detail::all_counted(ex, tokens, share_of(ex, tokens).total);
+    return alone(ex) ? CountedTokens<ScalarOf<Ex>>{} : detail::all_counted(ex, tokens, share_of(ex, tokens).total);
   const auto marks = ex.tensor({tokens + 1}, false);
   ex.run(ops::CountTokens<ScalarOf<Ex>>{document, label, marks, {}});
   detail::all_reduce_in_place(ex, detail::number_of(marks));

@@ -72,7 +72,7 @@ template <Executor Ex>
     if (keeps_pull(ex.backend(), x) && loss.mean.wants_gradient()) pull = ex.tensor({x.rows(), x.cols()}, false);
   ex.run(ops::ProjectedCrossEntropy<T>{x, weight, bias, ex.tensor(rows, false), loss.losses,
                                        ex.tensor({x.rows() + 1}, false), pull, loss.mean, labels,
-                                       kAlone<Ex> ? CountedTokens<T>{} : count_tokens(ex, x.rows(), {}, labels)});
+                                       alone(ex) ? CountedTokens<T>{} : count_tokens(ex, x.rows(), {}, labels)});
   return loss;
 }
 
