@@ -21,6 +21,7 @@ enum class Earlier { refuse, resume, overwrite };
 struct Call {
   std::vector<std::string> rows;  ///< of the experiment's table
   Index seeds = 1;
+  int ranks = 1;                   ///< processes that train each run together
   int threads = 0;                 ///< 0: all processors
   std::optional<int> cuda_device;  ///< none: the CPU
   std::string precision = "tf32";  ///< of products on a GPU: tf32, bf16 or strict

@@ -5,7 +5,6 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
-#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -30,27 +29,7 @@ struct HelpWanted {
   std::string text;
 };
 
-/// Thrown after Ctrl-C or SIGTERM, once the run under way is saved.
-struct Interrupted {};
-
-/// The signal that asked for the end; 0: none.
-inline volatile std::sig_atomic_t interrupt_wanted = 0;
-
-/// For loops that can be left at any time.
-inline void stop_if_interrupted() {
-  if (interrupt_wanted != 0) throw Interrupted{};
-}
-
-/// From here on the first Ctrl-C or SIGTERM asks for the end, which comes once runs are saved; the second ends at once.
-inline void catch_interrupts() {
-  for (const int signal : {SIGINT, SIGTERM})
-    std::signal(signal, [](int caught) {
-      interrupt_wanted = caught;
-      std::signal(caught, SIG_DFL);
-    });
-}
-
-/// main() of an experiment: `program(arguments)` returns the exit status; help, interrupts and errors are told.
+/// main() of an experiment: `program(arguments)` returns the exit status; help and errors are told.
 template <class Program>
 int run_program(int count, char** arguments, const Program& program) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a log shows each run as it ends
@@ -59,9 +38,6 @@ int run_program(int count, char** arguments, const Program& program) {
   } catch (const HelpWanted& help) {
     std::printf("%s", help.text.c_str());
     return 0;
-  } catch (const Interrupted&) {
-    std::fprintf(stderr, "\ninterrupted and saved; the same command with --resume continues\n");
-    return 128 + interrupt_wanted;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;
@@ -74,26 +50,6 @@ std::string shortest(Number value) {
   std::array<char, 64> text;
   return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
 }
-
-/// When a run keeps a checkpoint: so many seconds after the one before, and when the end was asked for.
-class SaveClock {
- public:
-  explicit SaveClock(double seconds) : seconds_(seconds) {}
-
-  [[nodiscard]] bool due() const { return interrupt_wanted != 0 || seconds_since(last_) >= seconds_; }
-  /// save() where that is due. Throws Interrupted after it where the end was asked for.
-  template <class Save>
-  void operator()(const Save& save) {
-    if (!due()) return;
-    save();
-    last_ = Clock::now();
-    stop_if_interrupted();
-  }
-
- private:
-  double seconds_;
-  Clock::time_point last_ = Clock::now();
-};
 
 /// An order that begins at a place, and ends with what stands before: as long as the whole, since what a GPU replays
 /// reads from where the first order lay.

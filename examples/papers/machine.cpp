@@ -7,7 +7,9 @@
 namespace papers {
 
 std::string describe_machine(const Call& call) {
-  if (!call.on_cuda()) return neuroinhib::Cpu<float>({.threads = call.threads}).describe();
+  if (!call.on_cuda())
+    return neuroinhib::Cpu<float>({.threads = call.threads}).describe() +
+           (call.ranks > 1 ? ", " + std::to_string(call.ranks) + " ranks" : "");
   if constexpr (kHasCuda)
     return describe_cuda(call);
   else

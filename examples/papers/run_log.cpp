@@ -5,6 +5,8 @@
 
 #include <neuroinhib/data/mixed_numbers.hpp>
 
+#include "job.hpp"
+
 namespace papers {
 
 double RunClock::step_ms() const {
@@ -58,7 +60,7 @@ void RunLog::end_epoch(ChosenExperts chosen, double validation, const std::strin
   state_.fluctuation = papers::fluctuation(before, state_.chosen);
   state_.loss_sum = 0;
   const double each = clock_.of_call() / static_cast<double>(std::max<Index>(state_.step - first_step_, 1));
-  std::fprintf(stderr, "%s, seed %td  step %td/%td  loss %.4f  validation %s  %.2f ms a step  %.0f s left\n",
+  std::fprintf(job().progress(), "%s, seed %td  step %td/%td  loss %.4f  validation %s  %.2f ms a step  %.0f s left\n",
                row_.c_str(), seed_, state_.step, extent_.steps, state_.loss.back(), text.c_str(), step_ms(),
                each * static_cast<double>(extent_.steps - state_.step));
 }

@@ -5,11 +5,11 @@
 #include <span>
 #include <vector>
 
-#include <neuroinhib/io/checkpoint.hpp>
+#include <neuroinhib/io/ranks.hpp>
 #include <neuroinhib/neuroinhib.hpp>
 
 #include "call.hpp"
-#include "common.hpp"
+#include "interrupts.hpp"
 #include "notes.hpp"
 #include "run_log.hpp"
 
@@ -42,9 +42,13 @@ class Run {
         clock(call.save_seconds),
         backend_(backend),
         checkpoint_(std::move(checkpoint)) {
-    if (call.resumes() && std::filesystem::exists(checkpoint_))
+    if (!call.resumes() || !std::filesystem::exists(checkpoint_)) return;
+    if constexpr (neuroinhib::kAlone<Backend>)
       neuroinhib::io::load_checkpoint(checkpoint_, parameters, adam, backend.random(), log.configuration(),
                                       [&](const std::string& notes) { log.load({checkpoint_, notes}); });
+    else
+      log.load(
+          {checkpoint_, neuroinhib::io::load_checkpoint(backend, checkpoint_, parameters, adam, log.configuration())});
   }
 
   /// evaluation(), which changes nothing that a checkpoint keeps: saves where the end is asked for in it.
@@ -73,27 +77,41 @@ class Run {
 
  private:
   void save() {
-    neuroinhib::io::save_checkpoint(checkpoint_, parameters, adam, backend_.random(),
-                                    {log.configuration(), log.save()});
+    const neuroinhib::io::Progress progress{log.configuration(), log.save()};
+    if constexpr (neuroinhib::kAlone<Backend>)
+      neuroinhib::io::save_checkpoint(checkpoint_, parameters, adam, backend_.random(), progress);
+    else
+      neuroinhib::io::save_checkpoint(backend_, checkpoint_, parameters, adam, progress);
   }
 
   Backend& backend_;
   std::filesystem::path checkpoint_;
 };
 
-/// A runner's train() on the CPU. loss_of(ex, numbers) is a batch's loss: its members `total`, and `mean` for the
-/// curve.
-template <class T, class Run, class LossOf>
-void train_steps(neuroinhib::Cpu<T>& cpu, Run& run, std::span<const Index> order, const LossOf& loss_of) {
+/// Throws ConfigError unless each rank has some of every batch: of `all` rows, `batch` at a time.
+inline void require_shares(const std::string& rows, Index all, Index batch) {
+  const Index least = all % batch == 0 ? std::min(all, batch) : all % batch, ranks = job().size();
+  if (least > 0 && least < ranks)
+    neuroinhib::fail<neuroinhib::ConfigError>(
+        "--ranks", "one of every batch for each of " + std::to_string(ranks) + " ranks",
+        "a batch of " + std::to_string(least) + " of the " + rows, "start fewer ranks, or give batches another size");
+}
+
+/// A runner's train() on the CPU. loss_of(ex, numbers) is a batch's loss, on several ranks this one's part of it: its
+/// members `total`, and `mean` for the curve.
+template <class Cpu, class Run, class LossOf>
+void train_steps(Cpu& cpu, Run& run, std::span<const Index> order, const LossOf& loss_of) {
   do {
     const auto start = Clock::now();
     const Index all = std::ssize(order), first = run.log.taken(), count = std::min(run.log.batch(), all - first);
     neuroinhib::Recording ex(cpu);
-    const auto loss = loss_of(ex, order.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
+    const auto loss =
+        loss_of(ex, own_part(cpu, order.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count))));
     ex.require_finite(loss.total, run.log.where());
     ex.backward(loss.total);
     run.adam.step(cpu, run.parameters, run.rate(run.log.step()));
-    run.log.advance({1, count, all, seconds_since(start), run.log.loss_sum() + static_cast<double>(loss.mean[0])});
+    const auto mean = all_reduce(cpu, loss.mean.detached());
+    run.log.advance({1, count, all, seconds_since(start), run.log.loss_sum() + static_cast<double>(mean[0])});
   } while (run.log.taken() < std::ssize(order) && !run.clock.due());
 }
 

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "interrupts.hpp"
 #include "results.hpp"
 
 namespace papers {
@@ -17,7 +18,21 @@ namespace papers {
 using Train =
     std::function<nlohmann::json(const std::string& row, Index seed, const std::filesystem::path& checkpoint)>;
 
-/// The runs of a call that its report lacks: every row with seed 0, then with seed 1, …
+/// A run of a call, as one rank tells it to the others.
+struct RunOfCall {
+  std::string row;
+  Index seed = 0;
+  std::filesystem::path checkpoint;
+
+  [[nodiscard]] std::string text() const { return nlohmann::json{row, seed, checkpoint.string()}.dump(); }
+  static RunOfCall of(const std::string& text) {
+    const auto json = nlohmann::json::parse(text);
+    return {json.at(0), json.at(1), json.at(2).get<std::string>()};
+  }
+};
+
+/// The runs of a call that its report lacks: every row with seed 0, then with seed 1, … Ranks behind the first
+/// follow().
 template <class Report>
 class RunQueue {
  public:
@@ -34,25 +49,21 @@ class RunQueue {
       }
   }
 
-  /// So many at a time. The first error ends all, after the runs under way.
+  /// So many at a time; on several ranks one. The first error ends all, after the runs under way.
   void work_off(int at_a_time) {
     std::vector<std::thread> workers;
     for (int i = 1; i < at_a_time; ++i) workers.emplace_back([this] { work(); });
     work();
     for (std::thread& worker : workers) worker.join();
     if (error_) std::rethrow_exception(error_);
+    (void)job().of_first("");
   }
 
  private:
-  struct Run {
-    std::string row;
-    Index seed;
-    std::filesystem::path checkpoint;
-  };
-
   void work() {
     while (const auto run = next()) {
       try {
+        (void)job().of_first(run->text());
         stop_if_interrupted();
         auto result = train_(run->row, run->seed, run->checkpoint);
         const std::lock_guard lock(mutex_);
@@ -64,7 +75,7 @@ class RunQueue {
       }
     }
   }
-  std::optional<Run> next() {
+  std::optional<RunOfCall> next() {
     const std::lock_guard lock(mutex_);
     if (error_ || next_ == runs_.size()) return std::nullopt;
     return runs_[next_++];
@@ -72,19 +83,32 @@ class RunQueue {
 
   Report& report_;
   const Train& train_;
-  std::vector<Run> runs_;
+  std::vector<RunOfCall> runs_;
   std::size_t next_ = 0;
   std::mutex mutex_;
   std::exception_ptr error_;
 };
 
-/// An experiment from its data on: trains what the report lacks, and shows it.
+/// An experiment from its data on: trains what the report lacks, and shows it. The exit status.
 template <class Report>
-void work_off(const Call& call, const OutputFolder& folder, Report& report, const Train& train,
-              const std::string& prefix = "", int at_a_time = 1) {
-  catch_interrupts();
-  RunQueue(call, folder, prefix, report, train).work_off(at_a_time);
-  report.show();
+int work_off(const Call& call, const OutputFolder& folder, Report& report, const Train& train,
+             const std::string& prefix = "", int at_a_time = 1) {
+  return run_interruptible([&] {
+    RunQueue(call, folder, prefix, report, train).work_off(at_a_time);
+    report.show();
+  });
+}
+/// The same on a rank behind the first: trains with the others what the first one's report lacks.
+inline int follow(const Train& train) {
+  return run_interruptible([&] {
+    for (;;) {
+      const std::string told = job().of_first("");
+      if (told.empty()) return;
+      stop_if_interrupted();
+      const RunOfCall run = RunOfCall::of(told);
+      (void)train(run.row, run.seed, run.checkpoint);
+    }
+  });
 }
 
 }  // namespace papers

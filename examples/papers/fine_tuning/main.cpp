@@ -24,6 +24,9 @@ Data data_of(const Settings& settings, const Corpus& corpus, const Task& task) {
 }
 
 int run_all(const Settings& settings) {
+  if (settings.ranks > 1)
+    neuroinhib::fail<neuroinhib::ConfigError>("--ranks", "1: models that are tuned are kept by one process",
+                                              std::to_string(settings.ranks), "leave --ranks out");
   constexpr language_model::Task kText{.paper = 2};
   const std::string machine = papers::describe_machine(settings);
   const papers::OutputFolder folder(settings);
@@ -45,7 +48,7 @@ int run_all(const Settings& settings) {
     for (const Task& task : tasks) runs.rows.push_back(RunName(row, task.name).text());
   }
   Report report(folder, settings, text, tasks, machine);
-  papers::work_off(runs, folder, report, [&](const std::string& name, Index seed, const auto& checkpoint) {
+  return papers::work_off(runs, folder, report, [&](const std::string& name, Index seed, const auto& checkpoint) {
     const RunName run(name);
     Row row = language_model::find_row(run.row);
     const auto model = folder.checkpoint("model-" + run.row + "-" + std::to_string(seed));
@@ -54,7 +57,6 @@ int run_all(const Settings& settings) {
     row.task.tuned = true;
     return language_model::train_row(settings, row, seed, data.at(run.task), {checkpoint, model});
   });
-  return 0;
 }
 
 }  // namespace

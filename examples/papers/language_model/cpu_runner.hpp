@@ -20,14 +20,14 @@ class CpuRunner {
       : batch_(settings.network(row.task).batch),
         data_(data),
         options_{.threads = settings.threads, .seed = static_cast<std::uint64_t>(seed)},
-        cpu_(options_) {
+        cpu_(papers::job(), options_) {
     if (settings.telemetry > 0)
       telemetry_.emplace(papers::OutputFolder::telemetry(settings, row.name, seed),
                          io::TelemetryOptions{.every = settings.telemetry},
                          std::map<std::string, std::string>{{"row", row.title}, {"text", data.corpus->source}});
   }
 
-  [[nodiscard]] Cpu<float>& backend() { return cpu_; }
+  [[nodiscard]] papers::Processor& backend() { return cpu_; }
   [[nodiscard]] const CpuOptions& options() const { return options_; }
   void watch(Telemetry::Config& config) {
     if (telemetry_) config = {&*telemetry_, "block"};
@@ -60,7 +60,7 @@ class CpuRunner {
       std::vector<Index> numbers;
       for (Index row = first; row < std::min(rows.count(), first + batch); ++row) numbers.push_back(row);
       cpu_.begin_step();
-      gather(rows, numbers);
+      gather(rows, papers::own_part(cpu_, numbers));
       const auto loss = model.loss(cpu_, view(ids_), view(labels_), sequences(rows, first), &layers);
       evaluator.add(cpu_, first, loss, layers);
     }
@@ -100,7 +100,7 @@ class CpuRunner {
   Index batch_;
   const Data& data_;
   CpuOptions options_;
-  Cpu<float> cpu_;
+  papers::Processor cpu_;
   std::optional<io::TelemetryWriter> telemetry_;
   std::vector<int> ids_, labels_, documents_;
 };

@@ -7,6 +7,7 @@
 
 #include <neuroinhib/analysis/entropy.hpp>
 
+#include "../job.hpp"
 #include "model.hpp"
 
 namespace language_model {
@@ -37,8 +38,8 @@ class Evaluator {
   /// Takes the results for rows [first, first + losses / length) of the data.
   template <class B, class Loss, class Layers, class T = typename B::Scalar>
   void add(B& backend, Index first_row, const Loss& loss, const Layers& layers) {
-    const auto values = backend.read(View<T>(loss.losses));
-    const auto scores = loss.scores.defined() ? backend.read(View<T>(loss.scores)) : std::vector<T>{};
+    const auto values = papers::read_all(backend, View<T>(loss.losses));
+    const auto scores = loss.scores.defined() ? papers::read_all(backend, View<T>(loss.scores)) : std::vector<T>{};
     const auto first = static_cast<std::size_t>(first_row * rows_.length);
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (rows_.labels[first + i] < 0) continue;
@@ -88,13 +89,13 @@ class Evaluator {
   void add_layer(B& backend, std::size_t first, std::size_t tokens, const Out& out, LayerMeasures& layer) {
     using T = typename B::Scalar;
     const Index experts = out.routing.probabilities.cols(), chosen = out.routing.plan.expert.cols();
-    const auto p = backend.read(View<T>(out.routing.probabilities));
-    const auto expert = backend.read(out.routing.plan.expert);
+    const auto p = papers::read_all(backend, View<T>(out.routing.probabilities));
+    const auto expert = papers::read_all(backend, out.routing.plan.expert);
     std::vector<T> own, entropy, self;
     if (out.router.base_scores.defined()) {
-      own = backend.read(View<T>(out.router.base_scores));
-      entropy = backend.read(View<T>(out.router.entropy));
-      self = backend.read(View<T>(out.router.self_weight));
+      own = papers::read_all(backend, View<T>(out.router.base_scores));
+      entropy = papers::read_all(backend, View<T>(out.router.entropy));
+      self = papers::read_all(backend, View<T>(out.router.self_weight));
     }
     layer.load.resize(static_cast<std::size_t>(experts));
     layer.domain_load.resize(sums_.size(), std::vector<double>(static_cast<std::size_t>(experts)));

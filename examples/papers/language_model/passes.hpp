@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "../common.hpp"
+#include "../interrupts.hpp"
 #include "model.hpp"
 
 /// Time and memory of forward passes outside of training (Mutual-Inform SMoE, table 7).
@@ -65,7 +65,8 @@ nlohmann::json time_passes(Runner& runner, const typename M::Config& config, con
   ForwardPasses<Runner, M> own(runner, config, seed);
   ForwardPasses<Runner, Base> decorated(runner, base, seed);
   const auto start = papers::Clock::now();
-  for (int round = 0; round < kRounds && (round < kFewest || papers::seconds_since(start) < kSeconds); ++round) {
+  const auto in_time = [&] { return !papers::job().any(papers::seconds_since(start) >= kSeconds); };
+  for (int round = 0; round < kRounds && (round < kFewest || in_time()); ++round) {
     papers::stop_if_interrupted();
     own.once();
     decorated.once();

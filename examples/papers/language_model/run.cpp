@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <map>
+#include <optional>
 
 #include "../machine.hpp"
 #include "../work_off.hpp"
@@ -18,8 +19,10 @@ nlohmann::json train_row(const Settings& settings, const Row& row, Index seed, c
 }
 
 int run_all(const Settings& settings) {
+  const papers::Job job(settings);
   const std::string machine = papers::describe_machine(settings);
-  const papers::OutputFolder folder(settings);
+  std::optional<papers::OutputFolder> folder;
+  if (job.leads()) folder.emplace(settings);
   std::map<Index, Corpus> corpora;  // by the size of their vocabulary
   std::map<Task, Data> data;
   for (const std::string& name : settings.rows) {
@@ -29,19 +32,22 @@ int run_all(const Settings& settings) {
     if (!corpora.contains(network.vocabulary)) corpora[network.vocabulary] = load_corpus(settings, network.vocabulary);
     const Corpus& corpus = corpora[network.vocabulary];
     data[task] = make_data(settings, corpus, task);
+    papers::require_shares("rows that train", network.batch, network.batch);
+    for (const Rows* rows : {&data[task].validation, &data[task].test})
+      papers::require_shares("rows that are measured", rows->count(), network.batch);
     std::printf("paper %d%s: %s, %td words to train on, vocabulary %zu, %.1f %% unknown, %td rows of %td\n", task.paper,
                 task.arms().c_str(), corpus.source.c_str(), corpus.words(Split::training), corpus.vocabulary.size(),
                 100 * corpus.unknown, data[task].training.count(), network.length);
     for (const std::string& note : corpus.notes) std::printf("note: %s\n", note.c_str());
   }
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
-  Report report(folder, settings, data, machine);
   const papers::Train train = [&](const std::string& name, Index seed, const auto& checkpoint) {
     const Row row = find_row(name);
     return train_row(settings, row, seed, data.at(row.task.text()), {checkpoint});
   };
-  papers::work_off(settings, folder, report, train, "", settings.replicas);
-  return 0;
+  if (!job.leads()) return papers::follow(train);
+  Report report(*folder, settings, data, machine);
+  return papers::work_off(settings, *folder, report, train, "", settings.replicas);
 }
 
 }  // namespace language_model

@@ -162,6 +162,7 @@ Settings read_settings(const Experiment& experiment, const std::vector<std::stri
   });
   options.number("--evaluation-rows", s.evaluation_rows);
   options.number("--replicas", s.replicas);
+  options.number("--ranks", s.ranks);
   options.number("--telemetry", s.telemetry);
   parse(options, arguments, s);
   if (s.profile == Profile::quick) {
@@ -169,7 +170,8 @@ Settings read_settings(const Experiment& experiment, const std::vector<std::stri
     if (!options.given("--seeds")) s.seeds = few.seeds;
     if (!options.given("--sentences")) s.sentences = few.sentences;
     if (!options.given("--evaluation-rows")) s.evaluation_rows = few.evaluation_rows;
-    if (few.side_by_side && !s.on_cuda() && !options.given("--replicas") && !options.given("--threads")) {
+    if (few.side_by_side && !s.on_cuda() && s.ranks == 1 && !options.given("--replicas") &&
+        !options.given("--threads")) {
       s.threads = 1;
       s.replicas = neuroinhib::available_processors();
     }
@@ -194,6 +196,9 @@ Settings read_settings(const Experiment& experiment, const std::vector<std::stri
     if (task.published && s.on_cuda())
       fail<ConfigError>("--rows " + row, "the CPU: relative positions have no kernels of a GPU", "a GPU",
                         "leave --device out, or @published");
+    if (task.published && s.ranks > 1)
+      fail<ConfigError>("--rows " + row, "one process: words go on from batch to batch",
+                        std::to_string(s.ranks) + " ranks", "leave --ranks out, or @published");
     const Network n = s.network(task);
     check_extents(n.width, n.heads, n.experts, n.chosen);
   }

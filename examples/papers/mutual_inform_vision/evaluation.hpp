@@ -7,7 +7,7 @@
 
 #include <neuroinhib/analysis/routing.hpp>
 
-#include "../common.hpp"
+#include "../interrupts.hpp"
 #include "attacks.hpp"
 #include "model.hpp"
 

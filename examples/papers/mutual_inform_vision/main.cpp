@@ -23,13 +23,12 @@ int run_all(Settings settings) {
               images.outliers_name.c_str());
   std::printf("%s; %s\n", machine.c_str(), settings.key().c_str());
   Report report(folder, settings, images, machine);
-  papers::work_off(settings, folder, report, [&](const std::string& row, Index seed, const auto& checkpoint) {
+  return papers::work_off(settings, folder, report, [&](const std::string& row, Index seed, const auto& checkpoint) {
     if constexpr (papers::kHasCuda)
       if (settings.on_cuda()) return train_on_cuda(settings, row, seed, images, checkpoint);
     return with_kind(row,
                      [&]<class Kind>() { return CpuTraining<Kind>::train(settings, row, seed, images, checkpoint); });
   });
-  return 0;
 }
 
 }  // namespace

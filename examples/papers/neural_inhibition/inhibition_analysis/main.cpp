@@ -28,8 +28,7 @@ int run_all(Settings settings) {
       return CpuTraining<Recipe>::train(settings, row, seed, set, checkpoint, log);
     });
   };
-  papers::work_off(settings, folder, report, train, settings.recipe + "-");
-  return 0;
+  return papers::work_off(settings, folder, report, train, settings.recipe + "-");
 }
 
 }  // namespace

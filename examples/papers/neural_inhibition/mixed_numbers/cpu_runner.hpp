@@ -11,9 +11,9 @@ class CpuRunner {
       : settings_(settings),
         set_(set),
         scaling_(set),
-        cpu_({.threads = settings.threads, .seed = static_cast<std::uint64_t>(seed)}) {}
+        cpu_(papers::job(), CpuOptions{.threads = settings.threads, .seed = static_cast<std::uint64_t>(seed)}) {}
 
-  [[nodiscard]] Cpu<float>& backend() { return cpu_; }
+  [[nodiscard]] papers::Processor& backend() { return cpu_; }
 
   void train(auto& run, std::span<const Index> order) {
     papers::train_steps(cpu_, run, order, [&](auto& ex, std::span<const Index> numbers) {
@@ -21,12 +21,13 @@ class CpuRunner {
     });
   }
 
-  /// Calls visit(first, batch) for one batch of the numbered images after another, outside training.
+  /// Calls visit(first, batch) for one batch of the numbered images after another, outside training; on several ranks
+  /// with this one's images of it.
   template <class Visit>
   void for_batches(std::span<const Index> numbers, const Visit& visit) {
     for_each_batch(numbers.size(), settings_.evaluation_batch, [&](std::size_t first, std::size_t count) {
       cpu_.begin_step();
-      visit(first, data::gather(cpu_, set_, scaling_, numbers.subspan(first, count)));
+      visit(first, data::gather(cpu_, set_, scaling_, papers::own_part(cpu_, numbers.subspan(first, count))));
     });
   }
 
@@ -43,9 +44,10 @@ class CpuRunner {
       } else {
         logits = network.logits(cpu_, batch.images);
       }
-      for (Index row = 0; row < logits.rows(); ++row) {
-        const auto* scores = logits.data + row * kClasses;
-        flags.push_back(std::max_element(scores, scores + kClasses) - scores == batch.labels[row]);
+      const std::vector<float> scores = papers::read_all(cpu_, View<float>(logits));
+      for (auto of_image = scores.begin(); of_image != scores.end(); of_image += kClasses) {
+        const auto image = static_cast<std::size_t>(numbers[flags.size()]);
+        flags.push_back(std::max_element(of_image, of_image + kClasses) - of_image == set_.labels[image]);
       }
     });
     return flags;
@@ -55,7 +57,7 @@ class CpuRunner {
   const Settings& settings_;
   const data::ImageSet& set_;
   data::Scaling scaling_;
-  Cpu<float> cpu_;
+  papers::Processor cpu_;
 };
 
 template <class Kind>

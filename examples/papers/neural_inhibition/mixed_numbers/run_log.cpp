@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "../../job.hpp"
+
 namespace mixed_numbers {
 
 nlohmann::json described(const Settings& settings, const std::string& source, const std::string& data) {
@@ -24,15 +26,16 @@ ProgressLine::ProgressLine(std::string label, Index epochs)
 void ProgressLine::step(Index epoch, double images_per_second, double seconds_left, double validation) {
   if (!terminal_ || seconds_since(shown_) < 0.5) return;
   shown_ = Clock::now();
-  std::fprintf(stderr, "\r%s", text(epoch, images_per_second, seconds_left, validation).c_str());
+  std::fprintf(papers::job().progress(), "\r%s", text(epoch, images_per_second, seconds_left, validation).c_str());
 }
 
 void ProgressLine::epoch(Index epoch, double images_per_second, double seconds_left, double validation) const {
-  if (!terminal_) std::fprintf(stderr, "%s\n", text(epoch, images_per_second, seconds_left, validation).c_str());
+  if (!terminal_)
+    std::fprintf(papers::job().progress(), "%s\n", text(epoch, images_per_second, seconds_left, validation).c_str());
 }
 
 void ProgressLine::clear() const {
-  if (terminal_) std::fprintf(stderr, "\r%*s\r", 100, "");
+  if (terminal_) std::fprintf(papers::job().progress(), "\r%*s\r", 100, "");
 }
 
 std::string ProgressLine::text(Index epoch, double images_per_second, double seconds_left, double validation) const {

@@ -27,9 +27,13 @@ Settings read_settings(const Experiment& experiment, const std::vector<std::stri
   add_training_options(options, s, experiment.rows);
   options.number("--drawings", s.drawings);
   options.number("--replicas", s.replicas);
+  options.number("--ranks", s.ranks);
   parse(options, arguments, s, experiment.quick_seeds);
   if (options.given("--replicas") && !s.on_cuda())
     fail<ConfigError>("--replicas", "a GPU to run them on", "the CPU", "add --device cuda:0, or leave it out");
+  if (s.ranks > 1 && s.is_research() && std::find(s.rows.begin(), s.rows.end(), "global") != s.rows.end())
+    fail<ConfigError>("--ranks", "rows that learn from images one by one",
+                      "research's Global, which is told the loss of a batch", "leave --ranks out, or row global");
   return s;
 }
 
