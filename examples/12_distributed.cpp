@@ -41,7 +41,7 @@ int main() try {
   for (Index step = 0; step <= 400; ++step) {
     Recording ex(cpu);
     const auto part = cross_entropy(ex, layer.forward(ex, points).y, labels);  // this rank's part of the mean
-    backward_and_sum(ex, part, parameters);                                    // gradients travel while it runs
+    backward_and_sum(ex, part, parameters, {.shard = adam.shard()});           // gradients travel while it runs
     clip_gradient_norm(cpu, parameters, 1.0);                                  // of the gradients of all ranks
     adam.step(cpu, parameters, schedule::warmup_cosine(step, 20, 400));
     const auto loss = all_reduce(cpu, part);  // every rank must call it, not only the one that prints

@@ -30,7 +30,7 @@ struct Training {
       : backend(of),
         layer(config),
         // A small ε would turn roundings of gradients near zero into steps.
-        adam(parameters, {.learning_rate = .01, .epsilon = .01}, sharded ? shard_of(of, parameters) : Share{}) {}
+        adam(parameters, {.learning_rate = .01, .epsilon = .01}, sharded ? shard_of(of, parameters) : Shard{}) {}
 
   void run(Index from, Index to) {
     for (Index step = from; step < to; ++step) {

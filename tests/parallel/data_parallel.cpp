@@ -144,10 +144,10 @@ using Plain = MoeLayer<LinearRouter, GluInhibition, TopM<2>, Mlp<Tanh>, Cpu<doub
 
 /// The parameters after some steps of a layer whose loss is a sum over tokens. `step` makes the gradients.
 template <class B, class Step>
-std::vector<double> values_after(B& backend, const Share& share, const Step& step) {
+std::vector<double> values_after(B& backend, const Shard& shard, const Step& step) {
   Plain layer({.width = kWidth, .experts = 5, .hidden = {9}});
   Parameters<double> parameters(layer, 3);
-  Adam<double> adam(parameters, {.learning_rate = .01}, share);
+  Adam<double> adam(parameters, {.learning_rate = .01}, shard);
   for (std::uint64_t number = 0; number < 3; ++number) {
     step(layer, parameters, number);
     adam.step(backend, parameters);
@@ -191,8 +191,8 @@ TEST_CASE("many ranks give the bits of one process that adds up their parts, and
         std::copy(sum.begin(), sum.end(), parameters.gradients().data);
       });
   CHECK(together == apart);
-  const Share shard = detail::shard_of(static_cast<Index>(together.size()), own, ranks);
-  CHECK(shard.count() < shard.total);
+  const Shard shard{static_cast<Index>(together.size()), own, ranks};
+  CHECK(shard.count() < shard.size);
   CHECK(together == values_after(many, shard, on_ranks));
   Many<double> same(*world());
   for (const double value : together) {
@@ -238,7 +238,7 @@ struct Watched : Mpi {
 
 /// Trains by passes of two micro-batches; last(ex, loss, parameters) is the second one's.
 template <class B, class Last>
-std::vector<double> train_tied(B& backend, const Share& shard, const Last& last) {
+std::vector<double> train_tied(B& backend, const Shard& shard, const Last& last) {
   Tied model;
   Parameters<double> parameters(model, 3);
   Adam<double> adam(parameters, {.learning_rate = .01}, shard);
@@ -267,13 +267,22 @@ TEST_CASE("gradients that travel while the backward pass runs have the bits of t
   Ranks<Cpu<double>, Watched> many(watched);
   const auto expected = train_tied(many, {}, [](auto& ex, const auto& loss, auto&) { ex.backward(loss); });
   CHECK(watched.started == 0);
-  const Share whole, shard = detail::shard_of(static_cast<Index>(expected.size()), many.rank(), many.size());
+  const Shard whole, shard{static_cast<Index>(expected.size()), many.rank(), many.size()};
+  struct Case {
+    Index bucket;
+    Shard summed, updated;
+  };
   // One number a bucket, some of a tensor, tensors and parts of others, all at once.
-  for (const auto& each : {std::pair{Index{7}, whole}, {Index{100}, shard}, {Index{1} << 20, whole}}) {
+  for (const Case& of : {Case{7, whole, whole},
+                         {100, whole, shard},
+                         {1 << 20, whole, whole},
+                         {7, shard, shard},
+                         {100, shard, whole},
+                         {1 << 20, shard, shard}}) {
     watched.started = 0;
-    const auto values = train_tied(many, each.second, [&](auto& ex, const auto& loss, auto& parameters) {
+    const auto values = train_tied(many, of.updated, [&](auto& ex, const auto& loss, auto& parameters) {
       watched.first_is_written = parameters["first.weight"].gradient_written;
-      backward_and_sum(ex, loss, parameters, {.bucket = each.first});
+      backward_and_sum(ex, loss, parameters, {.bucket = of.bucket, .shard = of.summed});
     });
     CHECK(values == expected);
     CHECK(watched.started > 0);
@@ -295,6 +304,87 @@ TEST_CASE("the last layers' gradients travel before the first layer has its own,
   testing::check_error<ConfigError>([&] { backward_and_sum(ex, loss, parameters); },
                                     {"not yet added up", "once an update"});
   testing::check_error<ConfigError>([&] { backward_and_sum(ex, loss, parameters, {.bucket = 0}); }, {"bucket"});
+}
+
+namespace {
+
+/// MPI, and the bytes that this rank sends.
+struct Weighed : Mpi {
+  using Mpi::Mpi;
+  std::size_t sent = 0;
+
+  void add(std::span<const Parcel> out) {
+    for (const Parcel& parcel : out) sent += parcel.bytes;
+  }
+  template <class B>
+  void exchange(B& backend, const char* operation, std::span<const Parcel> out, std::span<const Parcel> in) {
+    add(out);
+    Mpi::exchange(backend, operation, out, in);
+  }
+  template <class B>
+  void start(B& backend, const char* operation, int channel, std::span<const Parcel> out, std::span<const Parcel> in) {
+    add(out);
+    Mpi::start(backend, operation, channel, out, in);
+  }
+};
+
+/// Two steps of a layer of two windows, and what they take.
+struct Costs {
+  static constexpr Index kWide = 2895;
+  std::vector<float> values;
+  std::size_t sent, step_memory, moments, gradient;
+
+  Costs(bool sharded, Index bucket) {
+    Weighed weighed;
+    Ranks<Cpu<float>, Weighed> many(weighed);
+    nn::Linear<float> layer(kWide, kWide);
+    Parameters<float> parameters(layer, 3);
+    Adam<float> adam(parameters, {.learning_rate = .01}, sharded ? shard_of(many, parameters) : Shard{});
+    const Share share = many.share_batch(4);
+    for (std::uint64_t step = 0; step < 2; ++step) {
+      Values<float> x({4, kWide}, step);
+      const std::vector<int> labels{1, 2, 3, 4};
+      Recording ex(many);
+      const auto loss = cross_entropy<decltype(ex)>(ex, layer(ex, rows_of(x, share)), rows_of(labels, share));
+      weighed.sent = 0;
+      if (bucket > 0)
+        backward_and_sum(ex, loss, parameters, {.bucket = bucket, .shard = adam.shard()});
+      else
+        ex.backward(loss);
+      adam.step(many, parameters);
+    }
+    values.assign(parameters.values().begin(), parameters.values().end());
+    sent = weighed.sent;
+    step_memory = many.arena().peak_bytes();
+    moments = adam.state().first.to_host().size() * sizeof(float);
+    gradient = static_cast<std::size_t>(parameters.size()) * sizeof(float);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a sharded optimizer keeps its share of the moments, sends what a sum does, and needs little for it") {
+  const auto ranks = static_cast<std::size_t>(world()->size());
+  const Costs whole(false, 0);
+  CHECK(whole.moments == whole.gradient);
+  for (const Index bucket : {Index{0}, Shard::kWindow, Index{1} << 16}) {
+    const Costs sharded(true, bucket);
+    CHECK(sharded.values == whole.values);
+    CHECK(sharded.moments <= sharded.gradient / ranks + 256);
+    CHECK(sharded.sent <= 2 * (sharded.gradient - sharded.gradient / ranks) + 4096);
+    CHECK(sharded.step_memory < sharded.gradient * (bucket < Shard::kWindow && bucket > 0 ? 1 : 5) / 4);
+    if (bucket == 0) CHECK(sharded.step_memory < sharded.gradient * 3 / 4);
+  }
+}
+
+TEST_CASE("a shard belongs to its rank") {
+  Many<double> many(*world());
+  nn::Linear<double> layer(kWidth, kWidth);
+  Parameters<double> parameters(layer, 3);
+  Sgd<double> sgd(parameters, {}, shard_of(many, parameters));
+  Cpu<double> one;
+  testing::check_error<ConfigError>([&] { sgd.step(one, parameters); }, {"whose shard it keeps", "rank 0 of 1"});
+  testing::check_error<ConfigError>([&] { Adam<double>(parameters, {}, Shard{16, 0, 2}); }, {"one of 16"});
 }
 
 namespace user {
@@ -382,6 +472,16 @@ TEST_CASE("a language model whose tokens inform one another learns on many ranks
   check_language_model<MoeLayer<AttentionInform<LinearRouter>, NoInhibition, TopM<2>, Mlp<Tanh>, Cpu<double>>>();
   check_language_model<
       MoeLayer<SimilarityInform<LinearRouter>, GluInhibition, ExpertChoice<2>, Mlp<Tanh>, Cpu<float>>>();
+}
+
+TEST_CASE("a language model on one rank has the bits of a plain backend") {
+  using Layer = MoeLayer<AttentionInform<LinearRouter>, NoInhibition, TopM<2>, Mlp<Tanh>, Cpu<double>>;
+  Mpi self({.group = MPI_COMM_SELF});
+  Many<double> single(self, CpuOptions{.seed = 7});
+  Cpu<double> plain({.seed = 7});
+  const auto a = train_language_model<Layer>(single), b = train_language_model<Layer>(plain);
+  CHECK(a.values == b.values);
+  CHECK(a.losses == b.losses);
 }
 
 TEST_CASE("statistics of routing are those of all ranks, and a batch smaller than the ranks is refused") {

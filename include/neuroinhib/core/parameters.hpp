@@ -248,6 +248,7 @@ class Parameters {
   void zero_gradients() {
     for (Entry& entry : entries_) detail::set_flag(*entry.tensor.gradient_written, false);
     detail::set_flag(summed_.flag, false);
+    detail::set_flag(sharded_.flag, false);
   }
   /// Whether the gradients of all ranks are still to be added up; true once until zero_gradients().
   [[nodiscard]] bool claim_sum() {
@@ -255,6 +256,10 @@ class Parameters {
     detail::set_flag(summed_.flag, true);
     return first;
   }
+  /// Whether each rank has that sum for the elements of its shard alone, until zero_gradients().
+  [[nodiscard]] bool sum_is_sharded() const { return sharded_.flag; }
+  /// Says whether it is so.
+  void set_sum_sharded(bool sharded) { detail::set_flag(sharded_.flag, sharded); }
 
   /// Where values and gradients live.
   [[nodiscard]] const MemorySpace& space() const { return values_.space(); }
@@ -374,7 +379,7 @@ class Parameters {
   Index size_ = 0;
   Storage<T> values_, gradients_;
   std::vector<Written> written_;  // tensors point to the flags
-  Written summed_;
+  Written summed_, sharded_;
 };
 
 }  // namespace neuroinhib

@@ -58,15 +58,19 @@ Index for_each_place(const Parameters<T>& parameters, const F& f) {
   return at;
 }
 
-/// What an optimizer of `share` keeps of moments of all ranks' parameters.
+/// What an optimizer of `shard` keeps of moments of all ranks' parameters.
 template <class T>
-[[nodiscard]] std::vector<T> own_moments(const Parameters<T>& parameters, const Share& share,
+[[nodiscard]] std::vector<T> own_moments(const Parameters<T>& parameters, const Shard& shard,
                                          const std::vector<T>& all) {
   std::vector<T> own(static_cast<std::size_t>(parameters.size()));
   for_each_place(parameters, [&](const auto& entry, Index at, const Share& rows) {
     std::copy_n(all.begin() + at + rows.begin * entry.tensor.cols(), entry.tensor.size(), own.begin() + entry.offset);
   });
-  return {own.begin() + share.begin, own.begin() + share.end};
+  std::vector<T> kept;
+  shard.for_each_piece([&](const Share& part, Index, Index) {
+    kept.insert(kept.end(), own.begin() + part.begin, own.begin() + part.end);
+  });
+  return kept;
 }
 
 /// Leaves of a state with a row a token the rows of one of several ranks, `rank` of its total: a share, or, of fewer
@@ -104,7 +108,7 @@ void load(const std::filesystem::path& path, Parameters<T>& parameters, Optimize
   std::vector<std::vector<T>> moments;
   for_each_vector<T>(optimizer.state(), [&](const char* name, const Storage<T>&, bool square) {
     const std::vector<T> all = file.values<T>(name, {whole_size});
-    moments.push_back(own_moments(parameters, optimizer.share(), all));
+    moments.push_back(own_moments(parameters, optimizer.shard(), all));
     if (square && std::any_of(moments.back().begin(), moments.back().end(), [](T value) { return value < 0; }))
       file.refuse("squares in \"" + std::string(name) + "\"", "negative numbers");
   });

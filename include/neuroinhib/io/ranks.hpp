@@ -27,12 +27,26 @@ template <class T, class C>
   return all;
 }
 
+/// Flat moments, of which each rank has those of its shard.
+template <class T, class C>
+[[nodiscard]] std::vector<T> flat_moments(C& communicator, const Shard& shard, const Storage<T>& moments) {
+  if (shard.whole()) return moments.to_host();
+  const std::vector<T> numbers = gather_numbers(communicator, moments.to_host());
+  std::vector<T> all(numbers.size());
+  auto from = numbers.begin();
+  for (Index rank = 0; rank < shard.ranks; ++rank)
+    Shard{shard.size, rank, shard.ranks}.for_each_piece([&](const Share& part, Index, Index) {
+      std::copy_n(from, part.count(), all.begin() + part.begin);
+      from += part.count();
+    });
+  return all;
+}
+
 /// Moments as a process that has all ranks' parameters keeps them.
 template <class T, class C>
-[[nodiscard]] std::vector<T> whole_moments(C& communicator, const Parameters<T>& parameters, const Share& share,
+[[nodiscard]] std::vector<T> whole_moments(C& communicator, const Parameters<T>& parameters, const Shard& shard,
                                            const Storage<T>& moments) {
-  const std::vector<T> own =
-      share.count() < share.total ? gather_numbers(communicator, moments.to_host()) : moments.to_host();
+  const std::vector<T> own = flat_moments(communicator, shard, moments);
   std::vector<T> all;
   for_each_place(parameters, [&](const auto& entry, Index at, const Share& rows) {
     const auto begin = own.begin() + entry.offset;
@@ -69,7 +83,7 @@ void save_checkpoint(B& backend, const std::filesystem::path& path, const Parame
     writer.add(state.name, std::move(values), shape);
   }
   detail::for_each_vector<T>(optimizer.state(), [&](const char* name, const Storage<T>& moments, bool) {
-    std::vector<T> all = detail::whole_moments(communicator, parameters, optimizer.share(), moments);
+    std::vector<T> all = detail::whole_moments(communicator, parameters, optimizer.shard(), moments);
     const auto size = static_cast<Index>(all.size());
     writer.add(name, std::move(all), {size});
   });

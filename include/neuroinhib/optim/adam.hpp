@@ -31,9 +31,9 @@ class Adam {
     UpdateCount steps;         ///< updates so far
   };
 
-  /// `share`: of a sharded optimizer, made by shard_of(). Throws ConfigError for options outside their range.
-  Adam(const Parameters<T>& parameters, const AdamOptions& options, const Share& share = {})
-      : options_(options), own_("Adam", parameters, share) {
+  /// `shard`: of a sharded optimizer, made by shard_of(). Throws ConfigError for options outside their range.
+  Adam(const Parameters<T>& parameters, const AdamOptions& options, const Shard& shard = {})
+      : options_(options), own_("Adam", parameters, shard) {
     const AdamOptions& o = options;
     const auto require = [](const char* name, double value, bool in_range, const char* range, const char* remedy) {
       require_option("Adam", name, value, in_range, range, remedy);
@@ -44,9 +44,9 @@ class Adam {
     require("epsilon", o.epsilon, detail::is_rate(o.epsilon) && o.epsilon > 0, "> 0", "the paper's is 1e-8");
     require("weight_decay", o.weight_decay, detail::is_rate(o.weight_decay), "≥ 0", "0 is without decay");
     state_.first = Storage<T>(parameters.space());
-    state_.first.assign_zeros(own_.share().count());
+    state_.first.assign_zeros(own_.shard().count());
     state_.second = state_.first;
-    state_.steps = UpdateCount(parameters.space());
+    state_.steps = UpdateCount(parameters.space(), own_.shard().windows());
   }
 
   /// One update from the gradients (on several ranks, their sum), at `factor` times the learning rate; then the
@@ -56,27 +56,24 @@ class Adam {
   void step(B& backend, Parameters<T>& parameters, double factor = 1) {
     own_.require("Adam", backend, parameters);
     const AdamOptions& o = options_;
-    const Share& own = own_.share();
-    T* const gradient = detail::gradient_of_shard(backend, parameters, own).data + own.begin;
-    detail::run_forward(detail::computing(backend), ops::AdamUpdate<T>{{parameters.values().data + own.begin,
-                                                                        state_.first.data(), state_.second.data()},
-                                                                       gradient,
-                                                                       own.count(),
-                                                                       o.learning_rate,
-                                                                       o.beta1,
-                                                                       o.beta2,
-                                                                       o.epsilon,
-                                                                       o.weight_decay,
-                                                                       o.decoupled,
-                                                                       {factor, state_.steps.data()}});
-    detail::gather_values(backend, parameters, own);
-    parameters.zero_gradients();
+    detail::update(backend, parameters, shard(), [&](T* values, const T* gradient, Index count, Index part, Index at) {
+      return ops::AdamUpdate<T>{{values, state_.first.data() + at, state_.second.data() + at},
+                                gradient,
+                                count,
+                                o.learning_rate,
+                                o.beta1,
+                                o.beta2,
+                                o.epsilon,
+                                o.weight_decay,
+                                o.decoupled,
+                                {factor, state_.steps.data(part)}};
+    });
   }
 
   /// Moments and updates, to be saved or restored.
   [[nodiscard]] State& state() { return state_; }
   /// The elements of the parameters whose moments are here: all, unless it is sharded.
-  [[nodiscard]] const Share& share() const { return own_.share(); }
+  [[nodiscard]] const Shard& shard() const { return own_.shard(); }
   /// As the constructor got them.
   [[nodiscard]] const AdamOptions& options() const { return options_; }
 

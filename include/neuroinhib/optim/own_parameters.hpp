@@ -26,15 +26,15 @@ void require_space(std::string_view where, const B& backend, const Parameters<T>
 template <class T>
 class OwnParameters {
  public:
-  /// Throws ConfigError for a share of other parameters.
-  OwnParameters(std::string_view where, const Parameters<T>& parameters, const Share& share)
-      : values_(parameters.data()), size_(parameters.size()), share_(share) {
-    if (share.total == 0) share_ = {0, size_, size_};
-    if (share_.total != size_)
-      fail<ConfigError>(where, "a share of " + std::to_string(size_) + " numbers",
-                        "one of " + std::to_string(share_.total), "make it with shard_of(backend, parameters)");
+  /// Throws ConfigError for a shard of other parameters.
+  OwnParameters(std::string_view where, const Parameters<T>& parameters, const Shard& shard)
+      : values_(parameters.data()), size_(parameters.size()), shard_(shard) {
+    if (shard.size == 0) shard_ = {size_};
+    if (shard_.size != size_)
+      fail<ConfigError>(where, "a shard of " + std::to_string(size_) + " numbers",
+                        "one of " + std::to_string(shard_.size), "make it with shard_of(backend, parameters)");
   }
-  [[nodiscard]] const Share& share() const { return share_; }
+  [[nodiscard]] const Shard& shard() const { return shard_; }
 
   /// Throws ConfigError for others, and where they live out of the backend's reach.
   template <class B>
@@ -45,12 +45,20 @@ class OwnParameters {
                         "others, " + std::to_string(parameters.size()) + " numbers",
                         "make one optimizer for each Parameters");
     require_space(where, backend, parameters);
+    Index rank = 0, ranks = 1;
+    if constexpr (!kAlone<B>) rank = backend.rank(), ranks = backend.size();
+    if (!shard_.whole() && (shard_.rank != rank || shard_.ranks != ranks))
+      fail<ConfigError>(
+          where,
+          "rank " + std::to_string(shard_.rank) + " of " + std::to_string(shard_.ranks) + ", whose shard it keeps",
+          "rank " + std::to_string(rank) + " of " + std::to_string(ranks),
+          "make it with shard_of(backend, parameters) of the backend that updates");
   }
 
  private:
   const T* values_;
   Index size_;
-  Share share_;
+  Shard shard_;
 };
 
 }  // namespace neuroinhib::detail

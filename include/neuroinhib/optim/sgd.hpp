@@ -26,16 +26,16 @@ class Sgd {
     UpdateCount steps;    ///< updates so far
   };
 
-  /// `share`: of a sharded optimizer, made by shard_of(). Throws ConfigError for options outside their range.
-  Sgd(const Parameters<T>& parameters, const SgdOptions& options, const Share& share = {})
-      : options_(options), own_("Sgd", parameters, share) {
+  /// `shard`: of a sharded optimizer, made by shard_of(). Throws ConfigError for options outside their range.
+  Sgd(const Parameters<T>& parameters, const SgdOptions& options, const Shard& shard = {})
+      : options_(options), own_("Sgd", parameters, shard) {
     const SgdOptions& o = options;
     require_option("Sgd", "learning_rate", o.learning_rate, detail::is_rate(o.learning_rate), "≥ 0", "begin with 0.01");
     require_option("Sgd", "momentum", o.momentum, o.momentum >= 0 && o.momentum < 1, "in [0, 1)", "0.9 is usual");
     require_option("Sgd", "weight_decay", o.weight_decay, detail::is_rate(o.weight_decay), "≥ 0", "0 is without decay");
     state_.velocity = Storage<T>(parameters.space());
-    state_.velocity.assign_zeros(own_.share().count());
-    state_.steps = UpdateCount(parameters.space());
+    state_.velocity.assign_zeros(own_.shard().count());
+    state_.steps = UpdateCount(parameters.space(), own_.shard().windows());
   }
 
   /// One update from the gradients (on several ranks, their sum), at `factor` times the learning rate; then the
@@ -45,25 +45,22 @@ class Sgd {
   void step(B& backend, Parameters<T>& parameters, double factor = 1) {
     own_.require("Sgd", backend, parameters);
     const SgdOptions& o = options_;
-    const Share& own = own_.share();
-    T* const gradient = detail::gradient_of_shard(backend, parameters, own).data + own.begin;
-    detail::run_forward(detail::computing(backend),
-                        ops::SgdUpdate<T>{{parameters.values().data + own.begin, state_.velocity.data()},
-                                          gradient,
-                                          own.count(),
-                                          o.learning_rate,
-                                          o.momentum,
-                                          o.weight_decay,
-                                          o.nesterov,
-                                          {factor, state_.steps.data()}});
-    detail::gather_values(backend, parameters, own);
-    parameters.zero_gradients();
+    detail::update(backend, parameters, shard(), [&](T* values, const T* gradient, Index count, Index part, Index at) {
+      return ops::SgdUpdate<T>{{values, state_.velocity.data() + at},
+                               gradient,
+                               count,
+                               o.learning_rate,
+                               o.momentum,
+                               o.weight_decay,
+                               o.nesterov,
+                               {factor, state_.steps.data(part)}};
+    });
   }
 
   /// Velocity and updates, to be saved or restored.
   [[nodiscard]] State& state() { return state_; }
   /// The elements of the parameters whose moments are here: all, unless it is sharded.
-  [[nodiscard]] const Share& share() const { return own_.share(); }
+  [[nodiscard]] const Shard& shard() const { return own_.shard(); }
   /// As the constructor got them.
   [[nodiscard]] const SgdOptions& options() const { return options_; }
 

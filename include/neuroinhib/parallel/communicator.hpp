@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <span>
@@ -91,6 +92,42 @@ struct Share {
     const Index each = total / size, more = total % size;
     const Index begin = rank * each + (rank < more ? rank : more);
     return {begin, begin + each + (rank < more ? 1 : 0), total};
+  }
+};
+
+/// The elements of flat buffers whose moments one of several ranks keeps, where an optimizer is sharded: of every
+/// window an even part, in whole lines of a cache. So a sum that travels window by window keeps all ranks as busy.
+struct Shard {
+  static constexpr Index kWindow = Index{1} << 22;  ///< elements
+  Index size = 0;                                   ///< elements of all ranks
+  Index rank = 0, ranks = 1;                        ///< whose it is; of one rank it is all, without windows
+
+  [[nodiscard]] bool whole() const { return ranks == 1; }
+  /// Parts that follow one another.
+  [[nodiscard]] Index windows() const { return whole() ? 1 : (size + kWindow - 1) / kWindow; }
+  /// A rank's part of a window.
+  [[nodiscard]] Share piece(Index window, Index of_rank) const {
+    if (whole()) return {0, size, size};
+    constexpr Index kLine = 16;
+    const Index begin = window * kWindow, end = std::min(size, begin + kWindow);
+    const Share lines = Share::of((end - begin + kLine - 1) / kLine, of_rank, ranks);
+    return {std::min(end, begin + lines.begin * kLine), std::min(end, begin + lines.end * kLine), size};
+  }
+  /// Calls f(this rank's part, its number, elements of the parts before) for every window.
+  template <class F>
+  void for_each_piece(const F& f) const {
+    Index before = 0;
+    for (Index window = 0; window < windows(); ++window) {
+      const Share own = piece(window, rank);
+      f(own, window, before);
+      before += own.count();
+    }
+  }
+  /// Elements of this rank.
+  [[nodiscard]] Index count() const {
+    Index sum = 0;
+    for_each_piece([&](const Share& own, Index, Index) { sum += own.count(); });
+    return sum;
   }
 };
 

@@ -51,31 +51,14 @@ struct CollectiveKernels {
         out, in);
   }
 
-  /// How ranks share a sum of `size` numbers. A few numbers are sent to all ranks whole; of many, each rank adds up a
-  /// share and hands it out.
-  struct Shares {
-    Index size, ranks;
-
-    [[nodiscard]] bool whole() const { return ranks == 2 || size <= kFew; }
-    [[nodiscard]] Share of(Index r) const { return whole() ? Share{0, size, size} : Share::of(size, r, ranks); }
-    /// Rank r's share of `numbers`.
-    template <class U>
-    [[nodiscard]] View<U> part(U* numbers, Index r) const {
-      return {numbers + of(r).begin, Shape{of(r).count()}};
-    }
-
-   private:
-    static constexpr Index kFew = 1024;
-  };
-
   /// x and y may be one.
   template <class B, class T, class C>
   static void all_reduce(B& backend, const AllReduce<T, C>& op, T* x, T* y, int* winner) {
     const auto scope = backend.scope();
     C& communicator = *op.communicator;
-    const Shares shares{op.x.size(), communicator.size()};
+    const SumShares shares{op.x.size(), communicator.size()};
     const Share own = shares.of(communicator.rank());
-    T* const parts = backend.template kernel_memory<T>(shares.ranks * own.count());
+    T* const parts = backend.template kernel_memory<T>(shares.room(communicator.rank()));
     exchange<T>(
         backend, communicator, op.name, [&](Index r) { return shares.part(x, r); },
         [&](Index r) { return View<T>(parts + r * own.count(), Shape{own.count()}); });
@@ -98,7 +81,7 @@ struct CollectiveKernels {
     SideSum<T>& sum = *op.sum;
     C& communicator = *op.communicator;
     T* const numbers = sum.numbers.data;
-    const Shares shares{sum.numbers.size(), communicator.size()};
+    const SumShares shares{sum.numbers.size(), communicator.size(), sum.of_rank};
     const Share own = shares.of(communicator.rank());
     const auto start = [&](const auto& out, const auto& in) {
       exchange_by<T>(
@@ -110,7 +93,6 @@ struct CollectiveKernels {
     };
     using enum SumStage;
     if (sum.stage == waiting) {
-      sum.parts = backend.template kernel_memory<T>(shares.ranks * own.count());
       start([&](Index r) { return shares.part(numbers, r); },
             [&](Index r) { return View<T>(sum.parts + r * own.count(), Shape{own.count()}); });
       sum.stage = gathering;
@@ -121,7 +103,7 @@ struct CollectiveKernels {
       sum.stage = done;
       if (!gathered) return;
       Loops::sum(backend, sum.parts, shares.ranks, own.count(), numbers + own.begin);
-      if (shares.whole()) return;
+      if (shares.whole() || sum.of_rank != nullptr) return;
       start([&](Index) { return shares.part(numbers, communicator.rank()); },
             [&](Index r) { return shares.part(numbers, r); });
       sum.stage = handing_out;

@@ -56,8 +56,34 @@ template <class T>
 struct SideSum {
   View<T> numbers;                     ///< that nothing else reads or writes from the first step to the last
   int channel = 0;                     ///< of a SideCommunicator
+  const Share* of_rank = nullptr;      ///< [ranks] the part that each alone gets the sum of; null: all get the whole
   SumStage stage = SumStage::waiting;  ///< reached so far
-  T* parts = nullptr;                  ///< of all ranks, in the memory of the step
+  T* parts = nullptr;                  ///< SumShares::room() numbers, from the first step to the last
+};
+
+/// How ranks share a sum of `size` numbers. A few numbers are sent to all ranks whole; of many, each rank adds up a
+/// share and hands it out. Where each is to have the sum of a part alone, `of_rank` says which.
+struct SumShares {
+  Index size, ranks;
+  const Share* of_rank = nullptr;  ///< [ranks], or null
+
+  /// Whether all ranks add up all of it.
+  [[nodiscard]] bool whole() const { return of_rank == nullptr && (ranks == 2 || size <= kFew); }
+  /// What rank r adds up.
+  [[nodiscard]] Share of(Index r) const {
+    if (of_rank != nullptr) return of_rank[r];
+    return whole() ? Share{0, size, size} : Share::of(size, r, ranks);
+  }
+  /// Rank r's share of `numbers`.
+  template <class U>
+  [[nodiscard]] View<U> part(U* numbers, Index r) const {
+    return {numbers + of(r).begin, Shape{of(r).count()}};
+  }
+  /// Numbers of all ranks that rank r adds up.
+  [[nodiscard]] Index room(Index r) const { return ranks * of(r).count(); }
+
+ private:
+  static constexpr Index kFew = 1024;
 };
 
 /// Takes such a sum further: the first time it sets out, later it goes on where parcels have arrived, with `wait` to
