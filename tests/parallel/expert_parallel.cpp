@@ -1,4 +1,5 @@
 #include <neuroinhib/experts/spread.hpp>
+#include <neuroinhib/parallel/hosts.hpp>
 
 #include "ranks.hpp"
 
@@ -27,17 +28,22 @@ struct Pair {
   Part part;
   Parameters<T> of_whole{whole, 3}, of_part{part, 3};
 
-  explicit Pair(typename Mix::Config mix = {})
-      : whole(configured<Whole>(mix)), part([&] {
-          auto config = configured<Part>(mix);
+  explicit Pair(typename Mix::Config mix = {}, Index shared = 0)
+      : whole(configured<Whole>(mix, shared)), part([&] {
+          auto config = configured<Part>(mix, shared);
           config.expert.rank = world()->rank();
           config.expert.ranks = world()->size();
           return config;
         }()) {}
 
   template <class L>
-  static typename L::Config configured(const typename Mix::Config& mix) {
-    return {.width = kWidth, .experts = kExperts, .hidden = {5}, .auxiliary = {.balance = .1}, .mix = mix};
+  static typename L::Config configured(const typename Mix::Config& mix, Index shared) {
+    return {.width = kWidth,
+            .experts = kExperts,
+            .hidden = {5},
+            .shared = shared,
+            .auxiliary = {.balance = .1},
+            .mix = mix};
   }
 
   /// All parameters of the part are what the whole has in its place.
@@ -105,6 +111,70 @@ TEST_CASE("the first outputs of spread experts have the bits of one process") {
   const auto expected = pair.whole.forward(pair.one, x.constant()).y;
   const auto y = pair.part.forward(pair.many, own).y;
   CHECK(distance(y.data, expected.data + share.begin * kWidth, y.size()) == 0);
+}
+
+TEST_CASE("shared experts are whole on every rank") {
+  Pair<TopM<2>, Mlp<Tanh>, double>({}, 1).check_training();
+  Pair<TopM<2>, SwiGlu, float>({}, 3).check_training();
+}
+
+namespace {
+
+/// MPI, and whether work was done between the start of an exchange of rows and its end.
+struct Noting : Mpi {
+  using Mpi::Mpi;
+  const bool* done = nullptr;
+  int beside = 0;
+
+  template <class B>
+  void finish(B& backend, const char* operation, int channel) {
+    if (channel == kRowsChannel && *done) ++beside;
+    Mpi::finish(backend, operation, channel);
+  }
+};
+
+/// What a layer with shared experts gives and its gradients, with rows of its own on every rank.
+template <class C>
+std::vector<double> with_shared(C& communicator, double capacity) {
+  using Layer = MoeLayer<LinearRouter, NoInhibition, TopM<3>, Spread<Mlp<Tanh>>, Cpu<double>>;
+  Ranks<Cpu<double>, C> many(communicator);
+  Layer layer({.width = kWidth,
+               .experts = kExperts,
+               .hidden = {5},
+               .shared = 2,
+               .expert = {.rank = many.rank(), .ranks = many.size(), .capacity = capacity}});
+  Parameters<double> parameters(layer, 3);
+  if constexpr (requires { communicator.done; })
+    communicator.done = parameters["shared.layers.0.weight"].gradient_written;
+  Values<double> x({kRows, kWidth}, static_cast<std::uint64_t>(many.rank()));
+  Recording ex(many);
+  const auto y = layer.forward(ex, x.variable()).y;
+  ex.backward(total(ex, multiply(ex, y, y)));
+  std::vector<double> result(y.begin(), y.end());
+  const View<double> gradient = parameters.gradients();
+  result.insert(result.end(), gradient.begin(), gradient.end());
+  result.insert(result.end(), x.gradients.begin(), x.gradients.end());
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("rows travel while shared experts compute, forward and back, with the bits of an exchange before them") {
+  for (const double capacity : {0.0, 2.0}) {
+    Noting noting;
+    Hosts<Mpi> one_by_one(*world(), {.ranks = 2});  // no SideCommunicator
+    CHECK(with_shared(noting, capacity) == with_shared(one_by_one, capacity));
+    CHECK(noting.beside == 1);  // in the backward pass, once the shared experts have their gradients
+  }
+  Noting noting;
+  Ranks<Cpu<double>, Noting> many(noting);
+  bool done = false;
+  noting.done = &done;
+  Values<double> x({2 * many.size(), 3}, 1);
+  const auto y = all_to_all_beside(many, x.constant(), [&] { done = true; });
+  CHECK(noting.beside == 1);
+  const auto expected = all_to_all(many, x.constant());
+  CHECK(std::equal(y.begin(), y.end(), expected.begin(), expected.end()));
 }
 
 namespace {

@@ -42,6 +42,25 @@ struct ExpertLinear {
   }
 };
 
+namespace detail {
+
+/// What serves every token: of experts that are spread over ranks those that they spread, whole on every rank.
+template <class Experts>
+struct OnEveryRank {
+  using Type = Experts;
+  static const typename Type::Config& config(const typename Experts::Config& config) { return config; }
+};
+template <class Experts>
+  requires requires { typename Experts::OnEveryRank; }
+struct OnEveryRank<Experts> {
+  using Type = typename Experts::OnEveryRank;
+  static const typename Type::Config& config(const typename Experts::Config& config) {
+    return Experts::on_every_rank(config);
+  }
+};
+
+}  // namespace detail
+
 /// Has Module<T>(Config, ExpertSizes).
 template <class P>
 concept ExpertHasModule =

@@ -20,7 +20,8 @@ namespace neuroinhib {
 /// of its experts and back. As many rows travel as were routed: none is dropped, and layer and gradients are those of
 /// one process, to the bit where products do not depend on the number of their rows. With a capacity, each rank has as
 /// many rows for every expert in every step: the first tokens find room, the others' outputs are zero, and a state
-/// tells how many they were. Nothing waits for the host then, so that a GPU's step can be captured.
+/// tells how many they were. Nothing waits for the host then, so that a GPU's step can be captured. Shared experts are
+/// whole on every rank, and compute while rows travel.
 template <class Experts>
 struct Spread {
   struct Config {
@@ -30,6 +31,9 @@ struct Spread {
     double capacity = 0;
     typename Experts::Config expert{};  ///< the experts' own
   };
+  using OnEveryRank = Experts;  ///< of experts that serve every token
+  /// Their configuration.
+  [[nodiscard]] static const typename Experts::Config& on_every_rank(const Config& config) { return config.expert; }
 
   template <class T>
   class Module {
@@ -51,16 +55,19 @@ struct Spread {
       if (config_.capacity > 0) v("dropped", dropped_);
     }
 
-    /// Throws ConfigError where the backend has other ranks than the configuration.
-    template <Executor Ex>
-    [[nodiscard]] Tensor<T> forward(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan) const {
+    /// meanwhile() records work that is done while rows travel to their experts. Throws ConfigError where the backend
+    /// has other ranks than the configuration.
+    template <Executor Ex, class Meanwhile = neuroinhib::detail::Idle>
+    [[nodiscard]] Tensor<T> forward(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan,
+                                    const Meanwhile& meanwhile = {}) const {
       if constexpr (kAlone<Ex>)
         require_ranks(0, 1);
       else
         require_ranks(ex.backend().rank(), ex.backend().size());
-      if (config_.capacity > 0) return within_capacity(ex, x, plan);
+      if (config_.capacity > 0) return within_capacity(ex, x, plan, meanwhile);
       if constexpr (!kAlone<Ex>)
-        if (!alone(ex)) return over_ranks(ex, x, plan);
+        if (!alone(ex)) return over_ranks(ex, x, plan, meanwhile);
+      meanwhile();
       return experts_.forward(ex, x, plan);
     }
 
@@ -90,8 +97,8 @@ struct Spread {
     }
 
     /// The same numbers of rows for every expert and rank, whatever the routing.
-    template <Executor Ex>
-    Tensor<T> within_capacity(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan) const {
+    template <Executor Ex, class Meanwhile>
+    Tensor<T> within_capacity(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan, const Meanwhile& meanwhile) const {
       const double share = static_cast<double>(plan.slots()) / static_cast<double>(plan.experts);
       const auto capacity = std::max(Index{1}, static_cast<Index>(std::ceil(config_.capacity * share)));
       const Index own = plan.experts / config_.ranks;
@@ -99,7 +106,7 @@ struct Spread {
       detail::all_reduce_in_place(ex, places.counts);
       if (ex.training()) remember(ex, places.counts, dropped_);
       const Tensor<T> slots = take_slots(ex, x, plan, plan.slots());
-      const Tensor<T> rows = all_to_all(ex, move_rows(ex, slots, places.of_row, places.of_slot));
+      const Tensor<T> rows = all_to_all_beside(ex, move_rows(ex, slots, places.of_row, places.of_slot), meanwhile);
       const auto each = every_expert(ex, config_.ranks * capacity, own);  // rows of all own experts, again and again
       const Tensor<T> outputs =
           in_row_order(ex, rows, {each.plan.expert.data, {rows.rows(), 1}}, each.gates.reshaped({rows.rows(), 1}), own);
@@ -113,8 +120,8 @@ struct Spread {
       return combine(ex, experts_.forward(ex, rows, plan), ones, plan);
     }
 
-    template <Executor Ex>
-    Tensor<T> over_ranks(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan) const {
+    template <Executor Ex, class Meanwhile>
+    Tensor<T> over_ranks(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan, const Meanwhile& meanwhile) const {
       const Index own = plan.experts / config_.ranks;
       // Slots for each expert, and those that come for each of ours: the host decides how much travels.
       const std::vector<int> offsets = ex.backend().read(plan.offsets);
@@ -122,7 +129,7 @@ struct Spread {
       for (std::size_t k = 1; k < offsets.size(); ++k) slots.push_back(offsets[k] - offsets[k - 1]);
       const std::span<const Index> coming = exchange_counts(ex, slots);
       const Counts sent = sums_of(slots, own), received = sums_of(coming, own);
-      const Tensor<T> rows = all_to_all(ex, take_slots(ex, x, plan, offsets.back()), sent, received);
+      const Tensor<T> rows = all_to_all_beside(ex, take_slots(ex, x, plan, offsets.back()), meanwhile, sent, received);
       return detail::all_to_all_rows(ex, outputs(ex, rows, coming, own), received, sent, plan.slots());
     }
     /// The experts' outputs of rows from all ranks, in the rows' order.

@@ -113,7 +113,8 @@ class MoeLayer {
         mix_(config.mix, MixSizes{hidden_width(), config.experts}),
         experts_(config.expert, ExpertSizes{config.width, output_width(), config.experts, config.hidden}) {
     if (config.shared > 0)
-      shared_.emplace(config.expert, ExpertSizes{config.width, output_width(), config.shared, config.hidden});
+      shared_.emplace(OnEveryRank::config(config.expert),
+                      ExpertSizes{config.width, output_width(), config.shared, config.hidden});
     if (config.expert_input == ExpertInput::inhibited && router_.gated_width() != config.width)
       fail<ConfigError>("MoE layer", "a router that gates the features themselves, " + std::to_string(config.width),
                         "one whose gated vector is " + std::to_string(router_.gated_width()) + " wide",
@@ -177,8 +178,17 @@ class MoeLayer {
     out.router = detail::router_scores(ex, router_, out.inhibited.z, x, context);
     out.routing = route(ex, out.router, context);
     const Tensor<Scalar>& seen = config_.expert_input == ExpertInput::features ? x : out.inhibited.z;
-    out.y = combined(ex, experts_, seen, out.routing.gates, out.routing.plan);
-    if (shared_) out.y = sum(ex, {out.y, of_shared(ex, seen)});
+    Tensor<Scalar> shared;
+    const auto meanwhile = [&] {
+      if (shared_) shared = of_shared(ex, seen);
+    };
+    if constexpr (requires { experts_.forward(ex, seen, out.routing.plan, meanwhile); }) {
+      out.y = combine(ex, experts_.forward(ex, seen, out.routing.plan, meanwhile), out.routing.gates, out.routing.plan);
+    } else {
+      out.y = combined(ex, experts_, seen, out.routing.gates, out.routing.plan);
+      meanwhile();
+    }
+    if (shared_) out.y = sum(ex, {out.y, shared});
     out.auxiliary = auxiliary(ex, out, context.counted);
     if (out.inhibited.mask.defined()) tap(ex, neuroinhib::tap::mask, out.inhibited.mask);
     tap(ex, neuroinhib::tap::hidden, out.router.hidden);
@@ -207,6 +217,8 @@ class MoeLayer {
                         "set auxiliary.z to 0, or use a router of logits, such as LinearRouter");
     return config;
   }
+  using OnEveryRank = detail::OnEveryRank<Experts>;
+
   [[nodiscard]] Index output_width() const { return config_.output > 0 ? config_.output : config_.width; }
   /// A router's hidden vector is the gated one after its activation.
   [[nodiscard]] Index hidden_width() const { return router_.gated_width(); }
@@ -262,7 +274,7 @@ class MoeLayer {
   typename Inhibition::template Module<Scalar> inhibition_;
   typename Mix::template Module<Scalar> mix_;
   typename Experts::template Module<Scalar> experts_;
-  std::optional<typename Experts::template Module<Scalar>> shared_;
+  std::optional<typename OnEveryRank::Type::template Module<Scalar>> shared_;
 };
 
 }  // namespace neuroinhib

@@ -42,8 +42,9 @@ concept SideCommunicator = Communicator<C, B> && requires(C& c, B& backend, cons
   c.finish(backend, operation, channel);
 };
 
-/// The channels of keys that travel round a ring, and, from here on, of buckets of gradients.
-inline constexpr int kRingChannel = 0, kBucketChannels = 1;
+/// The channels of keys that travel round a ring, of rows that travel to their experts, and, from here on, of buckets
+/// of gradients.
+inline constexpr int kRingChannel = 0, kRowsChannel = 1, kBucketChannels = 2;
 
 /// The communicator of a process by itself.
 struct Alone {

@@ -80,6 +80,24 @@ void backward(Cpu<T>& cpu, const AllToAll<T, C>& op) {
 }
 
 template <class T, class C>
+void forward(Cpu<T>& cpu, const DepartingRows<T, C>& op) {
+  CollectiveKernels<CpuRankLoops>::send_rows(cpu, op, true);
+}
+template <class T, class C>
+void backward(Cpu<T>& cpu, const DepartingRows<T, C>& op) {
+  CollectiveKernels<CpuRankLoops>::take_back(cpu, op);
+}
+
+template <class T, class C>
+void forward(Cpu<T>& cpu, const ArrivingRows<T, C>& op) {
+  CollectiveKernels<CpuRankLoops>::finish(cpu, op);
+}
+template <class T, class C>
+void backward(Cpu<T>& cpu, const ArrivingRows<T, C>& op) {
+  CollectiveKernels<CpuRankLoops>::send_back(cpu, op);
+}
+
+template <class T, class C>
 void forward(Cpu<T>& cpu, const ExchangeCounts<T, C>& op) {
   CollectiveKernels<CpuRankLoops>::counts(cpu, op);
 }

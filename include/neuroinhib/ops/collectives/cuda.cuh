@@ -80,6 +80,24 @@ void backward(Cuda<T>& cuda, const AllToAll<T, C>& op) {
 }
 
 template <class T, class C>
+void forward(Cuda<T>& cuda, const DepartingRows<T, C>& op) {
+  CollectiveKernels<CudaRankLoops>::send_rows(cuda, op, true);
+}
+template <class T, class C>
+void backward(Cuda<T>& cuda, const DepartingRows<T, C>& op) {
+  CollectiveKernels<CudaRankLoops>::take_back(cuda, op);
+}
+
+template <class T, class C>
+void forward(Cuda<T>& cuda, const ArrivingRows<T, C>& op) {
+  CollectiveKernels<CudaRankLoops>::finish(cuda, op);
+}
+template <class T, class C>
+void backward(Cuda<T>& cuda, const ArrivingRows<T, C>& op) {
+  CollectiveKernels<CudaRankLoops>::send_back(cuda, op);
+}
+
+template <class T, class C>
 void forward(Cuda<T>& cuda, const ExchangeCounts<T, C>& op) {
   CollectiveKernels<CudaRankLoops>::counts(cuda, op);
 }

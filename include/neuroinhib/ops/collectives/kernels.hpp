@@ -142,20 +142,43 @@ struct CollectiveKernels {
         [&](Index r) { return View<T>(parts + r * count, Shape{count}); });
     Loops::sum(backend, parts, ranks, count, own);
   }
-  /// Rows to all ranks and from them.
+  /// Rows to all ranks and from them; where they are to travel beside other work, until finish().
   template <class B, class T, class C>
-  static void send(B& backend, const AllToAll<T, C>& op, const RankRows& sent, T* from, const RankRows& received,
-                   T* to) {
-    exchange<T>(
-        backend, *op.communicator, op.name, [&](Index r) { return rows_of_rank(from, sent, op.x.cols(), r); },
+  static void send(B& backend, const AllToAll<T, C>& op, const RankRows& sent, T* from, const RankRows& received, T* to,
+                   bool beside = false) {
+    exchange_by<T>(
+        backend, *op.communicator,
+        [&](const auto& outgoing, const auto& incoming) {
+          if constexpr (SideCommunicator<C, B>)
+            if (beside) return op.communicator->start(backend, op.name, kRowsChannel, outgoing, incoming);
+          op.communicator->exchange(backend, op.name, outgoing, incoming);
+        },
+        [&](Index r) { return rows_of_rank(from, sent, op.x.cols(), r); },
         [&](Index r) { return rows_of_rank(to, received, op.x.cols(), r); });
+  }
+  template <class B, class T, class C>
+  static void finish(B& backend, const AllToAll<T, C>& op) {
+    if constexpr (SideCommunicator<C, B>) op.communicator->finish(backend, op.name, kRowsChannel);
   }
   /// The forward pass of AllToAll: rows behind those that came are zero.
   template <class B, class T, class C>
-  static void send_rows(B& backend, const AllToAll<T, C>& op) {
-    send(backend, op, op.sent, op.x.data, op.received, op.y.data);
+  static void send_rows(B& backend, const AllToAll<T, C>& op, bool beside = false) {
+    send(backend, op, op.sent, op.x.data, op.received, op.y.data, beside);
     const Index filled = op.received.before(op.communicator->size()) * op.x.cols();
     if (filled < op.y.size()) backend.fill(op.y.data + filled, op.y.size() - filled, T{0});
+  }
+
+  /// The gradients' rows set out, into memory of the step.
+  template <class B, class T, class C>
+  static void send_back(B& backend, const ArrivingRows<T, C>& op) {
+    *op.returned = backend.template kernel_memory<T>(op.x.size());
+    send(backend, op, op.received, op.y.gradient, op.sent, *op.returned, true);
+  }
+  /// They are there.
+  template <class B, class T, class C>
+  static void take_back(B& backend, const DepartingRows<T, C>& op) {
+    finish(backend, op);
+    Loops::put(backend, op.x.claim_gradient(), op.x.size(), *op.returned, nullptr, 0);
   }
 
   /// Puts numbers that `fill(target)` writes into a tensor's gradient.

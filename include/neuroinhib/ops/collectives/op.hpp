@@ -3,6 +3,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include <neuroinhib/core/sequences.hpp>
 #include <neuroinhib/ops/elementwise/op.hpp>
@@ -131,6 +132,16 @@ struct AllToAll {
   [[nodiscard]] bool reached() const { return y.has_gradient() || received.before(communicator->size()) == 0; }
 };
 
+/// AllToAll in two operations, between which other work is done: here rows set out. dx: here they are back.
+template <class T, class C>
+struct DepartingRows : AllToAll<T, C> {
+  T** returned;  ///< where ArrivingRows has dx's rows come to
+};
+
+/// The second of them, with the members of the first: here rows are there. dx: here those of dy set out.
+template <class T, class C>
+struct ArrivingRows : DepartingRows<T, C> {};
+
 /// received[r, i] = sent[own, i] of rank r: [ranks, each] both, on the host. y is undefined.
 template <class T, class C>
 struct ExchangeCounts {
@@ -198,10 +209,16 @@ void all_reduce_in_place(Ex& ex, const TensorOf<Ex>& x) {
           x.detached(), x.detached(), &ex.backend().communicator(), Reduction::sum, {}});
 }
 
+/// Nothing to do beside an exchange.
+struct Idle {
+  void operator()() const {}
+};
+
 /// all_to_all, whose result has at least so many rows: those behind what is received are zero.
-template <class Ex>
+template <class Ex, class Meanwhile = Idle>
 [[nodiscard]] TensorOf<Ex> all_to_all_rows(Ex& ex, const TensorOf<Ex>& x, std::span<const Index> sent,
-                                           std::span<const Index> received, Index least) {
+                                           std::span<const Index> received, Index least,
+                                           const Meanwhile& meanwhile = {}) {
   auto& communicator = ex.backend().communicator();
   if (sent.empty() != received.empty())
     fail<ShapeError>("all_to_all", "both what is sent and what is received", "one of them",
@@ -212,7 +229,17 @@ template <class Ex>
   require_row_count("all_to_all", out.before(communicator.size()), x.shape, "send every row somewhere");
   const Index rows = in.before(communicator.size());
   const auto y = ex.tensor(with_rows(x.shape, rows < least ? least : rows), x.wants_gradient());
-  ex.run(ops::AllToAll<ScalarOf<Ex>, CommunicatorType<Ex>>{x, y, &communicator, out, in});
+  using T = ScalarOf<Ex>;
+  using C = CommunicatorType<Ex>;
+  const ops::AllToAll<T, C> whole{x, y, &communicator, out, in};
+  if constexpr (std::is_same_v<Meanwhile, Idle>) {
+    ex.run(whole);
+  } else {
+    const ops::DepartingRows<T, C> departing{whole, ex.backend().arena().template allocate<T*>(1)};
+    ex.run(departing);
+    meanwhile();
+    ex.run(ops::ArrivingRows<T, C>{departing});
+  }
   return y;
 }
 
@@ -293,6 +320,19 @@ template <Executor Ex>
     return x;
   else
     return detail::all_to_all_rows(ex, x, sent, received, 0);
+}
+
+/// The same, while meanwhile() records other work, which may ask other ranks for anything but this. In the backward
+/// pass gradients travel while those of that work are made. Beside it in truth with a SideCommunicator; else before it.
+template <Executor Ex, class Meanwhile>
+[[nodiscard]] TensorOf<Ex> all_to_all_beside(Ex& ex, const TensorOf<Ex>& x, const Meanwhile& meanwhile,
+                                             std::span<const Index> sent = {}, std::span<const Index> received = {}) {
+  if constexpr (kAlone<Ex>) {
+    meanwhile();
+    return x;
+  } else {
+    return detail::all_to_all_rows(ex, x, sent, received, 0, meanwhile);
+  }
 }
 
 /// One sequence of `length` tokens that lies over all ranks, in the order of the ranks: what its tokens see, for the
