@@ -1,3 +1,5 @@
+#include <numeric>
+
 #include <neuroinhib/parallel/hosts.hpp>
 
 #include "ranks.hpp"
@@ -86,6 +88,58 @@ TEST_CASE("attention of a text over ranks gives outputs, log-sums, entropies and
   check(part.log_sum, whole.log_sum);
   check(part.entropy, whole.entropy);
   check(part.self, whole.self);
+}
+
+TEST_CASE("words decoded from a cache that lies over all ranks have the scores of one process") {
+  using Layer = MoeLayer<LinearRouter, GluInhibition, TopM<2>, Mlp<Tanh>, Cpu<double>>;
+  LanguageModel<Layer> model({.vocabulary = 11,
+                              .positions = 40,
+                              .blocks = 2,
+                              .block = {.width = 8, .heads = 2},
+                              .moe = {.width = 8, .experts = 4}});
+  Parameters<double> parameters(model, 3);
+  for (double& value : parameters.values()) value *= 4;  // far from uniform
+  std::vector<int> ids;
+  for (int i = 0; i < 40; ++i) ids.push_back(i * 7 % 11);
+  Many<double> many(*world());
+  Cpu<double> one;
+  for (const Index prompt : {static_cast<Index>(world()->size()), Index{13}}) {
+    auto spread = model.make_spread_cache(many, 40);
+    auto whole = model.make_cache(1, 40, one.space());
+    many.begin_step();
+    model.prefill(many, {ids.data(), {prompt}}, spread);
+    one.begin_step();
+    model.prefill(one, {ids.data(), {prompt}}, whole);
+    Index kept = 0;
+    for (Index at = prompt; at < 40; ++at) {
+      many.begin_step();
+      one.begin_step();
+      const auto a = model.decode(many, {ids.data() + at, {1}}, spread);
+      const auto b = model.decode(one, {ids.data() + at, {1}}, whole);
+      CHECK(distance(a.data, b.data, a.size()) < kRounding<double>);
+      kept = spread.kept;
+    }
+    CHECK(kept <= 40 / world()->size() + 2);
+    const auto all = gather_numbers(*world(), std::vector<Index>{kept});
+    CHECK(std::accumulate(all.begin(), all.end(), Index{0}) == 40);
+  }
+}
+
+TEST_CASE("what a cache over ranks cannot do is refused with a sentence") {
+  using Informed = MoeLayer<SimilarityInform<LinearRouter>, NoInhibition, TopM<2>, Mlp<Tanh>, Cpu<double>>;
+  LanguageModel<Informed> model({.vocabulary = 11,
+                                 .positions = 40,
+                                 .blocks = 1,
+                                 .block = {.width = 8, .heads = 2},
+                                 .moe = {.width = 8, .experts = 4}});
+  Parameters<double> parameters(model, 3);
+  Many<double> many(*world());
+  const std::vector<int> ids(40);
+  auto cache = model.make_spread_cache(many, 40);
+  check_error<ConfigError>([&] { model.prefill(many, {ids.data(), {20}}, cache); }, {"lies over ranks"});
+  check_error<ConfigError>([&] { model.prefill(many, {ids.data(), {1}}, cache); }, {"a sample for each of"});
+  cache.past = 20;
+  check_error<ConfigError>([&] { model.prefill(many, {ids.data(), {2}}, cache); }, {"one new token", "word by word"});
 }
 
 TEST_CASE("keys that travel by two hops, or after the work, give the same bits") {

@@ -25,6 +25,9 @@ struct Sequences {
   /// Whether the sequences go on where those of the batch before ended, for layers that keep some of it
   /// (TransformerOptions::span); else they begin.
   bool continues = false;
+  /// While decoding one token, which all ranks have, from a cache that lies over them: how many of the past tokens are
+  /// in this rank's. Below zero: a cache has all tokens.
+  Index kept = -1;
 
   /// Rows of a sequence.
   [[nodiscard]] Index rows() const { return length - past; }
@@ -47,6 +50,9 @@ inline void require_sequences(std::string_view where, const Sequences& sequences
     fail<ConfigError>(where, "one causal sequence over all ranks",
                       std::to_string(rows / sequences.rows()) + (sequences.mask == Mask::causal ? "" : " not causal"),
                       "spread one sequence at a time, or keep sequences whole");
+  if (sequences.kept >= 0 && (rows != 1 || sequences.rows() != 1))
+    fail<ConfigError>(where, "one new token, from a cache that lies over all ranks", std::to_string(rows),
+                      "decode one text, word by word, behind its first words");
   if (sequences.document.data != nullptr && (sequences.past > 0 || sequences.spread > 0))
     fail<ConfigError>(where, "no document numbers while decoding, or over ranks",
                       std::to_string(sequences.document.size()), "decode one document a sequence");

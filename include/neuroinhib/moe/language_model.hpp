@@ -37,6 +37,7 @@ class LanguageModel {
   struct Cache {
     std::vector<BlockCache<T>> blocks;
     Index past = 0, sequences = 0;
+    Index kept = -1;  ///< tokens on this rank, where the text lies over all ranks; below zero: all are
   };
 
   /// What a pass may use and leave behind.
@@ -151,6 +152,19 @@ class LanguageModel {
     return cache;
   }
 
+  /// Room for one text of `tokens` words that lies over all ranks. All put its first words into it together, at least
+  /// one a rank, then decode each word together: each rank has a part of them, and all get the same scores.
+  template <class B>
+  [[nodiscard]] Cache make_spread_cache(B& backend, Index tokens) const {
+    if constexpr (kAlone<B>) {
+      return make_cache(1, tokens, backend.space());
+    } else {
+      Cache cache = make_cache(1, tokens / backend.size() + 2, backend.space());  // both shares are rounded up
+      cache.kept = 0;
+      return cache;
+    }
+  }
+
   /// As the constructor got it.
   [[nodiscard]] const Config& config() const { return config_; }
 
@@ -171,6 +185,8 @@ class LanguageModel {
   template <Executor Ex>
   [[nodiscard]] Tensor<T> extend(Ex& ex, const View<const int>& ids, Cache& cache) const {
     require_cache(cache);
+    if constexpr (!kAlone<Ex>)
+      if (cache.kept >= 0) return extend_over_ranks(ex, ids, cache);
     if (ids.size() == 0 || ids.size() % cache.sequences != 0)
       fail<ShapeError>("decoding", "as many words for each of " + std::to_string(cache.sequences) + " sequences",
                        std::to_string(ids.size()), "decode all sequences of the cache together");
@@ -178,6 +194,27 @@ class LanguageModel {
     const Sequences sequences{.length = cache.past + rows, .past = cache.past};
     const Tensor<T> hidden = forward(ex, ids, sequences, {.cache = &cache}).hidden;
     cache.past += rows;
+    return hidden;
+  }
+  /// The hidden rows of this rank's share of a text's first words, or of one word more.
+  template <Executor Ex>
+  [[nodiscard]] Tensor<T> extend_over_ranks(Ex& ex, const View<const int>& ids, Cache& cache) const {
+    const Index ranks = ex.backend().size(), rank = ex.backend().rank();
+    if (cache.past == 0) {
+      const Share share = Share::of(ids.size(), rank, ranks);
+      (void)ex.backend().share_batch(ids.size());
+      const Sequences sequences{.length = share.end, .past = share.begin, .spread = ids.size()};
+      const Tensor<T> hidden =
+          forward(ex, {ids.data + share.begin, {share.count()}}, sequences, {.cache = &cache}).hidden;
+      cache.past = ids.size();
+      cache.kept = share.count();
+      return hidden;
+    }
+    (void)ex.backend().share_batch(ranks);  // each has the word
+    const Sequences sequences{.length = cache.past + ids.size(), .past = cache.past, .kept = cache.kept};
+    const Tensor<T> hidden = forward(ex, ids, sequences, {.cache = &cache}).hidden;
+    cache.kept += detail::keeper(ex, cache.past) == rank ? 1 : 0;
+    ++cache.past;
     return hidden;
   }
   static const Config& checked(const Config& config) {

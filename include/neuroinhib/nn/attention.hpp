@@ -46,14 +46,24 @@ struct Attention {
     trace.k = {all, width, width};
     trace.v = {all, 2 * width, width};
     trace.key_rows = sequences.length;
-    if (cache != nullptr) {
+    AttentionResult<T> attended;
+    if (cache != nullptr && (sequences.spread > 0 || sequences.kept >= 0)) {
+      const Sequences kept = detail::kept_tokens(ex, sequences);
+      if (kept.length > kept.past) {
+        append<Ex>(ex, trace.k, cache->keys, kept);
+        append<Ex>(ex, trace.v, cache->values, kept);
+      }
+      if (sequences.kept >= 0)
+        attended = cache_attention(ex, trace.q, cache->keys.tensor(), cache->values.tensor(), sequences, heads);
+    } else if (cache != nullptr) {
       append<Ex>(ex, trace.k, cache->keys, sequences);
       append<Ex>(ex, trace.v, cache->values, sequences);
       trace.k = cache->keys.tensor();
       trace.v = cache->values.tensor();
       trace.key_rows = cache->keys.capacity;
     }
-    const auto attended = ring_attention(ex, trace.q, trace.k, trace.v, sequences, heads, {}, trace.key_rows);
+    if (sequences.kept < 0)
+      attended = ring_attention(ex, trace.q, trace.k, trace.v, sequences, heads, {}, trace.key_rows);
     trace.log_sum = attended.log_sum;
     trace.entropy = attended.entropy;
     trace.output_weight = output.weight.tensor;

@@ -45,6 +45,9 @@ struct Informed {
         fail<ConfigError>("decoding", "one mutual-inform router a layer", "one inside another",
                           "decode with one of them: a cache has room for one router's scores");
     if (cache == nullptr) return {keys, e, context.sequences.length};
+    if (context.sequences.spread > 0 || context.sequences.kept >= 0)
+      fail<ConfigError>("mutual-inform routing", "a cache that has all tokens of a text", "one that lies over ranks",
+                        "decode in one process, or with a router that looks at a token alone");
     if (keys.defined()) append<Ex>(ex, keys, cache->keys, context.sequences);
     append<Ex>(ex, e, cache->scores, context.sequences);
     return {cache->keys.tensor(), cache->scores.tensor(), cache->scores.capacity};

@@ -65,4 +65,9 @@ void backward(Cpu<T>& cpu, const RingInform<T, C>& op) {
   inform_backward(cpu, op.local, CpuRing<T, C>(cpu, *op.communicator, op.name, op.length));
 }
 
+template <class T, class C>
+void forward(Cpu<T>& cpu, const CacheAttention<T, C>& op) {
+  attend_over_caches<CpuRingLoops>(cpu, op);
+}
+
 }  // namespace neuroinhib::ops::inline NEUROINHIB_TARGET

@@ -62,4 +62,9 @@ void backward(Cuda<T>& cuda, const RingInform<T, C>& op) {
   inform_backward(cuda, op.local, CudaRing<T, C>(cuda, *op.communicator, op.name, op.length));
 }
 
+template <class T, class C>
+void forward(Cuda<T>& cuda, const CacheAttention<T, C>& op) {
+  attend_over_caches<CudaRingLoops>(cuda, op);
+}
+
 }  // namespace neuroinhib::ops

@@ -276,4 +276,39 @@ class RingFlash {
   FlashAttention<T> local_{};
 };
 
+/// CacheAttention on any backend, made of the same loops.
+template <class Loops, class B, class T, class C>
+void attend_over_caches(B& backend, const CacheAttention<T, C>& op) {
+  const auto scope = backend.scope();
+  FlashAttention<T> local = op.local.flash();
+  const FlashResult<T> target{local.y, local.log_sum, local.entropy, local.self};
+  const Index rows = local.rows(), heads = local.heads, d = local.value_width, width = heads * (d + 3);
+  C& communicator = *op.communicator;
+  T* const all = backend.template kernel_memory<T>(communicator.size() * rows * width);
+  const auto block = [&](Index rank) { return View<T>(all + rank * rows * width, Shape{rows * width}); };
+  const auto results = [&](Index rank) {
+    T* const first = block(rank).data;
+    T* const behind = first + heads * d;
+    return FlashResult<T>{
+        {first, width, d}, {behind, width, 1}, {behind + heads, width, 1}, {behind + 2 * heads, width, 1}};
+  };
+  const FlashResult<T> own = results(communicator.rank()), joined = results(op.keeper);
+  local.y = own.y;
+  local.log_sum = own.log_sum;
+  local.entropy = own.entropy;
+  local.self = own.self;
+  Loops::attend(backend, local);
+  CollectiveKernels<Loops>::template exchange<T>(
+      backend, communicator, op.name, [&](Index) { return block(communicator.rank()); }, block);
+  for (Index rank = 0; rank < communicator.size(); ++rank)
+    if (rank != op.keeper) Loops::join(backend, joined, results(rank), rows, heads, d);
+  const auto unpack = [&](const HeadRows<T>& from, Index columns, const HeadRows<T>& to) {
+    Loops::pack(backend, from, rows, heads, columns, to);
+  };
+  unpack(joined.y, d, target.y);
+  unpack(joined.log_sum, 1, target.log_sum);
+  unpack(joined.entropy, 1, target.entropy);
+  unpack(joined.self, 1, target.self);
+}
+
 }  // namespace neuroinhib::ops

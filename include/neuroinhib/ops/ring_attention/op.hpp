@@ -53,6 +53,18 @@ struct RingInform {
   C* communicator;           ///< outlives the recording
 };
 
+/// Attention of a new token, which all ranks have, to a text whose keys and values lie in the caches of all ranks: each
+/// attends to its own, and the results are joined by their log-sums, in the order of the ranks, the new token's keeper
+/// first. For inference.
+template <class T, class C>
+struct CacheAttention {
+  static constexpr const char* name = "cache_attention";
+  Attention<T> local;  ///< to this rank's keys
+  Tensor<T> y;         ///< the local one's
+  Index keeper;        ///< the rank whose last key is the new token's
+  C* communicator;     ///< outlives the call
+};
+
 }  // namespace ops
 
 /// As attention(), for one causal text that lies over all ranks; q, k and v have this rank's rows. Every rank must call
@@ -73,6 +85,59 @@ template <Executor Ex>
     const auto checked = detail::attention_operation(ex, q, k, v, {.length = rows}, heads, scale, rows, use);
     ex.run(ops::RingAttention<T, detail::CommunicatorType<Ex>>{checked.operation, checked.result.y, sequences.spread,
                                                                &ex.backend().communicator()});
+    return checked.result;
+  }
+}
+
+namespace detail {
+
+/// The rank that keeps token number `past` of a text whose cache lies over all ranks: each in its turn.
+template <class Ex>
+[[nodiscard]] Index keeper(Ex& ex, Index past) {
+  if constexpr (kAlone<Ex>)
+    return 0;
+  else
+    return past % ex.backend().size();
+}
+
+/// What this rank keeps of the tokens that are new: of a text that lies over the ranks its rows, of a token that all
+/// have the token or nothing. `past`: those that it has.
+template <class Ex>
+[[nodiscard]] Sequences kept_tokens(Ex& ex, const Sequences& sequences) {
+  if constexpr (kAlone<Ex>) {
+    refuse_spread();
+  } else {
+    if (sequences.spread > 0) return {.length = sequences.rows()};
+    const bool keeps = keeper(ex, sequences.past) == ex.backend().rank();
+    return {.length = sequences.kept + (keeps ? 1 : 0), .past = sequences.kept};
+  }
+}
+
+}  // namespace detail
+
+/// attention() of one token, which all ranks have, to the tokens of a cache that lies over them: k and v are this
+/// rank's, of which the last is the token's own on the rank that keeps it. `sequences.kept` says how many they were
+/// before. Every rank must call it, and have a token. Throws ShapeError, ConfigError.
+template <Executor Ex>
+[[nodiscard]] AttentionResult<ScalarOf<Ex>> cache_attention(Ex& ex, const Columns<ScalarOf<Ex>>& q,
+                                                            const Columns<ScalarOf<Ex>>& k,
+                                                            const Columns<ScalarOf<Ex>>& v, const Sequences& sequences,
+                                                            Index heads = 1) {
+  require_sequences("cache attention", sequences, q.tensor.rows());
+  if constexpr (kAlone<Ex>) {
+    detail::refuse_spread();
+  } else if constexpr (!kInference<Ex>) {
+    fail<ConfigError>("cache attention", "inference", "a recording", "decode with the backend itself");
+  } else {
+    using T = ScalarOf<Ex>;
+    const Index keys = detail::kept_tokens(ex, sequences).length;
+    if (keys < 1)
+      fail<ConfigError>("cache attention", "a token of the text on each rank", "none on this one",
+                        "put the text's first words, at least one a rank, into the cache together");
+    const auto checked = detail::attention_operation(ex, q, k, v, {.length = keys, .past = keys - 1}, heads, {}, keys,
+                                                     LinearUse::features);
+    ex.run(ops::CacheAttention<T, detail::CommunicatorType<Ex>>{
+        checked.operation, checked.result.y, detail::keeper(ex, sequences.past), &ex.backend().communicator()});
     return checked.result;
   }
 }
