@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
   app.add_option("--repeats", repeats)->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
   if (rows.empty())
-    for (const Row& row : kRows) rows.emplace_back(row.name);
+    for (const Row& row : kTable1) rows.emplace_back(row.name);
 
   std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cpu<float>({.threads = threads}).describe().c_str());
   for (const std::string& row : rows) {

@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
   app.add_flag("--once", options.once, "a few steps and no times, for a profiler");
   CLI11_PARSE(app, argc, argv);
   if (rows.empty())
-    for (const Row& row : kRows) rows.emplace_back(row.name);
+    for (const Row& row : kTable1) rows.emplace_back(row.name);
 
   std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>(options.cuda).describe().c_str());
   for (const std::string& row : rows) {
