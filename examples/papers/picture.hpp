@@ -21,8 +21,8 @@ inline std::string for_gnuplot(const std::string& text) {
 }
 
 /// Draws NAME.png and NAME.svg in the output folder, and leaves NAME.gnuplot, which draws them again. `definitions` are
-/// gnuplot's variables and data, `commands` draw one picture of `size` pixels, such as "1000,500". Without gnuplot,
-/// says so.
+/// gnuplot's variables and data, `commands` draw one picture of `size` pixels, such as "1000,500". Without gnuplot, or
+/// where it refuses, says so.
 inline void draw(const OutputFolder& folder, const std::string& name, const std::string& size,
                  const std::string& definitions, const std::string& commands) {
   const std::string script = name + ".gnuplot";
@@ -34,6 +34,8 @@ inline void draw(const OutputFolder& folder, const std::string& name, const std:
       "cd " + in_quotes(folder.path().string(), R"('\'')") + " && gnuplot " + script + " 2>/dev/null";
   if (std::system(command.c_str()) == 0)
     std::printf("picture in %s and .svg\n", folder.file(name + ".png").c_str());
+  else if (std::system("command -v gnuplot >/dev/null") == 0)
+    std::printf("no picture: gnuplot refuses %s; run it in %s to see why\n", script.c_str(), folder.path().c_str());
   else
     std::printf("no picture: install gnuplot, and run it in %s on %s\n", folder.path().c_str(), script.c_str());
 }

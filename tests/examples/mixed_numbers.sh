@@ -46,6 +46,9 @@ done
 grep -q "^| Global Inhibition − MoE 3/5 experts | +4.4 ± 7.0 | [+−]" "$work/two_seeds/table.md" || fail "the table does not compare rows by seed"
 grep -q '"claim": "Global Inhibition − MoE 3/5 experts"' "$work/two_seeds/results.json" || fail "the results have no verdicts"
 grep -q "published" "$work/two_seeds/test.gnuplot" || fail "the picture lacks the published values"
+rows=$({ "$program" --rows=nonsense 2>&1 || true; } | sed -E 's/.*expected //; s/,? got.*//; s/,| or / /g' | wc -w)
+[ "$rows" -gt 5 ] && [ "$(sed -n 's/^colours = //p' "$work/two_seeds/curves.gnuplot" | wc -w)" -ge "$rows" ] ||
+  fail "not every row has a colour of its own"
 ! grep -q "$work" "$work"/two_seeds/*.gnuplot || fail "a picture shows a path"
 if command -v gnuplot >/dev/null; then
   for picture in {test,curves,numbers}.{png,svg}; do

@@ -224,7 +224,8 @@ void Report::draw_curves() const {
            "EOD\nrows = " + std::to_string(rows) + "\n",
        R"(
 set multiplot layout 1,2 margins .06,.77,.12,.82 spacing .05 title title
-colours = '#000000 #0072b2 #56b4e9 #009e73 #f0e442 #e69f00 #d55e00 #cc79a7'
+colours = '#000000 #0072b2 #56b4e9 #009e73 #f0e442 #e69f00 #d55e00 #cc79a7 #882255 #999999'
+colour(row) = word(colours, (row - 1) % words(colours) + 1)
 set grid
 set xlabel 'epoch'
 set yrange [0<*:*<101]
@@ -233,12 +234,12 @@ set style data lines
 if (epochs <= 10) { set xtics 1; set style data linespoints }
 unset key
 set title 'digits'
-plot for [row = 1 : rows] $curves index row - 1 using 1:3:4 with filledcurves linecolor rgb word(colours, row), \
-     for [row = 1 : rows] $curves index row - 1 using 1:2 linewidth 2 linecolor rgb word(colours, row)
+plot for [row = 1 : rows] $curves index row - 1 using 1:3:4 with filledcurves linecolor rgb colour(row), \
+     for [row = 1 : rows] $curves index row - 1 using 1:2 linewidth 2 linecolor rgb colour(row)
 set key at screen .99, .5 right center
 set title 'squares'
-plot for [row = 1 : rows] $curves index row - 1 using 1:6:7 with filledcurves linecolor rgb word(colours, row) notitle, \
-     for [row = 1 : rows] $curves index row - 1 using 1:5 linewidth 2 linecolor rgb word(colours, row) title columnheader(1)
+plot for [row = 1 : rows] $curves index row - 1 using 1:6:7 with filledcurves linecolor rgb colour(row) notitle, \
+     for [row = 1 : rows] $curves index row - 1 using 1:5 linewidth 2 linecolor rgb colour(row) title columnheader(1)
 unset multiplot
 )");
 }
