@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include <neuroinhib/ops/collectives/kernels.hpp>
 #include <neuroinhib/ops/ring_attention/op.hpp>
 
 namespace neuroinhib::ops {
