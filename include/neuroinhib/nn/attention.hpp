@@ -13,6 +13,13 @@ struct AttentionCache {
   TokenCache<T> keys, values;  ///< [sequences · capacity, width] each
 };
 
+/// Throws ConfigError unless that many heads divide the width.
+inline void require_heads(Index width, Index heads) {
+  if (heads < 1 || width % heads != 0)
+    fail<ConfigError>("attention", "a number of heads that divides the width " + std::to_string(width),
+                      std::to_string(heads), "set heads to a divisor of the width");
+}
+
 /// Multi-head self-attention (Vaswani et al. 2017): y = W_O [softmax(q_h kᵀ_h / √d) v_h]_h, with memory linear in the
 /// sequence. W_O has no bias, so that every token's output is the mean that Attention-Inform routing takes it for.
 template <class T>
@@ -25,9 +32,7 @@ struct Attention {
   /// Throws ConfigError unless the heads divide the width.
   Attention(Index width, Index head_count, bool bias = false)
       : qkv(width, 3 * width, bias), output(width, width, false), heads(head_count) {
-    if (head_count < 1 || width % head_count != 0)
-      fail<ConfigError>("attention", "a number of heads that divides the width " + std::to_string(width),
-                        std::to_string(head_count), "set heads to a divisor of the width");
+    require_heads(width, head_count);
   }
   void visit(auto&& v) {
     v("qkv", qkv);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <neuroinhib/nn/attention.hpp>
 #include <neuroinhib/nn/linear.hpp>
 #include <neuroinhib/ops/attention_inform/op.hpp>
 #include <neuroinhib/ops/elementwise/op.hpp>
@@ -31,9 +32,7 @@ struct SpanAttention {
         training(Shape{0, width}),
         evaluation(Shape{0, width}),
         heads(head_count) {
-    if (head_count < 1 || width % head_count != 0)
-      fail<ConfigError>("attention", "a number of heads that divides the width " + std::to_string(width),
-                        std::to_string(head_count), "set heads to a divisor of the width");
+    require_heads(width, head_count);
   }
   void visit(auto&& v) {
     v("query", query);
