@@ -213,6 +213,11 @@ void for_each_operation(const Visit& visit) {
     visit("convolution " + std::to_string(i) + (convolutions[i].pool.kernel > 1 ? " with its pool" : ""),
           inputs({{{2, 9, 8, 3}}, {{5, 3, 2, 3}, -1e300, 0, .3}, {{5}}}),
           [options = convolutions[i]](auto& ex, const auto& in) { return conv2d(ex, in[0], in[1], in[2], options); });
+  visit("convolution by Winograd's method", inputs({{{2, 5, 7, 16}}, {{17, 3, 3, 16}, -1e300, 0, .1}, {{17}}}),
+        [](auto& ex, const auto& in) {
+          return conv2d(ex, in[0], in[1], in[2],
+                        {.padding = 1, .activation = Activation::tanh, .pool = {.kernel = 2, .stride = 2}});
+        });
   for (const PoolOptions& options : {PoolOptions{3, 1}, PoolOptions{2, 2}, PoolOptions{3, 2}, PoolOptions{2, 3}})
     visit("max-pooling " + std::to_string(options.kernel) + "/" + std::to_string(options.stride),
           inputs({{{2, 7, 8, 3}}}), [=](auto& ex, const auto& in) { return max_pool2d(ex, in[0], options); });

@@ -100,6 +100,29 @@ TEST_CASE("convolution equals its definition") {
   }
 }
 
+TEST_CASE_TEMPLATE("Winograd's method equals the sum over windows, gradients too", T, float, double) {
+  struct Case {
+    Index kernel, height, width, in, out, padding;
+  };
+  const auto results = [](const Case& c, bool winograd) {
+    Values<T> x({3, c.height, c.width, c.in}, 4), w({c.out, c.kernel, c.kernel, c.in}, 5), b({c.out}, 6);
+    Cpu<T> cpu({.threads = 2, .winograd = winograd});
+    Recording ex(cpu);
+    const auto y = conv2d(ex, x.variable(), w.variable(), b.variable(), {.padding = c.padding});
+    ex.backward(linear(ex, y.reshaped({1, y.size()}), Values<T>({1, y.size()}, 9).constant()));
+    return std::array{std::vector<T>(y.begin(), y.end()), x.gradients, w.gradients};
+  };
+  for (const Case& c :
+       {Case{3, 9, 7, 16, 35, 1}, Case{4, 30, 27, 33, 16, 0}, Case{4, 6, 6, 16, 16, 2}, Case{5, 8, 13, 17, 32, 2}}) {
+    CAPTURE(c.kernel);
+    const auto windows = results(c, false), winograd = results(c, true);
+    CHECK(windows[0] != winograd[0]);  // it was another method
+    for (std::size_t i = 0; i < windows.size(); ++i)
+      CHECK(distance(winograd[i].data(), windows[i].data(), static_cast<Index>(windows[i].size())) <
+            (sizeof(T) == 4 ? 3e-6 : 1e-14));
+  }
+}
+
 TEST_CASE("a convolution that pools equals convolution, activation and pooling one after another") {
   Cpu<float> cpu({.threads = 2});
   Values<float> x({3, 12, 11, 2}, 7), w({20, 3, 3, 2}, 8), b({20}, 9);

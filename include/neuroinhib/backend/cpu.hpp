@@ -28,6 +28,9 @@ struct CpuOptions {
   /// What experts multiply by in inference, where weights in bf16 are wanted; it must outlive the Cpu. None: all is in
   /// the Cpu's scalar.
   const Bf16Weights* bf16_weights = nullptr;
+  /// Convolutions multiply less where Winograd's method pays, at three times the rounding error; false: all sum over
+  /// windows.
+  bool winograd = true;
 };
 
 /// What a kernel's iteration costs, in units of one multiply-add on numbers that stream by from memory.
@@ -56,6 +59,7 @@ class Cpu {
       : threads_(options.threads > 0 ? options.threads : default_threads()),
         least_work_(options.least_work),
         bf16_weights_(options.bf16_weights),
+        winograd_(options.winograd),
         random_{options.seed, 0} {
     if (options.threads < 0)
       fail<ConfigError>("Cpu", "threads ≥ 0", std::to_string(options.threads), "use 0 for all processors");
@@ -75,6 +79,8 @@ class Cpu {
   [[nodiscard]] RandomState& random() { return random_; }
   /// What CpuOptions gave; null where experts compute in float.
   [[nodiscard]] const Bf16Weights* bf16_weights() const { return bf16_weights_; }
+  /// What CpuOptions gave.
+  [[nodiscard]] bool winograd() const { return winograd_; }
 
   /// Forgets the results of the step before, and names the random streams anew.
   void begin_step() {
@@ -210,6 +216,7 @@ class Cpu {
   int threads_;
   Index least_work_;
   const Bf16Weights* bf16_weights_;
+  bool winograd_;
   mutable detail::ThreadPool pool_{threads_};  ///< mutable: kernels loop on a const backend
   Arena<HostMemory> arena_;
   RandomState random_;

@@ -34,11 +34,13 @@ struct Walk {
   [[nodiscard]] Index depth() const { return length * segments; }
 };
 
-/// kRows × kWidth of c from as many row pointers of a and one packed panel of b.
-template <class T>
-inline void tile(const T* const* rows, const Walk& walk, const T* panel, T* const* out, Index columns, bool add) {
+/// kR × kWidth of c from as many row pointers of a and one packed panel of b. A function of its own: products differ in
+/// how they find rows, not in this.
+template <int kR, class T>
+[[gnu::noinline]] void tile(const T* const* rows, const Walk& walk, const T* panel, T* const* out, Index columns,
+                            bool add) {
   using Vec = simd::Vector<T>;
-  constexpr int kR = static_cast<int>(kRows), kL = Vec::kLanes;
+  constexpr int kL = Vec::kLanes;
 
   typename Vec::Value sum[kR][2] = {};
   const T* a[kR];
@@ -70,6 +72,13 @@ inline void tile(const T* const* rows, const Walk& walk, const T* panel, T* cons
   }
 }
 
+/// The smallest tile for that many rows, of a third, two thirds or all of kRows.
+template <class T>
+[[nodiscard]] auto tile_of(Index rows) {
+  constexpr int kThird = static_cast<int>(kRows) / 3;
+  return rows > 2 * kThird ? &tile<3 * kThird, T> : rows > kThird ? &tile<2 * kThird, T> : &tile<kThird, T>;
+}
+
 /// All `count` rows against `columns` columns of b, packed panel by panel. row(m) points at the first element of row m
 /// of a, out(m) at the first of those columns in row m of c.
 template <class T, class Row, class Out>
@@ -80,11 +89,12 @@ void rows_times_panels(Index count, const Row& row, const Walk& walk, const T* p
   T* c[static_cast<std::size_t>(kRows)];
   for (Index first = 0; first < count; first += kRows) {
     const Index inside = std::min(kRows, count - first);
+    const auto tile = tile_of<T>(inside);
     for (Index m = 0; m < kRows; ++m) a[m] = row(std::min(first + m, count - 1));
     const T* panel = packed;
     for (Index n = 0; n < columns; n += kWidth<T>, panel += walk.depth() * kWidth<T>) {
       for (Index m = 0; m < kRows; ++m) c[m] = m < inside ? out(first + m) + n : unused;
-      tile<T>(a, walk, panel, c, std::min(kWidth<T>, columns - n), add);
+      tile(a, walk, panel, c, std::min(kWidth<T>, columns - n), add);
     }
   }
 }
