@@ -77,8 +77,8 @@ inline Claim claim_of(std::string text, const Published& row, const Published& o
 /// zero: the smallest n with 2 t(n − 1) s / √n < |published|. `deviation`: s of paired differences, as a pilot has it.
 /// None beyond 1,000.
 inline std::optional<std::size_t> seeds_needed(double published, double deviation) {
-  constexpr std::size_t kMost = 1000;
-  for (std::size_t n = 2; n <= kMost; ++n)
+  constexpr std::size_t kMax = 1000;
+  for (std::size_t n = 2; n <= kMax; ++n)
     if (2 * student_95(n - 1) * deviation / std::sqrt(static_cast<double>(n)) < std::abs(published)) return n;
   return std::nullopt;
 }

@@ -22,7 +22,7 @@ std::string base64(std::span<const std::byte> bytes) {
 
 json heat(const std::string& title, const std::string& note, const json& x, const std::string& y, std::size_t columns,
           std::size_t rows, const std::vector<float>& values) {
-  constexpr std::uint8_t kMost = 254, kNotFinite = 255;
+  constexpr std::uint8_t kMax = 254, kNotFinite = 255;
   float low = INFINITY, high = -INFINITY;
   for (const float value : values)
     if (std::isfinite(value)) {
@@ -30,7 +30,7 @@ json heat(const std::string& title, const std::string& note, const json& x, cons
       high = std::max(high, value);
     }
   if (low > high) low = high = 0;
-  const float scale = high > low ? kMost / (high - low) : 0;
+  const float scale = high > low ? kMax / (high - low) : 0;
   std::vector<std::uint8_t> levels;
   for (const float value : values)
     levels.push_back(std::isfinite(value) ? static_cast<std::uint8_t>(std::lround(scale * (value - low))) : kNotFinite);

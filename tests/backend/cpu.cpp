@@ -14,7 +14,7 @@ namespace {
 
 /// Threads for every loop of more than one iteration.
 CpuOptions eager(int threads) {
-  return {.threads = threads, .least_work = 1};
+  return {.threads = threads, .min_work = 1};
 }
 
 /// A machine of 64 MiB.
@@ -96,7 +96,7 @@ TEST_CASE("the default number of threads is what the process may use") {
   if (std::getenv("OMP_NUM_THREADS") == nullptr) CHECK(Cpu<>().threads() == available_processors());
   CHECK(Cpu<>({.threads = 3}).threads() == 3);
   check_error<ConfigError>([] { Cpu<> cpu({.threads = -1}); }, {"threads ≥ 0", "-1"});
-  check_error<ConfigError>([] { Cpu<> cpu({.least_work = 0}); }, {"least_work ≥ 1", "got 0"});
+  check_error<ConfigError>([] { Cpu<> cpu({.min_work = 0}); }, {"min_work ≥ 1", "got 0"});
 }
 
 TEST_CASE("steps of inference that never begin are told, instead of growing without end") {

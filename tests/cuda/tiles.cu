@@ -131,22 +131,22 @@ const std::vector<int> kOffsets{0, 0, 64, 64 + 23 * 128, 64 + 23 * 128 + 39 * 12
 
 template <GroupsOf Kind>
 void check_order(Cuda<float>& cuda, int column_tiles, int rows) {
-  constexpr int kGroups = 5, kMost = 40;
+  constexpr int kGroups = 5, kMax = 40;
   Storage<int> offsets(cuda.space()), dealt(cuda.space()), alone(cuda.space());
   offsets.assign(kOffsets.data(), kGroups + 1);
-  dealt.assign_zeros(kGroups * kMost * column_tiles);
+  dealt.assign_zeros(kGroups * kMax * column_tiles);
   alone.assign_zeros(1);
   cuda.launch(dim3(7), dim3(1), 0, deal_kernel<Kind>, TileOrder<Kind>{offsets.data(), kGroups, column_tiles, rows, 3},
-              kMost, dealt.data(), alone.data());
+              kMax, dealt.data(), alone.data());
   std::vector<int> counts(static_cast<std::size_t>(dealt.size())), lonely(1);
   require_cuda(cudaDeviceSynchronize(), "test");
   require_cuda(cudaMemcpy(counts.data(), dealt.data(), counts.size() * sizeof(int), cudaMemcpyDefault), "test");
   require_cuda(cudaMemcpy(lonely.data(), alone.data(), sizeof(int), cudaMemcpyDefault), "test");
   int wrong = lonely[0];
   for (std::size_t i = 0; i < counts.size(); ++i) {
-    const std::size_t line = i / static_cast<std::size_t>(column_tiles), group = line / kMost;
+    const std::size_t line = i / static_cast<std::size_t>(column_tiles), group = line / kMax;
     const int extent = Kind == GroupsOf::rows ? kOffsets[group + 1] - kOffsets[group] : rows;
-    wrong += counts[i] != (static_cast<int>(line % kMost) * ops::gemm::kTileRows < extent ? 1 : 0) ? 1 : 0;
+    wrong += counts[i] != (static_cast<int>(line % kMax) * ops::gemm::kTileRows < extent ? 1 : 0) ? 1 : 0;
   }
   INFO("column tiles ", column_tiles, ", rows ", rows);
   CHECK(wrong == 0);

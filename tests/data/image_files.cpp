@@ -123,7 +123,7 @@ TEST_CASE("a folder of classes becomes squares of one size, with the folders' na
   CHECK(set.pixels.size() == 3 * 8 * 8 * 3);
   const auto cat = set.image(0);
   CHECK(std::vector<std::uint8_t>(cat.begin(), cat.end()) == slopes(8, 8).pixels);
-  CHECK(data::load_image_folder(folder.path, {.side = 8, .most_each = 1}).labels == std::vector<int>{0, 1});
+  CHECK(data::load_image_folder(folder.path, {.side = 8, .max_each = 1}).labels == std::vector<int>{0, 1});
   const data::ImageSet grey = data::load_image_folder(folder.path, {.side = 8, .channels = 1});
   CHECK(grey.pixels.size() == 3 * 8 * 8);
   const data::ImageSet named = data::load_image_folder(folder.path, {.side = 8, .classes = {"ant", "dog", "cat"}});

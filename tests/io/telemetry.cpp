@@ -247,7 +247,7 @@ TEST_CASE("telemetry stays within its bounds and covers the whole training") {
   const TemporaryFolder folder;
   constexpr Index kMib = 1;
   {
-    io::TelemetryWriter writer(folder / "t", {.every = 1, .tokens = 1024, .most_mib = kMib});
+    io::TelemetryWriter writer(folder / "t", {.every = 1, .tokens = 1024, .max_mib = kMib});
     auto c = config(writer);
     Layer layer(c);
     const Parameters<float> parameters(layer, 1);
@@ -273,9 +273,9 @@ TEST_CASE("telemetry stays within its bounds and covers the whole training") {
 
 TEST_CASE("a step that does not fit into a file of telemetry says so") {
   const TemporaryFolder folder;
-  io::TelemetryWriter writer(folder / "t", {.every = 1, .most_mib = 1});
+  io::TelemetryWriter writer(folder / "t", {.every = 1, .max_mib = 1});
   check_error<ConfigError>([&] { writer.step(0, [&] { writer.measure(std::string(600'000, 'x'), 1); }); },
-                           {"half of most_mib, 1 MiB", "raise most_mib or record fewer tokens"});
+                           {"half of max_mib, 1 MiB", "raise max_mib or record fewer tokens"});
 }
 
 TEST_CASE("a step that throws is not recorded, and the next one is") {
@@ -417,7 +417,7 @@ TEST_CASE("telemetry: other files and options are refused") {
   check_error<IoError>([&] { const io::TelemetryWriter writer(folder / "no" / "folder"); }, {"to open"});
   check_error<ConfigError>([&] { const io::TelemetryWriter writer(folder / "t", {.every = 0}); }, {"every"});
   check_error<ConfigError>([&] { const io::TelemetryWriter writer(folder / "t", {.tokens = 0}); }, {"tokens"});
-  check_error<ConfigError>([&] { const io::TelemetryWriter writer(folder / "t", {.most_mib = 0}); }, {"most_mib"});
+  check_error<ConfigError>([&] { const io::TelemetryWriter writer(folder / "t", {.max_mib = 0}); }, {"max_mib"});
   io::TelemetryWriter writer(folder / "t");
   check_error<IoError>([&] { const io::TelemetryWriter other(folder / "t"); }, {"another writer"});
   check_error<ShapeError>([&] { writer.images({.count = 1, .height = 4, .width = 4, .channels = 1, .patch = 3}); },

@@ -54,7 +54,7 @@ template <class Inhibition>
 long taken_by_steps(int steps_before) {
   Network<Inhibition> network;
   Parameters<float> parameters(network, 1);
-  Cpu<float> cpu({.threads = kThreads, .least_work = 1});
+  Cpu<float> cpu({.threads = kThreads, .min_work = 1});
   Adam<float> adam(parameters, {});
   Values<float> images({16, 8, 8, 1}, 1);
   std::vector<int> labels(16, 3);
@@ -117,7 +117,7 @@ TEST_CASE("inference in bf16 takes nothing from the heap after the first step") 
   MoeLayer<LinearRouter, NoInhibition, TopM<2>, SwiGlu> layer({.width = 64, .experts = 8, .hidden = {128}});
   const Parameters<float> parameters(layer, 1);
   const Bf16Weights weights(parameters);
-  Cpu<float> cpu({.threads = kThreads, .least_work = 1, .bf16_weights = &weights});
+  Cpu<float> cpu({.threads = kThreads, .min_work = 1, .bf16_weights = &weights});
   Values<float> x({5, 64}, 1);
   const auto step = [&] {
     cpu.begin_step();

@@ -117,7 +117,7 @@ TEST_CASE("training steps of language models have the same bits on 1, 2, 3 and 7
       M model(config);
       Parameters<double> parameters(model, 3);
       Adam<double> adam(parameters, {.learning_rate = 1e-2});
-      Cpu<double> cpu({.threads = threads, .seed = 4, .least_work = 1});
+      Cpu<double> cpu({.threads = threads, .seed = 4, .min_work = 1});
       for (std::uint64_t step = 0; step < 3; ++step) {
         const auto ids = words(5 * kLength, step), labels = words(5 * kLength, step + 9);
         Recording ex(cpu);

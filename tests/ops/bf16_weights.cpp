@@ -90,7 +90,7 @@ void check_layer(const std::vector<Index>& hidden) {
     const auto halves = answer({.threads = 1, .bf16_weights = &weights});
     CHECK(halves != exact);
     CHECK(distance(halves.data(), exact.data(), static_cast<Index>(exact.size())) < 2e-2);
-    CHECK(answer({.threads = 3, .least_work = 1, .bf16_weights = &weights}) == halves);
+    CHECK(answer({.threads = 3, .min_work = 1, .bf16_weights = &weights}) == halves);
   }
 }
 
@@ -136,7 +136,7 @@ TEST_CASE("experts in bf16 have the same bits on any number of threads, and a to
     Run run({40, 4, 2, 1500, 130, ExpertRows::tokens, true});
     const Bf16Weights weights(run.parameters, unit);
     const auto on = [&](int threads) {
-      Cpu<float> cpu({.threads = threads, .least_work = 1, .bf16_weights = &weights});
+      Cpu<float> cpu({.threads = threads, .min_work = 1, .bf16_weights = &weights});
       return run.compute(cpu);
     };
     const std::vector<float> one = on(1);

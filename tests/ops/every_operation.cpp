@@ -87,7 +87,7 @@ TEST_CASE("every operation and its gradient have the same bits on 1, 2, 3 and 7 
     NotingCpu one({.threads = 1});
     const auto expected = bits_of(one, inputs, f);
     for (const int threads : {2, 3, 7}) {
-      NotingCpu several({.threads = threads, .least_work = 1});
+      NotingCpu several({.threads = threads, .min_work = 1});
       CHECK_MESSAGE(bits_of(several, inputs, f) == expected, threads, " threads");
     }
   };

@@ -44,7 +44,7 @@ TEST_CASE("operations from functors have the same bits at any number of threads"
   for_each_functor([](const std::string& name, const std::vector<Shape>& shapes, const auto& f) {
     INFO(name);
     const auto one = outcome({.threads = 1}, shapes, f);
-    for (const int threads : {2, 3}) CHECK(outcome({.threads = threads, .least_work = 1}, shapes, f) == one);
+    for (const int threads : {2, 3}) CHECK(outcome({.threads = threads, .min_work = 1}, shapes, f) == one);
   });
 }
 

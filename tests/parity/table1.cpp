@@ -11,7 +11,7 @@ namespace {
 template <class Recipe>
 std::vector<std::vector<float>> trained(std::string_view row, int threads) {
   constexpr Index kBatch = 21;
-  Cpu<float> cpu({.threads = threads, .seed = 3, .least_work = 1});
+  Cpu<float> cpu({.threads = threads, .seed = 3, .min_work = 1});
   std::vector<std::vector<float>> all;
   with_network<Recipe, float>(row, kSizes, [&](auto& network) {
     Parameters<float> parameters(network, 4);

@@ -24,7 +24,7 @@ struct CpuOptions {
   std::uint64_t seed = 0;  ///< of all random numbers
   /// What a thread must get to do before it joins a loop, in units of namespace cost: a few microseconds. 1 lets
   /// threads join wherever there is more than one iteration.
-  Index least_work = Index{1} << 15;
+  Index min_work = Index{1} << 15;
   /// What experts multiply by in inference, where weights in bf16 are wanted; it must outlive the Cpu. None: all is in
   /// the Cpu's scalar.
   const Bf16Weights* bf16_weights = nullptr;
@@ -54,17 +54,17 @@ class Cpu {
   using Scalar = T;
   using Backend = Cpu;
 
-  /// Throws ConfigError for threads < 0 or least_work < 1.
+  /// Throws ConfigError for threads < 0 or min_work < 1.
   explicit Cpu(const CpuOptions& options = {})
       : threads_(options.threads > 0 ? options.threads : default_threads()),
-        least_work_(options.least_work),
+        min_work_(options.min_work),
         bf16_weights_(options.bf16_weights),
         winograd_(options.winograd),
         random_{options.seed, 0} {
     if (options.threads < 0)
       fail<ConfigError>("Cpu", "threads ≥ 0", std::to_string(options.threads), "use 0 for all processors");
-    if (options.least_work < 1)
-      fail<ConfigError>("Cpu", "least_work ≥ 1", std::to_string(options.least_work), "use 1 for threads everywhere");
+    if (options.min_work < 1)
+      fail<ConfigError>("Cpu", "min_work ≥ 1", std::to_string(options.min_work), "use 1 for threads everywhere");
     if (options.bf16_weights != nullptr && !std::is_same_v<T, float>)
       fail<ConfigError>("Cpu", "float beside weights in bf16", "double", "use Cpu<float>, or leave bf16_weights out");
   }
@@ -204,7 +204,7 @@ class Cpu {
   /// Threads that work of `count` iterations of that cost pays for. A thread that joins costs microseconds, and
   /// milliseconds where another process has its processor.
   [[nodiscard]] int team_of(Index count, Index cost) const {
-    const Index paid = count * std::max<Index>(cost, 1) / least_work_;
+    const Index paid = count * std::max<Index>(cost, 1) / min_work_;
     return static_cast<int>(std::clamp<Index>(std::min(paid, count), 1, threads_));
   }
   /// OMP_NUM_THREADS, by which users limit numeric libraries, where it is a number; else all there are for us.
@@ -214,7 +214,7 @@ class Cpu {
     return number > 0 ? number : available_processors();
   }
   int threads_;
-  Index least_work_;
+  Index min_work_;
   const Bf16Weights* bf16_weights_;
   bool winograd_;
   mutable detail::ThreadPool pool_{threads_};  ///< mutable: kernels loop on a const backend

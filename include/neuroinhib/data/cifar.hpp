@@ -24,9 +24,9 @@ inline const CifarLabels kCifar100{{20, 100}};
 
 /// Reads one file of CIFAR records, each its labels and 32 × 32 pixels of red, then green, then blue. Throws IoError,
 /// and FormatError for a file without a record, one that ends within a record, a label beyond the classes, and more
-/// than `most_bytes`.
+/// than `max_bytes`.
 [[nodiscard]] inline ImageSet read_cifar(const std::filesystem::path& path, const CifarLabels& kind,
-                                         std::size_t most_bytes = io::kMaxBytes) {
+                                         std::size_t max_bytes = io::kMaxBytes) {
   constexpr Index kSide = 32, kPixels = kSide * kSide, kChannels = 3;
   const std::size_t label_bytes = kind.classes.size();
   const std::string remedy = "fetch the binary version of CIFAR-" + std::to_string(kind.classes.back()) + " again";
@@ -34,7 +34,7 @@ inline const CifarLabels kCifar100{{20, 100}};
   const auto refuse = [&](const std::string& expected, const std::string& actual) {
     fail<FormatError>("CIFAR file " + path.string(), expected, actual, remedy);
   };
-  io::GzipReader file(path, most_bytes);
+  io::GzipReader file(path, max_bytes);
   std::vector<std::uint8_t> record(label_bytes + static_cast<std::size_t>(kPixels * kChannels));
   while (const std::size_t got = file.read(record.data(), record.size())) {
     if (got < record.size())
@@ -59,7 +59,7 @@ inline const CifarLabels kCifar100{{20, 100}};
 /// directly or under the name that their archive gives them: cifar-10-batches-bin or cifar-100-binary. Throws IoError
 /// naming the places looked at, and as read_cifar does.
 [[nodiscard]] inline ImageSet load_cifar(const std::filesystem::path& folder, const std::string& part,
-                                         std::size_t most_bytes = io::kMaxBytes) {
+                                         std::size_t max_bytes = io::kMaxBytes) {
   struct Version {
     const char* archive;
     const CifarLabels& labels;
@@ -81,7 +81,7 @@ inline const CifarLabels kCifar100{{20, 100}};
       if (!std::filesystem::exists(located(base, version.files.front()))) continue;
       ImageSet set{folder.string(), 0, 0, {}, {}, {}};
       for (const std::string& name : version.files) {
-        ImageSet one = read_cifar(located(base, name), version.labels, most_bytes);
+        ImageSet one = read_cifar(located(base, name), version.labels, max_bytes);
         set.height = one.height, set.width = one.width, set.channels = one.channels;
         set.pixels.insert(set.pixels.end(), one.pixels.begin(), one.pixels.end());
         set.labels.insert(set.labels.end(), one.labels.begin(), one.labels.end());

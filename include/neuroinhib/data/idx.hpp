@@ -23,8 +23,8 @@ namespace detail {
 
 class IdxReader {
  public:
-  IdxReader(const std::filesystem::path& path, std::size_t most_bytes)
-      : path_(path), most_(most_bytes), file_(path, std::numeric_limits<std::size_t>::max()) {}
+  IdxReader(const std::filesystem::path& path, std::size_t max_bytes)
+      : path_(path), most_(max_bytes), file_(path, std::numeric_limits<std::size_t>::max()) {}
 
   [[nodiscard]] Idx read() {
     std::uint8_t magic[4];
@@ -77,16 +77,16 @@ class IdxReader {
 }  // namespace detail
 
 /// Throws IoError, and FormatError for a wrong magic, a truncated, damaged or overlong file, and for one of more than
-/// `most_bytes` of data, uncompressed.
-[[nodiscard]] inline Idx read_idx(const std::filesystem::path& path, std::size_t most_bytes = io::kMaxBytes) {
-  return detail::IdxReader(path, most_bytes).read();
+/// `max_bytes` of data, uncompressed.
+[[nodiscard]] inline Idx read_idx(const std::filesystem::path& path, std::size_t max_bytes = io::kMaxBytes) {
+  return detail::IdxReader(path, max_bytes).read();
 }
 
 /// "train" or "t10k" images and labels from a folder that holds the four IDX files, plain or .gz, directly or under
 /// mnist/. Throws IoError naming the places looked at, and FormatError as read_idx does and where images and labels do
 /// not match.
 [[nodiscard]] inline ImageSet load_images(const std::filesystem::path& folder, const std::string& part,
-                                          std::size_t most_bytes = io::kMaxBytes) {
+                                          std::size_t max_bytes = io::kMaxBytes) {
   const auto locate = [&](const std::string& name) {
     for (const auto& base : {folder, folder / "mnist"})
       for (const char* ending : {"", ".gz"})
@@ -95,8 +95,8 @@ class IdxReader {
                   "neither", "name the folder that holds the IDX files");
   };
   const auto image_path = locate(part + "-images-idx3-ubyte"), label_path = locate(part + "-labels-idx1-ubyte");
-  Idx images = read_idx(image_path, most_bytes);
-  const Idx labels = read_idx(label_path, most_bytes);
+  Idx images = read_idx(image_path, max_bytes);
+  const Idx labels = read_idx(label_path, max_bytes);
   const auto refuse = [](const std::filesystem::path& path, const std::string& expected, const std::string& actual) {
     fail<FormatError>("IDX file " + path.string(), expected, actual, "use images and labels of one data set");
   };

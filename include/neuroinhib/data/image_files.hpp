@@ -79,7 +79,7 @@ class JpegErrors {
 /// Decodes one JPEG.
 class JpegReader {
  public:
-  JpegReader(std::string_view bytes, Index most_pixels) : most_pixels_(most_pixels) {
+  JpegReader(std::string_view bytes, Index max_pixels) : max_pixels_(max_pixels) {
     info_.err = errors_.manager();
     healthy_ = errors_.guard([&] {
       jpeg_create_decompress(&info_);
@@ -101,7 +101,7 @@ class JpegReader {
     });
     if (!started) return damaged(errors_.problem());
     Picture picture{info_.image_height, info_.image_width, 3, {}};
-    if (picture.height * picture.width > most_pixels_)
+    if (picture.height * picture.width > max_pixels_)
       return damaged(std::to_string(picture.height) + " × " + std::to_string(picture.width) + " pixels");
     picture.pixels.resize(static_cast<std::size_t>(picture.height * picture.width * 3));
     std::vector<std::uint8_t> line(static_cast<std::size_t>(picture.width) * 4);
@@ -128,9 +128,9 @@ class JpegReader {
   }
   /// A small file may hold any number of passes over a large picture.
   static void limit_scans(j_common_ptr info) {
-    constexpr int kMostScans = 100;
-    if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMostScans)
-      JpegErrors::leave_with(info, "more than %d scans", kMostScans);
+    constexpr int kMaxScans = 100;
+    if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMaxScans)
+      JpegErrors::leave_with(info, "more than %d scans", kMaxScans);
   }
   /// Cyan, magenta, yellow and black, which Adobe's files store inverted.
   void colour_of_inks(const std::uint8_t* inks, std::uint8_t* colour) const {
@@ -139,7 +139,7 @@ class JpegReader {
       for (int c = 0; c < 3; ++c) colour[c] = static_cast<std::uint8_t>((inks[c] ^ flip) * (inks[3] ^ flip) / 255);
   }
 
-  Index most_pixels_;
+  Index max_pixels_;
   JpegErrors errors_;
   jpeg_decompress_struct info_{};
   jpeg_progress_mgr progress_{};
@@ -151,16 +151,16 @@ class JpegReader {
 
 /// A PNG or a JPEG, told apart by its first bytes, in red, green and blue of 8 bits. Transparent pixels lie on white;
 /// colour profiles and orientations are not applied. `name` is for errors. Throws FormatError for another format, a
-/// damaged or truncated picture, and more than `most_pixels`.
+/// damaged or truncated picture, and more than `max_pixels`.
 [[nodiscard]] inline Picture decode_picture(std::string_view bytes, const std::string& name,
-                                            Index most_pixels = kMaxPixels) {
+                                            Index max_pixels = kMaxPixels) {
   const auto refuse = [&](const std::string& actual, const std::string& remedy) {
-    fail<FormatError>("picture " + name, "a whole PNG or JPEG of at most " + std::to_string(most_pixels) + " pixels",
+    fail<FormatError>("picture " + name, "a whole PNG or JPEG of at most " + std::to_string(max_pixels) + " pixels",
                       actual, remedy);
   };
   const char* const again = "fetch the file again, convert it, or remove it";
   if (bytes.starts_with("\xff\xd8")) {
-    detail::JpegReader reader(bytes, most_pixels);
+    detail::JpegReader reader(bytes, max_pixels);
     Picture picture = reader.read();
     if (picture.pixels.empty()) refuse("a JPEG with: " + reader.problem(), again);
     return picture;
@@ -184,7 +184,7 @@ class JpegReader {
   };
   check(png_image_begin_read_from_memory(&png, bytes.data(), bytes.size()));
   Picture picture{png.height, png.width, 3, {}};
-  if (picture.height * picture.width > most_pixels) {
+  if (picture.height * picture.width > max_pixels) {
     png_image_free(&png);
     refuse(std::to_string(picture.height) + " × " + std::to_string(picture.width) + " pixels", again);
   }
@@ -234,7 +234,7 @@ class JpegReader {
 }
 
 /// The same of a file. Throws IoError too.
-[[nodiscard]] inline Picture read_picture(const std::filesystem::path& path, Index most_pixels = kMaxPixels) {
+[[nodiscard]] inline Picture read_picture(const std::filesystem::path& path, Index max_pixels = kMaxPixels) {
   io::GzipReader file(path);
   std::string bytes;
   constexpr std::size_t kBlock = std::size_t{1} << 16;
@@ -244,15 +244,15 @@ class JpegReader {
     got = file.read(bytes.data() + have, kBlock);
     bytes.resize(have + got);
   }
-  return decode_picture(bytes, path.string(), most_pixels);
+  return decode_picture(bytes, path.string(), max_pixels);
 }
 
 /// What load_image_folder() makes of the pictures.
 struct ImageFolderOptions {
   Index side = 64;                 ///< of the square that each picture's middle is brought to
   Index channels = 3;              ///< 3: colour; 1: grey
-  Index most_each = 0;             ///< pictures of a class, by name; 0: all
-  Index most_pixels = kMaxPixels;  ///< that a picture may have
+  Index max_each = 0;             ///< pictures of a class, by name; 0: all
+  Index max_pixels = kMaxPixels;  ///< that a picture may have
   /// Names that classes must have, such as those of the training images: label i is the i-th; not all need to be there.
   /// None: the folders' names in their order.
   std::vector<std::string> classes{};
@@ -268,7 +268,7 @@ struct ImageFolderOptions {
   require_option("image folder", "side", options.side, options.side >= 1, "≥ 1", "64 keeps most of a photograph");
   require_option("image folder", "channels", options.channels, options.channels == 1 || options.channels == 3,
                  "of 1 or 3", "1 is grey, 3 is colour");
-  require_option("image folder", "most_each", options.most_each, options.most_each >= 0, "≥ 0", "0 takes all");
+  require_option("image folder", "max_each", options.max_each, options.max_each >= 0, "≥ 0", "0 takes all");
   if (!fs::is_directory(folder))
     fail<IoError>("image folder " + folder.string(), "a folder with a folder for each class", "none of that name",
                   "check the path");
@@ -297,14 +297,14 @@ struct ImageFolderOptions {
              "use the same names as for the training images");
     std::vector<fs::path> files = entries(of_class);
     if (files.empty()) refuse(of_class, "PNG and JPEG files", "an empty class", "put pictures into it, or remove it");
-    if (options.most_each > 0 && static_cast<Index>(files.size()) > options.most_each)
-      files.resize(static_cast<std::size_t>(options.most_each));
+    if (options.max_each > 0 && static_cast<Index>(files.size()) > options.max_each)
+      files.resize(static_cast<std::size_t>(options.max_each));
     for (const fs::path& file : files) {
       if (fs::is_directory(file))
         refuse(of_class, "PNG and JPEG files", "the folder " + file.filename().string(),
                "name the folder right above the classes, such as ImageNet's train");
       const Picture square =
-          resized(central_square(read_picture(file, options.most_pixels)), options.side, options.side);
+          resized(central_square(read_picture(file, options.max_pixels)), options.side, options.side);
       const Picture picture = with_channels(square, options.channels);
       set.pixels.insert(set.pixels.end(), picture.pixels.begin(), picture.pixels.end());
       set.labels.push_back(static_cast<int>(label));

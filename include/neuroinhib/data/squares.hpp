@@ -65,7 +65,7 @@ inline Index random_area(SequentialRandom& random) {
 
 /// At most `count` near-squares that share `area` pixels; each side √(rest / left to draw) with a little noise. Fewer
 /// where the noise used up the area; none where so many tries found no place.
-inline std::optional<Drawing> draw_squares(Index count, Index area, Index gap, int most_tries,
+inline std::optional<Drawing> draw_squares(Index count, Index area, Index gap, int max_tries,
                                            SequentialRandom& random) {
   constexpr double kNoise = 0.15;
   Drawing drawing;
@@ -74,7 +74,7 @@ inline std::optional<Drawing> draw_squares(Index count, Index area, Index gap, i
     return std::clamp<Index>(std::lround(mean + kNoise * random.normal()), 1, Canvas::kSize - 4);
   };
   for (int tries = 0; drawing.shapes < count && rest > 0; ++tries) {
-    if (tries == most_tries) return std::nullopt;
+    if (tries == max_tries) return std::nullopt;
     const double share =
         static_cast<double>(rest) / static_cast<double>(count - drawing.shapes) + kNoise * random.normal();
     const double mean = std::sqrt(std::max(1e-7, share));
@@ -117,10 +117,10 @@ inline void put_image(ImageSet& set, Index i, const Drawing& drawing, int label)
 
 /// Draws images [first, last) of at most `shapes` squares with one area. False where a square found no place.
 inline bool draw_group(ImageSet& set, Index first, Index last, Index shapes, SequentialRandom& random) {
-  constexpr int kMostTries = 3000;
+  constexpr int kMaxTries = 3000;
   const Index area = random_area(random);
   for (Index i = first; i < last; ++i) {
-    const auto drawing = draw_squares(shapes, area, 0, kMostTries, random);
+    const auto drawing = draw_squares(shapes, area, 0, kMaxTries, random);
     if (!drawing) return false;
     put_image(set, i, *drawing, static_cast<int>(drawing->shapes - 1));
   }
@@ -152,13 +152,13 @@ inline bool draw_group(ImageSet& set, Index first, Index last, Index shapes, Seq
       }
     return set;
   }
-  constexpr int kMostTries = 400;
+  constexpr int kMaxTries = 400;
   for (Index i = 0; i < count;) {
     const Index shapes = kind == Squares::clean ? random.integer(0, most - 1) : random.integer(1, most);
     const std::optional<detail::Drawing> drawing =
         kind == Squares::stoianov_zorzi
             ? detail::draw_rectangles(shapes, 32 * random.integer(std::max<Index>(1, (shapes + 31) / 32), 8), random)
-            : detail::draw_squares(shapes, detail::random_area(random), kind == Squares::clean ? 1 : 0, kMostTries,
+            : detail::draw_squares(shapes, detail::random_area(random), kind == Squares::clean ? 1 : 0, kMaxTries,
                                    random);
     if (!drawing || drawing->shapes < shapes) continue;
     detail::put_image(set, i++, *drawing, static_cast<int>(kind == Squares::clean ? shapes : shapes - 1));

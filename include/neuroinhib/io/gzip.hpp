@@ -25,8 +25,8 @@ inline constexpr std::size_t kMaxBytes = std::size_t{1} << 30;
 class GzipReader {
  public:
   /// Throws IoError for a file that cannot be opened.
-  explicit GzipReader(const std::filesystem::path& path, std::size_t most_bytes = kMaxBytes)
-      : path_(path), most_(most_bytes), file_(std::fopen(path.c_str(), "rb")) {
+  explicit GzipReader(const std::filesystem::path& path, std::size_t max_bytes = kMaxBytes)
+      : path_(path), most_(max_bytes), file_(std::fopen(path.c_str(), "rb")) {
     if (!file_) refuse_to_read();
     fill();
     compressed_ = stream_.avail_in >= 2 && block_[0] == 0x1f && block_[1] == 0x8b;

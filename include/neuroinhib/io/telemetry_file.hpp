@@ -123,7 +123,7 @@ struct TelemetryOptions {
   Index every = 100;     ///< of so many steps one is recorded
   Index tokens = 256;    ///< of a recorded step: so many tokens of each layer, the batch's first
   Index neighbours = 8;  ///< of a token, where the router mixes tokens: those of the largest weights
-  Index most_mib = 64;   ///< what the file may take
+  Index max_mib = 64;   ///< what the file may take
 };
 
 /// Images of `count` × `height` × `width` pixels of `channels`, whose patches of side `patch` are tokens: of each image
@@ -288,7 +288,7 @@ class TelemetryWriter {
     require("every", options.every, 1, Index{1} << 40, "100 records one step of a hundred");
     require("tokens", options.tokens, 1, Index{1} << 24, "256 are a text that one can read");
     require("neighbours", options.neighbours, 0, 1024, "8 show which tokens matter");
-    require("most_mib", options.most_mib, 1, 4095, "64 MiB are some hundred steps");
+    require("max_mib", options.max_mib, 1, 4095, "64 MiB are some hundred steps");
     return options;
   }
   void open(int flags) {
@@ -298,10 +298,10 @@ class TelemetryWriter {
   }
   void append(std::uint64_t number) {
     const std::size_t bytes = head_.view().size() + body_.view().size();
-    const std::size_t most = static_cast<std::size_t>(options_.most_mib) << 20;
+    const std::size_t most = static_cast<std::size_t>(options_.max_mib) << 20;
     if (begin_ + 2 * bytes > most)
-      fail<ConfigError>("telemetry", "steps of at most half of most_mib, " + std::to_string(options_.most_mib) + " MiB",
-                        std::to_string(bytes) + " bytes", "raise most_mib or record fewer tokens");
+      fail<ConfigError>("telemetry", "steps of at most half of max_mib, " + std::to_string(options_.max_mib) + " MiB",
+                        std::to_string(bytes) + " bytes", "raise max_mib or record fewer tokens");
     while (size_ + bytes > most) {
       drop_every_second();
       if (!due(number)) return;

@@ -97,12 +97,12 @@ __global__ void __launch_bounds__(Rounding::kThreads) round_kernel(Rounding r) {
 template <int = 0>
 __global__ void __launch_bounds__(Rounding::kThreads) round_again_kernel(Rounding r) {
   detail::pdl_begin();
-  constexpr float kLeast = 1.f / 64, kMost = 32768;
+  constexpr float kMin = 1.f / 64, kMax = 32768;
   float largest = 0;
   for (unsigned i = threadIdx.x; i < gridDim.x; i += Rounding::kThreads)
     largest = fmaxf(largest, r.largest[blockIdx.y * gridDim.x + i]);
   largest = largest_of_block(largest);
-  const float scale = largest >= kLeast && largest < kMost ? 1 : scale_for(largest);
+  const float scale = largest >= kMin && largest < kMax ? 1 : scale_for(largest);
   if (blockIdx.x == 0 && threadIdx.x == 0) r.sizes[blockIdx.y] = {1 / scale, largest};
   if (scale != 1) r.round(static_cast<int>(blockIdx.y), scale);
 }

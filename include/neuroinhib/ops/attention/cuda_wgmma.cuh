@@ -39,7 +39,7 @@ struct WgmmaPlan {
   static constexpr int kThreads = (1 + kConsumers) * wgmma::kWarpgroup, kQueries = kRowsEach * kConsumers;
   static constexpr int kProducerRegisters = kConsumers == 3 ? 32 : 40, kConsumerRegisters = kConsumers == 3 ? 160 : 232;
   static constexpr int kQueryBytes = kQueries * Width * 2, kTileBytes = kTile * Width * 2;
-  static constexpr int kStages = std::min(4, (kMostShared - 2 * kQueryBytes) / (2 * kTileBytes));
+  static constexpr int kStages = std::min(4, (kMaxShared - 2 * kQueryBytes) / (2 * kTileBytes));
   static constexpr int kSharedBytes = 2 * kQueryBytes + 2 * kStages * kTileBytes + (4 * kStages + 4) * 8 + 4 * kStages;
 };
 
@@ -108,7 +108,7 @@ struct SoftmaxRows {
   static constexpr float kVanish = 1000;  ///< 2 to the power of minus that is zero
   static constexpr int kSums = P::kTile / 2;
   static constexpr float kExponent = 7;  ///< weights are two-byte floats times 2 to the power of this
-  static constexpr float kMost = 32768;  ///< bound of a thread's weights of a row
+  static constexpr float kMax = 32768;  ///< bound of a thread's weights of a row
 
   float factor;  ///< of products, to make logits to base 2
   int first;     ///< of the rows, in the sequence
@@ -183,7 +183,7 @@ struct SoftmaxRows {
     float added[2] = {}, moved[2] = {};
 #pragma unroll
     for (int r = 0; r < 2; ++r) exponentiate(s, r, largest[r], added[r], moved[r]);
-    if (any_of_warpgroup(!(added[0] < kMost && added[1] < kMost))) return true;
+    if (any_of_warpgroup(!(added[0] < kMax && added[1] < kMax))) return true;
 #pragma unroll
     for (int r = 0; r < 2; ++r) sum[r] += added[r], moment[r] += moved[r];
     return false;

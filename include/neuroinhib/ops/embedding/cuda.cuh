@@ -58,7 +58,7 @@ template <class T>
 /// The rows of each word, linked in their order, found by comparing all rows with each other: a block has 32, a lane
 /// each, and its warps the others in turn. Faster than sorting where rows are few.
 struct WordLinks {
-  static constexpr int kThreads = detail::kThreads, kMost = 16384, kNone = INT_MAX;
+  static constexpr int kThreads = detail::kThreads, kMax = 16384, kNone = INT_MAX;
   static constexpr std::size_t kSharedBytes = 2 * sizeof(int) * kThreads;
 
   const int* ids;
@@ -125,7 +125,7 @@ void linked_backward(Cuda<T>& cuda, const Embedding<T>& op) {
 
 template <class T>
 void backward(Cuda<T>& cuda, const Embedding<T>& op) {
-  if (op.y.rows() <= WordLinks::kMost) return linked_backward(cuda, op);
+  if (op.y.rows() <= WordLinks::kMax) return linked_backward(cuda, op);
   const ArenaScope scope(cuda.device_arena());
   const Index width = op.y.cols(), rows = op.y.rows(), words = op.table.rows();
   const T* dy = op.y.gradient;

@@ -23,7 +23,7 @@
 namespace neuroinhib::ops::narrow {
 
 inline constexpr int kRows = 128, kDepth = 64, kThreads = 256;
-inline constexpr Index kWidest = 128, kLeastRows = 4096;
+inline constexpr Index kWidest = 128, kMinRows = 4096;
 
 /// One layer's factors.
 struct Product {
@@ -208,7 +208,7 @@ __global__ void __launch_bounds__(kThreads, 1) narrow_kernel(Product p) {
 
 /// Whether a product is computed here.
 inline bool suits(const Cuda<float>& cuda, Index rows, Index out) {
-  return cuda.has_wgmma() && rows >= kLeastRows && out <= kWidest;
+  return cuda.has_wgmma() && rows >= kMinRows && out <= kWidest;
 }
 
 template <int N>

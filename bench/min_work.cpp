@@ -1,7 +1,7 @@
 // From what size on does a second thread pay? Times of one thread and of two that share every loop, and the work of
-// each in the units of CpuOptions::least_work: loops that follow one another, and loops after a pause, for which
+// each in the units of CpuOptions::min_work: loops that follow one another, and loops after a pause, for which
 // helpers wake.
-//   least_work
+//   min_work
 
 #include <cstdio>
 #include <limits>
@@ -37,7 +37,7 @@ void measure(const char* name, Index cost, const Use& use) {
       "\n%s, work %td an element\n| elements | work | one thread, µs | two | one after a pause | two |\n"
       "|---:|---:|---:|---:|---:|---:|\n",
       name, cost);
-  Cpu<float> one({.threads = 1}), two({.threads = 2, .least_work = 1});
+  Cpu<float> one({.threads = 1}), two({.threads = 2, .min_work = 1});
   for (Index size = Index{1} << 10; size <= Index{1} << 20; size *= 2) {
     const auto time = [&](Cpu<float>& cpu, bool pause) {
       cpu.begin_step();
