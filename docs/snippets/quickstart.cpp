@@ -26,7 +26,6 @@ int main() {
           static_cast<float>(std::sin(static_cast<double>(7 * token + 5 * column)) + (column == token % 3 ? 1 : 0));
   }
   const auto x = tensor(values, {32, 6});
-  const View<const int> labels{classes.data(), {32}};
 
   // Inference: the layer on a plain backend.
   Cpu cpu;
@@ -39,7 +38,7 @@ int main() {
   for (int step = 0; step <= 60; ++step) {
     Recording ex(cpu);
     const auto answer = layer.forward(ex, x);
-    const auto loss = cross_entropy(ex, answer.y, labels);
+    const auto loss = cross_entropy(ex, answer.y, classes);
     ex.backward(loss);
     adam.step(cpu, parameters);
     if (step % 20 == 0) std::printf("step %2d: loss %.2f\n", step, loss[0]);

@@ -1,18 +1,30 @@
-# Built by the port of packaging/vcpkg, with stand-ins for what vcpkg offers a portfile; scripts/packages-test runs vcpkg.
+# Built by the port of packaging/vcpkg, with stand-ins for what vcpkg offers a portfile. They take the arguments of vcpkg's own
+# functions and no others. scripts/packages-test runs vcpkg itself.
 set(PORT neuroinhib)
 set(CURRENT_PORT_DIR ${LIBRARY}/packaging/vcpkg/${PORT})
 set(CURRENT_PACKAGES_DIR ${WORK}/package)
 
+# Parses a function's arguments; those that it does not know are refused, as vcpkg does.
+macro(parse call options values lists)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "${options}" "${values}" "${lists}")
+  if(DEFINED arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "${call} was passed extra arguments: ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+endmacro()
+
 function(vcpkg_cmake_configure)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" SOURCE_PATH OPTIONS)
+  parse(vcpkg_cmake_configure "PREFER_NINJA;DISABLE_PARALLEL_CONFIGURE;WINDOWS_USE_MSBUILD;NO_CHARSET_FLAG"
+        "SOURCE_PATH;GENERATOR;LOGFILE_BASE" "OPTIONS;OPTIONS_DEBUG;OPTIONS_RELEASE;MAYBE_UNUSED_VARIABLES")
   run(${CMAKE_COMMAND} -S ${arg_SOURCE_PATH} -B ${WORK}/library -DCMAKE_CXX_COMPILER=${CXX} ${without} ${arg_OPTIONS})
 endfunction()
 function(vcpkg_cmake_install)
+  parse(vcpkg_cmake_install "DISABLE_PARALLEL;ADD_BIN_TO_PATH" "" "")
   run(${CMAKE_COMMAND} --install ${WORK}/library --prefix ${CURRENT_PACKAGES_DIR})
 endfunction()
 # Moves the package's files to share/<port>, one folder up: they find the prefix one folder nearer.
 function(vcpkg_cmake_config_fixup)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" CONFIG_PATH "")
+  parse(vcpkg_cmake_config_fixup "DO_NOT_DELETE_PARENT_CONFIG_PATH;NO_PREFIX_CORRECTION"
+        "PACKAGE_NAME;CONFIG_PATH;TOOLS_PATH" "")
   file(GLOB files ${CURRENT_PACKAGES_DIR}/${arg_CONFIG_PATH}/*.cmake)
   foreach(file IN LISTS files)
     file(READ ${file} text)
@@ -24,9 +36,10 @@ function(vcpkg_cmake_config_fixup)
   file(REMOVE_RECURSE ${CURRENT_PACKAGES_DIR}/share/cmake)
 endfunction()
 function(vcpkg_fixup_pkgconfig)
+  parse(vcpkg_fixup_pkgconfig SKIP_CHECK "" "RELEASE_FILES;DEBUG_FILES;SYSTEM_LIBRARIES;SYSTEM_PACKAGES;IGNORE_FLAGS")
 endfunction()
 function(vcpkg_install_copyright)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" FILE_LIST)
+  parse(vcpkg_install_copyright "" COMMENT FILE_LIST)
   file(INSTALL ${arg_FILE_LIST} DESTINATION ${CURRENT_PACKAGES_DIR}/share/${PORT} RENAME copyright)
 endfunction()
 
@@ -42,3 +55,25 @@ foreach(folder debug lib bin share/doc)
   endif()
 endforeach()
 set(FROM -DCMAKE_PREFIX_PATH=${CURRENT_PACKAGES_DIR})
+
+# The manifest has members that vcpkg knows; their order is left to `vcpkg format-manifest`, in scripts/packages-test.
+file(READ ${CURRENT_PORT_DIR}/vcpkg.json manifest)
+set(known dependencies description features license name supports version)
+string(JSON count LENGTH "${manifest}")
+math(EXPR last "${count} - 1")
+foreach(i RANGE ${last})
+  string(JSON member MEMBER "${manifest}" ${i})
+  list(APPEND members ${member})
+endforeach()
+if(NOT members STREQUAL known)
+  message(FATAL_ERROR "vcpkg.json: expected the members ${known}, got ${members}")
+endif()
+
+# What `usage` tells a user to write.
+file(STRINGS ${CURRENT_PACKAGES_DIR}/share/${PORT}/usage lines REGEX "^  ")
+string(REPLACE ";" "\n" lines "${lines}")
+file(WRITE ${WORK}/usage/CMakeLists.txt "cmake_minimum_required(VERSION 3.25)\nproject(usage LANGUAGES CXX)
+add_executable(main main.cpp)\n${lines}\n")
+file(WRITE ${WORK}/usage/main.cpp "#include <neuroinhib/io/model.hpp>\n#include <neuroinhib/neuroinhib.hpp>\nint main() {}\n")
+run(${CMAKE_COMMAND} -S ${WORK}/usage -B ${WORK}/usage/build ${FROM} -DCMAKE_CXX_COMPILER=${CXX})
+run(${CMAKE_COMMAND} --build ${WORK}/usage/build)

@@ -1,0 +1,76 @@
+# What the pages print for a new user runs as it is printed: the README's installation, its CMakeLists.txt, its program and
+# the command that builds and runs them; and every other CMakeLists.txt that a page shows whole.
+# Usage: cmake -DLIBRARY=<project folder> -DWORK=<scratch> -DCXX=<compiler> -P pages.cmake
+cmake_policy(VERSION 3.25)
+file(REMOVE_RECURSE ${WORK})
+set(ENV{HOME} ${WORK}/home)
+set(ENV{CXX} ${CXX})
+
+# The library's folder without its builds, so that none is made there.
+file(MAKE_DIRECTORY ${WORK}/neuroinhib)
+file(GLOB entries RELATIVE ${LIBRARY} ${LIBRARY}/*)
+list(REMOVE_ITEM entries build)
+foreach(entry IN LISTS entries)
+  file(CREATE_LINK ${LIBRARY}/${entry} ${WORK}/neuroinhib/${entry} SYMBOLIC)
+endforeach()
+
+# The text of a page from `beginning`, which must be there, to the end of its block; what follows the block goes to `rest`.
+function(quote variable rest text beginning)
+  string(FIND "${text}" "${beginning}" at)
+  if(at EQUAL -1)
+    message(FATAL_ERROR "expected a page with \"${beginning}\", got none; change this test with the page")
+  endif()
+  string(SUBSTRING "${text}" ${at} -1 text)
+  string(FIND "${text}" "\n```" end)
+  string(SUBSTRING "${text}" 0 ${end} quoted)
+  string(SUBSTRING "${text}" ${end} -1 text)
+  set(${variable} "${quoted}\n" PARENT_SCOPE)
+  set(${rest} "${text}" PARENT_SCOPE)
+endfunction()
+
+# Runs a line of a page in a folder; `output` is what it prints.
+function(run line folder)
+  execute_process(COMMAND sh -c "${line}" WORKING_DIRECTORY ${folder} OUTPUT_VARIABLE printed ERROR_VARIABLE errors
+                  RESULT_VARIABLE status)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "expected \"${line}\" to succeed, got ${status}:\n${printed}${errors}")
+  endif()
+  set(output "${printed}" PARENT_SCOPE)
+endfunction()
+
+file(READ ${LIBRARY}/README.md readme)
+string(REGEX MATCH "\ncmake -B build && cmake --install[^\n]*" install "${readme}")
+run("${install}" ${WORK}/neuroinhib)
+
+quote(project after "${readme}" "cmake_minimum_required(")
+quote(build after "${after}" "cmake -B build -DCMAKE_PREFIX_PATH")
+quote(program after "${after}" "#include <neuroinhib/neuroinhib.hpp>")
+quote(expected after "${after}" "34856 parameters")
+file(WRITE ${WORK}/readme/CMakeLists.txt "${project}")
+file(WRITE ${WORK}/readme/main.cpp "${program}")
+run("${build}" ${WORK}/readme)
+string(FIND "${output}" "${expected}" at)
+if(at EQUAL -1)
+  message(FATAL_ERROR "expected the README's program to print\n${expected}got ${output}")
+endif()
+
+# A page's further projects, with any program. The quickstart repeats the README's.
+file(READ ${LIBRARY}/docs/quickstart.md quickstart)
+quote(repeated after "${quickstart}" "cmake_minimum_required(")
+if(NOT repeated STREQUAL project)
+  message(FATAL_ERROR "docs/quickstart.md: expected the README's project\n${project}got\n${repeated}")
+endif()
+file(READ ${LIBRARY}/docs/install.md rest)
+set(count 0)
+while(rest MATCHES "\ncmake_minimum_required")
+  math(EXPR count "${count} + 1")
+  set(folder ${WORK}/install${count})
+  quote(project rest "${rest}" "cmake_minimum_required(")
+  file(WRITE ${folder}/CMakeLists.txt "${project}")
+  file(WRITE ${folder}/main.cpp "#include <neuroinhib/neuroinhib.hpp>\nint main() { return neuroinhib::Cpu().training(); }\n")
+  file(CREATE_LINK ${WORK}/neuroinhib ${folder}/neuroinhib SYMBOLIC)
+  run("${build}" ${folder})
+endwhile()
+if(count LESS 2)
+  message(FATAL_ERROR "docs/install.md: expected at least two projects, got ${count}; the search is broken")
+endif()
