@@ -1,7 +1,7 @@
 // Language models on the CPU: milliseconds per training step of the first paper's network, to be set against
 // bench/peers/language_model_torch.py; whole forward passes of the second paper's, each router's time and memory
-// against the one it decorates (Mutual-Inform SMoE, table 7).
-//   language_models [threads] [--only steps|passes]
+// against the one it decorates (Mutual-Inform SMoE, table 7); what a pass of the medium network remembers.
+//   language_models [threads] [--only steps|passes|memory]
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -40,8 +40,8 @@ void time_steps(const char* name, const Text& text, const typename M::Config& co
 template <class Router>
 class Passes {
  public:
-  Passes(const Text& text, int threads)
-      : text_(text), model_(second_paper<M>(text, 3, 128)), parameters_(model_, 0), cpu_({.threads = threads}) {}
+  Passes(const Text& text, int threads, Index blocks = 3, Index width = 128)
+      : text_(text), model_(second_paper<M>(text, blocks, width)), parameters_(model_, 0), cpu_({.threads = threads}) {}
 
   void time_one() {
     const auto start = Clock::now();
@@ -50,10 +50,9 @@ class Passes {
     times_.push_back(milliseconds_since(start));
   }
   [[nodiscard]] double milliseconds() const { return median(times_); }
+  [[nodiscard]] std::size_t step_bytes() { return cpu_.arena().peak_bytes(); }
   [[nodiscard]] double mebibytes() {
-    return static_cast<double>(cpu_.arena().peak_bytes() +
-                               sizeof(float) * static_cast<std::size_t>(parameters_.size())) /
-           (1 << 20);
+    return static_cast<double>(step_bytes() + sizeof(float) * static_cast<std::size_t>(parameters_.size())) / (1 << 20);
   }
 
  private:
@@ -87,6 +86,13 @@ void time_passes(int threads) {
   tell("SMoE small, attention", attention, own);
 }
 
+void tell_memory(int threads) {
+  const Text text(4, 512, 30000);
+  Passes<SimilarityInform<LinearRouter>> medium(text, threads, 6, 352);
+  medium.time_one();
+  std::printf("pass SMoE medium, similarity: step memory %zu MiB\n", medium.step_bytes() >> 20);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -94,14 +100,16 @@ int main(int argc, char** argv) {
   int threads = 0;
   std::string only;
   app.add_option("threads", threads, "default: all");
-  app.add_option("--only", only, "steps or passes (default: both)")->check(CLI::IsMember({"steps", "passes"}));
+  app.add_option("--only", only, "steps, passes or memory (default: all)")
+      ->check(CLI::IsMember({"steps", "passes", "memory"}));
   CLI11_PARSE(app, argc, argv);
   std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cpu<float>({.threads = threads}).describe().c_str());
-  if (only != "passes") {
+  if (only.empty() || only == "steps") {
     const Text text(256, 32, 8500);
     for_each_of_first_paper(text, [&]<class M>(const char* name, const typename M::Config& config) {
       time_steps<M>(name, text, config, threads);
     });
   }
-  if (only != "steps") time_passes(threads);
+  if (only.empty() || only == "passes") time_passes(threads);
+  if (only.empty() || only == "memory") tell_memory(threads);
 }
