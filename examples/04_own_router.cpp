@@ -10,7 +10,6 @@
 //   around (+0.5, -0.5): expert 3
 //   around (+0.5, +0.5): expert 1
 
-#include <cmath>
 #include <cstdio>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// Training on several processes: mpirun -n 2 12_distributed. Each rank has its part of every batch; the results are
+// Training on several processes: mpirun -n 2 13_distributed. Each rank has its part of every batch; the results are
 // those of one process.
 //
 // Output:
