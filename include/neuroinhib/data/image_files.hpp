@@ -249,8 +249,8 @@ class JpegReader {
 
 /// What load_image_folder() makes of the pictures.
 struct ImageFolderOptions {
-  Index side = 64;                 ///< of the square that each picture's middle is brought to
-  Index channels = 3;              ///< 3: colour; 1: grey
+  Index side = 64;                ///< of the square that each picture's middle is brought to
+  Index channels = 3;             ///< 3: colour; 1: grey
   Index max_each = 0;             ///< pictures of a class, by name; 0: all
   Index max_pixels = kMaxPixels;  ///< that a picture may have
   /// Names that classes must have, such as those of the training images: label i is the i-th; not all need to be there.

@@ -123,7 +123,7 @@ struct TelemetryOptions {
   Index every = 100;     ///< of so many steps one is recorded
   Index tokens = 256;    ///< of a recorded step: so many tokens of each layer, the batch's first
   Index neighbours = 8;  ///< of a token, where the router mixes tokens: those of the largest weights
-  Index max_mib = 64;   ///< what the file may take
+  Index max_mib = 64;    ///< what the file may take
 };
 
 /// Images of `count` × `height` × `width` pixels of `channels`, whose patches of side `patch` are tokens: of each image

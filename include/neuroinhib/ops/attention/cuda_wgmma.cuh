@@ -108,7 +108,7 @@ struct SoftmaxRows {
   static constexpr float kVanish = 1000;  ///< 2 to the power of minus that is zero
   static constexpr int kSums = P::kTile / 2;
   static constexpr float kExponent = 7;  ///< weights are two-byte floats times 2 to the power of this
-  static constexpr float kMax = 32768;  ///< bound of a thread's weights of a row
+  static constexpr float kMax = 32768;   ///< bound of a thread's weights of a row
 
   float factor;  ///< of products, to make logits to base 2
   int first;     ///< of the rows, in the sequence
