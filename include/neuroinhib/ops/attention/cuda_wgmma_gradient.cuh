@@ -39,7 +39,7 @@ struct GradientPlan {
   using Own = SwizzledRows<kOwn, kPanels>;
   using Others = SwizzledRows<kTile, kPanels>;
   static constexpr int kStageBytes = 2 * Others::kBytes + (ByKeys ? 2 * kTile * 4 : 0);
-  static constexpr int kOwnBytes = 2 * Own::kBytes, kStages = std::min(4, (kMaxShared - 2 * kOwnBytes) / kStageBytes);
+  static constexpr int kOwnBytes = 2 * Own::kBytes, kStages = std::min(4, (kMostShared - 2 * kOwnBytes) / kStageBytes);
   static constexpr int kSharedBytes = 2 * kOwnBytes + kStages * kStageBytes + (2 * kStages + 4) * 8 + 4 * kStages;
 };
 
@@ -88,19 +88,6 @@ struct GradientMemory {
   __device__ tiles::Barrier& full_own(int round) const { return full(2 * P::kStages + round % 2); }
   __device__ tiles::Barrier& empty_own(int round) const { return full(2 * P::kStages + 2 + round % 2); }
   __device__ TileNote& note(int stage) const { return reinterpret_cast<TileNote*>(&full(2 * P::kStages + 4))[stage]; }
-
-  __device__ void start() const {
-    constexpr int kWarps = 4 * P::kConsumers;
-    for (int stage = 0; stage < P::kStages; ++stage) {
-      full(stage).init(1);
-      empty(stage).init(kWarps);
-    }
-    for (int round = 0; round < 2; ++round) {
-      full_own(round).init(1);
-      empty_own(round).init(kWarps);
-    }
-    tiles::publish_barriers();
-  }
 };
 
 #ifdef NEUROINHIB_WGMMA
@@ -324,7 +311,7 @@ __global__ void __launch_bounds__(P::kThreads, 1)
   detail::pdl_begin();
   extern __shared__ __align__(1024) unsigned char shared[];
   const GradientMemory<P> memory{shared};
-  if (threadIdx.x == 0) memory.start();
+  if (threadIdx.x == 0) start_barriers<P>(memory);
   __syncthreads();
   if (threadIdx.x < wgmma::kWarpgroup) {
     tiles::give_registers<P::kProducerRegisters>();

@@ -9,8 +9,8 @@
 /// which it leaves out, hidden pairs.
 namespace neuroinhib::ops::flash {
 
-inline constexpr int kRowsEach = 64;              ///< of a block's own rows, a warpgroup
-inline constexpr int kMaxShared = 232448 - 1024;  ///< bytes of a block, less what barriers and notes may take
+inline constexpr int kRowsEach = 64;               ///< of a block's own rows, a warpgroup
+inline constexpr int kMostShared = 232448 - 1024;  ///< bytes of a block, less what barriers and notes may take
 
 /// Columns of 64 two-byte numbers in shared memory, in rows of 128 bytes, swizzled; panel after panel.
 template <int Rows, int Panels>
@@ -37,6 +37,22 @@ struct SwizzledRows {
     return (Kind == wgmma::Major::depth ? k / 4 * kPanelBytes + k % 4 * 32 : k * 2048) >> 4;
   }
 };
+
+/// Starts the barriers of a block's shared memory: of its stages, and of two tiles of own rows by turns. A full one
+/// waits for the copy engine, an empty one for all warps that multiply.
+template <class Plan, class Memory>
+__device__ void start_barriers(const Memory& memory) {
+  constexpr int kWarps = 4 * Plan::kConsumers;
+  for (int stage = 0; stage < Plan::kStages; ++stage) {
+    memory.full(stage).init(1);
+    memory.empty(stage).init(kWarps);
+  }
+  for (int round = 0; round < 2; ++round) {
+    memory.full_own(round).init(1);
+    memory.empty_own(round).init(kWarps);
+  }
+  tiles::publish_barriers();
+}
 
 /// In which order blocks take tiles of rows: matrices (a sequence's heads) `together`, whose keys and values share the
 /// cache, and of those the longest tiles first. Every other round goes backwards.

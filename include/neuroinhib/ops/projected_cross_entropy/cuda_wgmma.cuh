@@ -76,19 +76,6 @@ struct Memory {
   __device__ tiles::Barrier& empty(int stage) const { return full(Plan::kStages + stage); }
   __device__ tiles::Barrier& full_own(int round) const { return full(2 * Plan::kStages + round % 2); }
   __device__ tiles::Barrier& empty_own(int round) const { return full(2 * Plan::kStages + 2 + round % 2); }
-
-  __device__ void start() const {
-    constexpr int kWarps = 4 * Plan::kConsumers;
-    for (int stage = 0; stage < Plan::kStages; ++stage) {
-      full(stage).init(1);
-      empty(stage).init(kWarps);
-    }
-    for (int round = 0; round < 2; ++round) {
-      full_own(round).init(1);
-      empty_own(round).init(kWarps);
-    }
-    tiles::publish_barriers();
-  }
 };
 
 /// A block's work in a round: a tile of classes, and the steps of a slice.
@@ -241,7 +228,7 @@ __global__ void __launch_bounds__(Plan::kThreads, 1)
   detail::pdl_begin();
   extern __shared__ __align__(1024) unsigned char shared[];
   const Memory memory{shared};
-  if (threadIdx.x == 0) memory.start();
+  if (threadIdx.x == 0) flash::start_barriers<Plan>(memory);
   __syncthreads();
   if (threadIdx.x < wgmma::kWarpgroup) {
     tiles::give_registers<Plan::kProducerRegisters>();
@@ -257,10 +244,10 @@ __global__ void __launch_bounds__(Plan::kThreads, 1)
 /// Parts of `work` for blocks that take `tiles` pieces of a part each, so that the last round is fullest; of those that
 /// divide `divisible`.
 [[nodiscard]] inline int slices_for(int multiprocessors, Index tiles, Index divisible) {
-  constexpr int kMax = 8;
+  constexpr int kMost = 8;
   int best = 1;
   double least = 0;
-  for (int slices = 1; slices <= kMax; ++slices) {
+  for (int slices = 1; slices <= kMost; ++slices) {
     if (divisible % slices != 0) continue;
     const double rounds = std::ceil(static_cast<double>(tiles * slices) / multiprocessors) / slices;
     if (least == 0 || rounds < 0.93 * least) best = slices, least = rounds;
