@@ -200,6 +200,8 @@ void for_each_operation(const Visit& visit) {
   visit("layer norm with an affine map", inputs({{{4, 9}}, {{9}}, {{9}}}),
         [](auto& ex, const auto& in) { return layer_norm(ex, in[0], in[1], in[2]); });
   visit("dropout", inputs({{{5, 7}}}), [](auto& ex, const auto& in) { return dropout(ex, in[0], 0.4); });
+  visit("dropout of numbered rows", inputs({{{5, 7}}}),
+        [](auto& ex, const auto& in) { return dropout(ex, in[0], 0.4, whole_numbers(ex, {3, 0, 4, 2, 1})); });
   visit("noise", inputs({{{5, 7}}, {{5, 7}}}), [](auto& ex, const auto& in) { return add_noise(ex, in[0], in[1]); });
 
   const std::vector<ConvOptions> convolutions{
@@ -446,6 +448,11 @@ void for_each_large_operation(const Visit& visit) {
   visit("layer norm with an affine map, tall", inputs({{{1031, 70}}, {{70}}, {{70}}}),
         [](auto& ex, const auto& in) { return layer_norm(ex, in[0], in[1], in[2]); });
   visit("dropout, wide", inputs({{{65, 1003}}}), [](auto& ex, const auto& in) { return dropout(ex, in[0], 0.4); });
+  visit("dropout of numbered rows, wide", inputs({{{65, 1003}}}), [](auto& ex, const auto& in) {
+    std::vector<int> numbers;
+    for (int i = 0; i < 65; ++i) numbers.push_back(i * 37 % 65);
+    return dropout(ex, in[0], 0.4, whole_numbers(ex, numbers));
+  });
   visit("cross-entropy, wide", inputs({{{65, 1003}}}), [](auto& ex, const auto& in) {
     std::vector<int> labels;
     for (int i = 0; i < 65; ++i) labels.push_back(i * 37 % 1003);

@@ -190,6 +190,25 @@ TEST_CASE("dropout keeps what its random stream says, element by element") {
   }
 }
 
+TEST_CASE("numbered rows drop what the rows of their numbers drop") {
+  std::vector<int> number{4, 0, 8, 7, 1, 2, 6, 3, 5};
+  const RandomStream random{.seed = 5, .step = 7, .stream = 3, .first = 6};
+  Cpu<float> cpu;
+  for (const Index width : {1, 3, 64, 130}) {
+    Values<float> ones({9, width}, 1), whole({9, width}, 2), numbered({9, width}, 3);
+    std::fill(ones.values.begin(), ones.values.end(), 1.0f);
+    ops::forward(cpu, ops::Dropout<float>{ones.constant(), whole.constant(), .3f, random});
+    ops::forward(cpu, ops::Dropout<float>{ones.constant(), numbered.constant(), .3f, random, number});
+    for (Index row = 0; row < 9; ++row)
+      CHECK(distance(numbered.values.data() + row * width,
+                     whole.values.data() + number[static_cast<std::size_t>(row)] * width, width) == 0);
+  }
+  Values<float> x({9, 2}, 1);
+  Recording ex(cpu);
+  number.pop_back();
+  check_error<ShapeError>([&] { (void)dropout(ex, x.constant(), .3, number); }, {"each of 9 rows", "[8]"});
+}
+
 TEST_CASE("activations have their values") {
   Cpu<double> cpu;
   Values<double> x({5}, 0);

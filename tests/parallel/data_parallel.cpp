@@ -115,6 +115,53 @@ TEST_CASE_TEMPLATE("a layer with every term and loss learns on many ranks what i
   check_layer<Layer, T>(config);
 }
 
+TEST_CASE_TEMPLATE("what experts drop of a token is the same on many ranks as on one", T, float, double) {
+  using Layer = MoeLayer<LinearRouter, NoInhibition, TopP<3>, Mlp<Tanh>, Cpu<T>>;
+  typename Layer::Config config{.mix = {.p = .7}};
+  config.expert.dropout = .4;
+  check_layer<Layer, T>(config);
+}
+
+namespace {
+
+/// What a language model with a span learns of texts that go on from batch to batch.
+template <class B>
+Trained<double> train_spans(B& backend) {
+  using Model = LanguageModel<MoeLayer<SimilarityInform<LinearRouter>, NoInhibition, TopM<2>, Mlp<Tanh>, Cpu<double>>>;
+  constexpr Index kTexts = 8, kLength = 5, kWords = 11;
+  Model::Config config{.vocabulary = kWords, .positions = kLength, .blocks = 2};
+  config.block = {.width = 8, .heads = 2, .norm = NormPlace::after, .dropout = .1, .span = 7};
+  config.moe = {.width = 8, .experts = 4, .hidden = {6}, .auxiliary = {.balance = .1}};
+  config.moe.expert.dropout = .1;
+  Model model(config);
+  Parameters<double> parameters(model, 3);
+  Adam<double> adam(parameters, {.learning_rate = .01});
+  std::vector<double> losses;
+  for (int step = 0; step < 5; ++step) {
+    std::vector<int> ids, labels;
+    for (int i = 0; i < kTexts * kLength; ++i) {
+      ids.push_back((i * 7 + step * 3) % kWords);
+      labels.push_back((i * 5 + step) % kWords);
+    }
+    const Share share = share_batch(backend, kTexts);
+    Recording ex(backend);
+    const auto loss =
+        model.loss(ex, rows_of(ids, share), rows_of(labels, share), {.length = kLength, .continues = step > 0});
+    ex.backward(loss.total);
+    adam.step(backend, parameters);
+    losses.push_back(loss_of_all(backend, loss.total));
+  }
+  return {parameters, losses};
+}
+
+}  // namespace
+
+TEST_CASE("texts that go on from batch to batch are learned on many ranks as on one") {
+  Cpu<double> one({.seed = 7});
+  Many<double> many(*world(), CpuOptions{.seed = 7});
+  check_alike(train_spans(many), train_spans(one));
+}
+
 TEST_CASE("balance loss, bias and pooling by mean are those of all ranks") {
   using Layer = MoeLayer<LinearRouter, PosttextInhibition, BalancedTopM<2>, Mlp<Tanh>, Cpu<double>>;
   Layer::Config config{.auxiliary = {.balance = .2}, .mix = {.rate = .05}};

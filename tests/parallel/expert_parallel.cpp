@@ -247,6 +247,13 @@ TEST_CASE("what spread experts cannot do is refused with a sentence") {
                                     {"rank", "got 2"});
   testing::check_error<ConfigError>([] { Layer layer({.width = 4, .experts = 4, .expert = {.capacity = -1}}); },
                                     {"capacity ≥ 0", "got -1"});
+  testing::check_error<ConfigError>(
+      [] {
+        Layer::Config config{.width = 4, .experts = 4, .expert = {.rank = 1, .ranks = 2}};
+        config.expert.expert.dropout = .1;
+        Layer layer(config);
+      },
+      {"expert.dropout 0 on several ranks", "got 0.1"});
   Layer layer({.width = 4, .experts = 4, .expert = {.rank = 1, .ranks = 2}});
   Parameters<float> parameters(layer, 1);
   Cpu<float> cpu;

@@ -37,7 +37,8 @@ struct Mlp {
     [[nodiscard]] Tensor<T> forward(Ex& ex, const Tensor<T>& x, const RoutingPlan& plan) const {
       Tensor<T> y = layers[0](ex, x, plan, ExpertRows::tokens);
       for (std::size_t i = 1; i < layers.size(); ++i)
-        y = layers[i](ex, dropout(ex, activate(ex, y, ActivationTag::kind), dropped), plan, ExpertRows::slots);
+        y = layers[i](ex, dropout(ex, activate(ex, y, ActivationTag::kind), dropped, plan.order), plan,
+                      ExpertRows::slots);
       return activate(ex, y, output);
     }
   };

@@ -80,6 +80,11 @@ struct Spread {
       require_option("spread experts", "capacity", config.capacity,
                      std::isfinite(config.capacity) && config.capacity >= 0, "≥ 0",
                      "1.25 is Switch Transformer's, 0 drops nothing");
+      if constexpr (requires { config.expert.dropout; })
+        require_option(
+            "spread experts", "expert.dropout", config.expert.dropout, config.ranks == 1 || config.expert.dropout == 0,
+            "0 on several ranks",
+            "drop what the layer gives, as TransformerOptions::dropout does, or keep all experts on every rank");
       require_option("spread experts", "rank", config.rank, config.rank >= 0 && config.rank < config.ranks,
                      "from 0 to " + std::to_string(config.ranks - 1), "take the communicator's");
       return config;

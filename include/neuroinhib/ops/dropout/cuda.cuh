@@ -13,17 +13,18 @@ struct DeviceStream {
   __device__ RandomStream now() const { return {random.seed, control->step, random.stream, random.first}; }
 };
 
-/// visit(i, factor) for every element, factor 0 or 1 / (1 − p); one random block serves four elements.
+/// visit(i, factor) for every element, factor 0 or 1 / (1 − p); one random block serves four elements of a row.
 template <class T, class Visit>
 void for_each_kept(Cuda<T>& cuda, const Dropout<T>& op, const Visit& visit) {
   const T kept = 1 / (1 - op.p);
-  const Index first = op.random.first, count = op.x.size();
+  const Index rows = op.rows(), width = rows > 0 ? op.x.size() / rows : 0;
   const DeviceStream stream{op.random, cuda.control()};
-  cuda.parallel_for((first % 4 + count + 3) / 4, [=] __device__(Index number) {
-    const Index block = first / 4 + number, begin = 4 * block - first;
+  cuda.parallel_grid(rows, (width + 6) / 4, [=] __device__(Index row, Index number) {  // the first may lie within one
+    const Index first = op.first(row, width), block = first / 4 + number, begin = 4 * block - first;
     const RandomWords words = stream.now().block(block);
     for (int w = 0; w < 4; ++w)
-      if (begin + w >= 0 && begin + w < count) visit(begin + w, unit_uniform<T>(words[w]) < op.p ? T{0} : kept);
+      if (begin + w >= 0 && begin + w < width)
+        visit(row * width + begin + w, unit_uniform<T>(words[w]) < op.p ? T{0} : kept);
   });
 }
 
