@@ -9,13 +9,15 @@ using testing::check_error;
 using testing::distance;
 using testing::kRounding;
 using testing::Many;
+using testing::Values;
 using testing::world;
 
 namespace {
 
-/// Parameters and losses after some steps of a language model on one long text.
+/// Parameters and losses after some steps of a language model on one long text, of some documents.
 template <class Layer, class B>
-std::vector<typename B::Scalar> learn(B& backend, Index length, const typename Layer::Config& layer) {
+std::vector<typename B::Scalar> learn(B& backend, Index length, const typename Layer::Config& layer,
+                                      const std::vector<int>& documents = {}) {
   using T = typename B::Scalar;
   using Model = LanguageModel<Layer>;
   typename Model::Config config{
@@ -30,8 +32,10 @@ std::vector<typename B::Scalar> learn(B& backend, Index length, const typename L
     labels.push_back(i % 4 == 1 ? -1 : i * 3 % 11);
   }
   std::vector<T> result;
+  Storage<int> own;
   for (Index step = 0; step < 3; ++step) {
-    const Sequences sequences = spread_sequence(backend, length);
+    const Sequences sequences =
+        documents.empty() ? spread_sequence(backend, length) : spread_sequence(backend, documents, own);
     const Index rows = sequences.rows();
     Recording ex(backend);
     const auto loss =
@@ -47,13 +51,14 @@ std::vector<typename B::Scalar> learn(B& backend, Index length, const typename L
 
 /// A router that looks at the whole text learns on many ranks what it learns on one.
 template <class Router, class T>
-void check_spread_text(Index length = 13, const typename Router::Config& router = {}) {
+void check_spread_text(Index length = 13, const typename Router::Config& router = {},
+                       const std::vector<int>& documents = {}) {
   using Layer = MoeLayer<Router, NoInhibition, TopM<2>, Mlp<Tanh>, Cpu<T>>;
   const typename Layer::Config layer{
       .width = 8, .experts = 4, .hidden = {8}, .auxiliary = {.balance = .1}, .router = router};
   Many<T> many(*world(), CpuOptions{.seed = 7});
   Cpu<T> one({.seed = 7});
-  const auto a = learn<Layer>(many, length, layer), b = learn<Layer>(one, length, layer);
+  const auto a = learn<Layer>(many, length, layer, documents), b = learn<Layer>(one, length, layer, documents);
   REQUIRE(a.size() == b.size());
   CHECK(distance(a.data(), b.data(), static_cast<Index>(a.size())) < kRounding<T>);
 }
@@ -65,6 +70,31 @@ TEST_CASE("one text over all ranks: attention and both informed routers learn wh
   check_spread_text<AttentionInform<LinearRouter>, double>(61, {.choice = HeadChoice::all});
   check_spread_text<SimilarityInform<LinearRouter>, double>(world()->size());  // half of the chunks are empty
   check_spread_text<SimilarityInform<LinearRouter>, float>(61, {.learned = true, .compare = SimilarityOf::normalised});
+}
+
+namespace {
+
+/// Numbers of documents of these lengths, in turns with as much padding.
+std::vector<int> documents_of(const std::vector<Index>& lengths, Index padding) {
+  std::vector<int> documents;
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    documents.insert(documents.end(), static_cast<std::size_t>(lengths[i]), static_cast<int>(3 * i));
+    documents.insert(documents.end(), static_cast<std::size_t>(i % 2 == 0 ? padding : 0), -1);
+  }
+  return documents;
+}
+
+}  // namespace
+
+TEST_CASE("a text of documents over all ranks is learned as in one process") {
+  // Within a chunk, over several of them, over all, with ends at their ends, alone, and padding at the end.
+  for (const std::vector<int>& documents :
+       {documents_of({5, 1, 30, 22}, 0), documents_of({40, 4, 9, 3}, 2), documents_of({64}, 0),
+        documents_of({16, 32, 8, 8}, 0), documents_of({1, 1, 1, 55}, 1), documents_of({50}, 14)}) {
+    const auto length = static_cast<Index>(documents.size());
+    check_spread_text<AttentionInform<LinearRouter>, double>(length, {}, documents);
+    check_spread_text<SimilarityInform<LinearRouter>, double>(length, {.learned = true}, documents);
+  }
 }
 
 TEST_CASE("attention of a text over ranks gives outputs, log-sums, entropies and own weights of one process") {
@@ -172,7 +202,7 @@ TEST_CASE("every chunk of a text has one worker, and all work with as many pairs
 
 TEST_CASE("sequences that cannot lie over ranks are refused with a sentence") {
   Many<double> many(*world());
-  testing::Values<double> x({4, 6}, 1);
+  Values<double> x({4, 6}, 1);
   const auto attend = [&](const Sequences& sequences) {
     nn::Attention<double> layer(6, 2);
     const Parameters<double> parameters(layer, 1);
@@ -181,6 +211,19 @@ TEST_CASE("sequences that cannot lie over ranks are refused with a sentence") {
   check_error<ConfigError>([&] { attend({.length = 2, .spread = 4}); },
                            {"one causal sequence over all ranks", "got 2"});
   check_error<ConfigError>([&] { attend({.length = 4, .mask = Mask::none, .spread = 8}); }, {"not causal"});
+  Storage<int> own;
+  std::vector<int> documents(16, 2);
+  check_error<ConfigError>(
+      [&] {
+        Sequences sequences = spread_sequence(many, documents, own);
+        sequences.documents = {};
+        Values<double> rows({sequences.rows(), 6}, 1);
+        (void)ring_attention(many, Columns<double>(rows.constant(), 0, 2), {rows.constant(), 2, 2},
+                             {rows.constant(), 4, 2}, sequences);
+      },
+      {"pass them to spread_sequence()", "0 of 16"});
+  documents.back() = 1;
+  check_error<ConfigError>([&] { (void)spread_sequence(many, documents, own); }, {"1 behind 2", "rise"});
   Cpu<double> one;
   check_error<ConfigError>([&] { (void)gather_sequence(one, x.constant(), {.length = 4, .spread = 8}); },
                            {"a backend of several ranks"});

@@ -22,6 +22,7 @@ struct Sequences {
   /// Tokens of one sequence that lies over all ranks, of which this one's rows are a part: from spread_sequence(). 0:
   /// sequences lie whole on a rank.
   Index spread = 0;
+  View<const int> documents{};  ///< of such a sequence, in host memory: `document` of the tokens of all ranks
   /// Whether the sequences go on where those of the batch before ended, for layers that keep some of it
   /// (TransformerOptions::span); else they begin.
   bool continues = false;
@@ -53,9 +54,13 @@ inline void require_sequences(std::string_view where, const Sequences& sequences
   if (sequences.kept >= 0 && (rows != 1 || sequences.rows() != 1))
     fail<ConfigError>(where, "one new token, from a cache that lies over all ranks", std::to_string(rows),
                       "decode one text, word by word, behind its first words");
-  if (sequences.document.data != nullptr && (sequences.past > 0 || sequences.spread > 0))
-    fail<ConfigError>(where, "no document numbers while decoding, or over ranks",
-                      std::to_string(sequences.document.size()), "decode one document a sequence");
+  if (sequences.document.data != nullptr && sequences.past > 0 && sequences.spread == 0)
+    fail<ConfigError>(where, "no document numbers while decoding", std::to_string(sequences.document.size()),
+                      "decode one document a sequence");
+  if (sequences.spread > 0 && sequences.documents.size() != (sequences.document.data != nullptr ? sequences.spread : 0))
+    fail<ConfigError>(where, "the documents of all ranks' tokens where this rank's have some",
+                      std::to_string(sequences.documents.size()) + " of " + std::to_string(sequences.spread),
+                      "pass them to spread_sequence()");
 }
 
 }  // namespace neuroinhib

@@ -349,6 +349,25 @@ template <Executor Ex>
   }
 }
 
+/// The same of a text of several documents, one after another. documents [length]: the number of each token's, rising,
+/// below zero for padding; in host memory that outlives the step. `own` takes those of this rank's rows. Throws
+/// ConfigError for a document that comes back after another, too.
+template <Executor Ex>
+[[nodiscard]] Sequences spread_sequence(Ex& ex, const View<const int>& documents, Storage<int>& own) {
+  for (Index i = 1, largest = documents.size() > 0 ? documents[0] : 0; i < documents.size(); ++i) {
+    if (documents[i] >= 0 && documents[i] != documents[i - 1] && documents[i] <= largest)
+      fail<ConfigError>("sequence over ranks", "documents whose numbers rise",
+                        std::to_string(documents[i]) + " behind " + std::to_string(largest),
+                        "number the documents of the text from its beginning");
+    largest = std::max<Index>(largest, documents[i]);
+  }
+  Sequences sequences = spread_sequence(ex, documents.size());
+  own.assign(documents.data + sequences.past, sequences.rows());
+  sequences.document = {own.data(), {sequences.rows()}};
+  if (sequences.spread > 0) sequences.documents = documents;
+  return sequences;
+}
+
 namespace detail {
 
 [[noreturn]] inline void refuse_spread() {

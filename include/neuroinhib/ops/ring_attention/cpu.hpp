@@ -49,20 +49,20 @@ using CpuRing = RingFlash<CpuRingLoops, Cpu<T>, C, T>;
 
 template <class T, class C>
 void forward(Cpu<T>& cpu, const RingAttention<T, C>& op) {
-  CpuRing<T, C>(cpu, *op.communicator, op.name, op.length).forward(op.local.flash());
+  CpuRing<T, C>(cpu, op.text, op.name).forward(op.local.flash());
 }
 template <class T, class C>
 void backward(Cpu<T>& cpu, const RingAttention<T, C>& op) {
-  attention_backward(cpu, op.local, CpuRing<T, C>(cpu, *op.communicator, op.name, op.length));
+  attention_backward(cpu, op.local, CpuRing<T, C>(cpu, op.text, op.name));
 }
 
 template <class T, class C>
 void forward(Cpu<T>& cpu, const RingInform<T, C>& op) {
-  inform_forward(cpu, op.local, CpuRing<T, C>(cpu, *op.communicator, op.name, op.length));
+  inform_forward(cpu, op.local, CpuRing<T, C>(cpu, op.text, op.name));
 }
 template <class T, class C>
 void backward(Cpu<T>& cpu, const RingInform<T, C>& op) {
-  inform_backward(cpu, op.local, CpuRing<T, C>(cpu, *op.communicator, op.name, op.length));
+  inform_backward(cpu, op.local, CpuRing<T, C>(cpu, op.text, op.name));
 }
 
 template <class T, class C>

@@ -46,20 +46,20 @@ using CudaRing = RingFlash<CudaRingLoops, Cuda<T>, C, T>;
 
 template <class T, class C>
 void forward(Cuda<T>& cuda, const RingAttention<T, C>& op) {
-  CudaRing<T, C>(cuda, *op.communicator, op.name, op.length).forward(op.local.flash());
+  CudaRing<T, C>(cuda, op.text, op.name).forward(op.local.flash());
 }
 template <class T, class C>
 void backward(Cuda<T>& cuda, const RingAttention<T, C>& op) {
-  attention_backward(cuda, op.local, CudaRing<T, C>(cuda, *op.communicator, op.name, op.length));
+  attention_backward(cuda, op.local, CudaRing<T, C>(cuda, op.text, op.name));
 }
 
 template <class T, class C>
 void forward(Cuda<T>& cuda, const RingInform<T, C>& op) {
-  inform_forward(cuda, op.local, CudaRing<T, C>(cuda, *op.communicator, op.name, op.length));
+  inform_forward(cuda, op.local, CudaRing<T, C>(cuda, op.text, op.name));
 }
 template <class T, class C>
 void backward(Cuda<T>& cuda, const RingInform<T, C>& op) {
-  inform_backward(cuda, op.local, CudaRing<T, C>(cuda, *op.communicator, op.name, op.length));
+  inform_backward(cuda, op.local, CudaRing<T, C>(cuda, op.text, op.name));
 }
 
 template <class T, class C>

@@ -37,27 +37,28 @@ struct FlashResult {
 template <class Loops, class B, class C, class T>
 class RingFlash {
  public:
-  /// `name`: of the operation; `length`: tokens of the text.
-  RingFlash(B& backend, C& communicator, const char* name, Index length)
+  /// `name`: of the operation.
+  RingFlash(B& backend, const SpreadText<C>& text, const char* name)
       : backend_(backend),
-        communicator_(communicator),
+        communicator_(*text.communicator),
         name_(name),
-        chunks_{length, communicator.size()},
-        own_(communicator.rank()) {}
+        text_(text),
+        chunks_{text.length, communicator_.size()},
+        own_(communicator_.rank()) {}
 
   void forward(const FlashAttention<T>& local) {
     const auto scope = backend_.scope();
-    local_ = local;
+    begin(local);
     const Index width = local_.heads * (local_.value_width + 3);
-    const Matrix q = queries(), all = memory(chunks_.rows_at_work(own_), width), part = memory(all.rows, width);
-    (void)pass_keys(false, [&](const Pair& pair, const Matrix& keys, const Matrix&) {
-      const bool first = pair.query == pair.key;  // each chunk of queries meets its own keys before any other
-      Loops::attend(backend_, attention(q, keys, pair, first ? all : part));
-      if (!first)
-        Loops::join(backend_, results(all, pair.query_row), results(part, pair.query_row), chunks_.rows(pair.query),
-                    local_.heads, local_.value_width);
+    const Matrix<> q = queries(), all = memory(chunks_.rows_at_work(own_), width), part = memory(all.rows, width);
+    (void)pass_keys(false, [&](const Pair& pair, const Matrix<>& keys, const Matrix<>&) {
+      // Each chunk of queries meets its own keys before any other.
+      Loops::attend(backend_, attention(q, keys, pair, pair.own ? all : part));
+      if (!pair.own)
+        Loops::join(backend_, results(all, pair.query_row), results(part, pair.query_row), pair.queries, local_.heads,
+                    local_.value_width);
     });
-    const Matrix home = to_home(all);
+    const Matrix<> home = to_home(all);
     const FlashResult<T> here = results(home, 0);
     const auto unpack = [&](const HeadRows<T>& from, Index columns_each, const HeadRows<T>& to) {
       if (to) Loops::pack(backend_, from, home.rows, local_.heads, columns_each, to);
@@ -71,58 +72,60 @@ class RingFlash {
   /// Gradients of this rank's rows of `local`, into the slots of `g`.
   void backward(const FlashAttention<T>& local, const FlashGradient<T>& g) {
     const auto scope = backend_.scope();
-    local_ = local;
+    begin(local);
     const Index heads = local_.heads, work = chunks_.rows_at_work(own_);
-    const Matrix q = queries(), given = to_work(packed({g.dy, g.log_sum, g.delta}, {local_.value_width, 1, 1}));
-    const Matrix dq = cleared(work, q.width), sums = cleared(work, heads), part = memory(work, heads);
-    const Matrix dkeys = pass_keys(true, [&](const Pair& pair, const Matrix& keys, const Matrix& dk) {
+    const Matrix<> q = queries(), given = to_work(packed({g.dy, g.log_sum, g.delta}, {local_.value_width, 1, 1}));
+    const Matrix<> dq = cleared(work, q.width), sums = cleared(work, heads), part = memory(work, heads);
+    const Matrix<> dkeys = pass_keys(true, [&](const Pair& pair, const Matrix<>& keys, const Matrix<>& dk) {
       FlashGradient<T> of_pair = gradient(g, given, dq, dk, pair);
       if (g.row_sum) of_pair.row_sum = columns(part, 0, 1, pair.query_row);
       Loops::attend_back(backend_, attention(q, keys, pair, {}), of_pair);
-      if (g.row_sum)
-        Loops::add(backend_, part.row(pair.query_row), chunks_.rows(pair.query) * heads, sums.row(pair.query_row));
+      if (g.row_sum) Loops::add(backend_, part.row(pair.query_row), pair.queries * heads, sums.row(pair.query_row));
     });
     if (g.dq) Loops::put(backend_, columns(to_home(dq), 0, local_.key_width), rows(), heads, local_.key_width, g.dq);
     if (g.row_sum) Loops::pack(backend_, columns(to_home(sums), 0, 1), rows(), heads, 1, g.row_sum);
-    const Matrix home = to_home(dkeys);
+    const Matrix<> home = to_home(dkeys);
     if (g.dk) Loops::put(backend_, keys_of(home, 0), rows(), heads, local_.key_width, g.dk);
     if (g.dv) Loops::put(backend_, values_of(home, 0), rows(), heads, local_.value_width, g.dv);
     if (g.dbias) Loops::put(backend_, biases_of(home, 0), rows(), heads, 1, g.dbias);
   }
 
  private:
+  template <class U = T>
   struct Matrix {
-    T* data = nullptr;
+    U* data = nullptr;
     Index rows = 0, width = 0;
 
-    [[nodiscard]] T* row(Index i) const { return data + i * width; }
+    [[nodiscard]] U* row(Index i) const { return data + i * width; }
   };
-  /// Chunks of queries and of keys that they see, and their first rows among those at work.
+  /// Rows at work: queries of a chunk and keys, all of which they see; of a chunk's `own` keys those before them.
   struct Pair {
-    Index query, key, query_row, key_row;
+    Index query_row, queries, key_row, keys;
+    bool own;
   };
 
   [[nodiscard]] Index rows() const { return local_.sight.queries; }
-  [[nodiscard]] Matrix memory(Index count, Index width) {
-    return {backend_.template kernel_memory<T>(count * width), count, width};
+  template <class U = T>
+  [[nodiscard]] Matrix<U> memory(Index count, Index width) {
+    return {backend_.template kernel_memory<U>(count * width), count, width};
   }
-  [[nodiscard]] Matrix cleared(Index count, Index width) {
-    const Matrix m = memory(count, width);
+  [[nodiscard]] Matrix<> cleared(Index count, Index width) {
+    const Matrix<> m = memory(count, width);
     backend_.fill(m.data, count * width, T{0});
     return m;
   }
   /// Columns of all heads from `first` on, `width` for each.
-  [[nodiscard]] static HeadRows<T> columns(const Matrix& m, Index first, Index width, Index row = 0) {
+  [[nodiscard]] static HeadRows<T> columns(const Matrix<>& m, Index first, Index width, Index row = 0) {
     return {m.row(row) + first, m.width, width};
   }
-  [[nodiscard]] HeadRows<T> keys_of(const Matrix& m, Index row) const { return columns(m, 0, local_.key_width, row); }
-  [[nodiscard]] HeadRows<T> values_of(const Matrix& m, Index row) const {
+  [[nodiscard]] HeadRows<T> keys_of(const Matrix<>& m, Index row) const { return columns(m, 0, local_.key_width, row); }
+  [[nodiscard]] HeadRows<T> values_of(const Matrix<>& m, Index row) const {
     return columns(m, local_.heads * local_.key_width, local_.value_width, row);
   }
-  [[nodiscard]] HeadRows<T> biases_of(const Matrix& m, Index row) const {
+  [[nodiscard]] HeadRows<T> biases_of(const Matrix<>& m, Index row) const {
     return local_.bias ? columns(m, local_.heads * (local_.key_width + local_.value_width), 1, row) : HeadRows<T>{};
   }
-  [[nodiscard]] FlashResult<T> results(const Matrix& m, Index row) const {
+  [[nodiscard]] FlashResult<T> results(const Matrix<>& m, Index row) const {
     const Index behind = local_.heads * local_.value_width;
     return {columns(m, 0, local_.value_width, row), columns(m, behind, 1, row),
             columns(m, behind + local_.heads, 1, row), columns(m, behind + 2 * local_.heads, 1, row)};
@@ -132,10 +135,10 @@ class RingFlash {
   }
 
   /// This rank's rows of several, side by side; those without data take no room.
-  [[nodiscard]] Matrix packed(std::initializer_list<HeadRows<const T>> parts, std::initializer_list<Index> widths) {
+  [[nodiscard]] Matrix<> packed(std::initializer_list<HeadRows<const T>> parts, std::initializer_list<Index> widths) {
     Index width = 0, first = 0;
     for (std::size_t i = 0; i < parts.size(); ++i) width += parts.begin()[i] ? local_.heads * widths.begin()[i] : 0;
-    const Matrix m = memory(rows(), width);
+    const Matrix<> m = memory(rows(), width);
     for (std::size_t i = 0; i < parts.size(); ++i) {
       if (!parts.begin()[i]) continue;
       Loops::pack(backend_, parts.begin()[i], rows(), local_.heads, widths.begin()[i],
@@ -144,27 +147,38 @@ class RingFlash {
     }
     return m;
   }
-  [[nodiscard]] Matrix queries() { return to_work(packed({local_.q}, {local_.key_width})); }
+  [[nodiscard]] Matrix<> queries() { return to_work(packed({local_.q}, {local_.key_width})); }
+  /// The operation's rows, and their documents.
+  void begin(const FlashAttention<T>& local) {
+    local_ = local;
+    if (text_.documents == nullptr) return;
+    const Matrix<int> home = memory<int>(rows(), 1);
+    Loops::copy(backend_, text_.document, rows(), home.data);
+    documents_ = to_work(home);
+  }
 
-  static Parcel parcel(Index peer, T* data, Index count) {
-    return {static_cast<int>(peer), data, static_cast<std::size_t>(count) * sizeof(T)};
+  template <class U>
+  static Parcel parcel(Index peer, U* data, Index count) {
+    return {static_cast<int>(peer), data, static_cast<std::size_t>(count) * sizeof(U)};
   }
   /// The first row at work of a rank's even or odd chunk.
   [[nodiscard]] Index first_row(Index rank, Index half) const {
     return half == 0 ? 0 : chunks_.rows(chunks_.chunk(rank, 0));
   }
-  [[nodiscard]] Matrix to_work(const Matrix& home) {
-    const Matrix work = memory(chunks_.rows_at_work(own_), home.width);
+  template <class U>
+  [[nodiscard]] Matrix<U> to_work(const Matrix<U>& home) {
+    const Matrix<U> work = memory<U>(chunks_.rows_at_work(own_), home.width);
     move(home, work, true);
     return work;
   }
-  [[nodiscard]] Matrix to_home(const Matrix& work) {
-    const Matrix home = memory(rows(), work.width);
+  [[nodiscard]] Matrix<> to_home(const Matrix<>& work) {
+    const Matrix<> home = memory(rows(), work.width);
     move(home, work, false);
     return home;
   }
   /// First all even chunks, then all odd ones: from each rank one, and to each one.
-  void move(const Matrix& home, const Matrix& work, bool to_work) {
+  template <class U>
+  void move(const Matrix<U>& home, const Matrix<U>& work, bool to_work) {
     for (const Index half : {0, 1}) {
       const Index given = 2 * own_ + half, taken = chunks_.chunk(own_, half);
       const Parcel of_home = parcel(chunks_.worker(given), home.row(half == 0 ? 0 : chunks_.rows(2 * own_)),
@@ -173,7 +187,7 @@ class RingFlash {
       const Parcel &from = to_work ? of_home : of_work, &to = to_work ? of_work : of_home;
       const bool stays = given == taken;
       if (stays)
-        Loops::copy(backend_, static_cast<T*>(from.data), chunks_.rows(given) * home.width, static_cast<T*>(to.data));
+        Loops::copy(backend_, static_cast<U*>(from.data), chunks_.rows(given) * home.width, static_cast<U*>(to.data));
       communicator_.exchange(backend_, name_, std::span(&from, stays ? 0 : 1), std::span(&to, stays ? 0 : 1));
     }
   }
@@ -181,12 +195,13 @@ class RingFlash {
   /// visit(pair, keys, gradients) for all pairs of chunks of which the queries are at work here. The keys come from the
   /// rank before, and their gradients with them, which are returned when they have been everywhere.
   template <class Visit>
-  Matrix pass_keys(bool with_gradients, const Visit& visit) {
+  Matrix<> pass_keys(bool with_gradients, const Visit& visit) {
     const Index ranks = chunks_.ranks, before = (own_ + ranks - 1) % ranks, behind = (own_ + 1) % ranks;
     Index most = 0;
     for (Index r = 0; r < ranks; ++r) most = std::max(most, chunks_.rows_at_work(r));
-    const Matrix first = to_work(packed({local_.k, local_.v, local_.bias}, {local_.key_width, local_.value_width, 1}));
-    Matrix keys = memory(most, first.width), next = memory(most, first.width), dk, next_dk;
+    const Matrix<> first =
+        to_work(packed({local_.k, local_.v, local_.bias}, {local_.key_width, local_.value_width, 1}));
+    Matrix<> keys = memory(most, first.width), next = memory(most, first.width), dk, next_dk;
     Loops::copy(backend_, first.data, first.rows * first.width, keys.data);
     if (with_gradients) {
       dk = cleared(most, first.width);
@@ -194,8 +209,8 @@ class RingFlash {
     }
     for (Index step = 0; step < ranks; ++step) {
       const Index of = (own_ + ranks - step) % ranks, coming = (of + ranks - 1) % ranks;
-      const auto out = [&](const Matrix& m) { return parcel(behind, m.data, chunks_.rows_at_work(of) * m.width); };
-      const auto in = [&](const Matrix& m) { return parcel(before, m.data, chunks_.rows_at_work(coming) * m.width); };
+      const auto out = [&](const Matrix<>& m) { return parcel(behind, m.data, chunks_.rows_at_work(of) * m.width); };
+      const auto in = [&](const Matrix<>& m) { return parcel(before, m.data, chunks_.rows_at_work(coming) * m.width); };
       const auto see = [&] { for_each_pair(of, [&](const Pair& pair) { visit(pair, keys, dk); }); };
       if (step + 1 < ranks)
         beside(out(keys), in(next), see);
@@ -213,10 +228,25 @@ class RingFlash {
   void for_each_pair(Index rank, const F& f) const {
     for (const Index half : {Index{0}, Index{1}})
       for (const Index other : {half, 1 - half}) {
-        const Pair pair{chunks_.chunk(own_, half), chunks_.chunk(rank, other), first_row(own_, half),
-                        first_row(rank, other)};
-        if (pair.key <= pair.query && chunks_.rows(pair.query) > 0 && chunks_.rows(pair.key) > 0) f(pair);
+        const Index query = chunks_.chunk(own_, half), key = chunks_.chunk(rank, other);
+        if (key > query || chunks_.rows(query) == 0) continue;
+        Pair pair{first_row(own_, half), chunks_.rows(query), first_row(rank, other), chunks_.rows(key), query == key};
+        if (text_.documents != nullptr && !pair.own) within_document(pair, query, key);
+        if (pair.queries > 0 && pair.keys > 0) f(pair);
       }
+  }
+  /// Of the queries of a chunk and the keys of one before it those that see each other: the first of the one and the
+  /// last of the other that are of one document, since documents lie one after another.
+  void within_document(Pair& pair, Index query, Index key) const {
+    const int* const first = text_.documents + chunks_.begin(query);
+    const int* const end = text_.documents + chunks_.begin(key) + pair.keys;
+    const int document = *first;
+    const Index keys = pair.keys;
+    pair.queries =
+        document < 0 ? 0 : std::find_if(first, first + pair.queries, [&](int d) { return d != document; }) - first;
+    pair.keys = 0;
+    while (pair.keys < keys && *(end - 1 - pair.keys) == document) ++pair.keys;
+    pair.key_row += keys - pair.keys;
   }
   void exchange(const Parcel& out, const Parcel& in) {
     communicator_.exchange(backend_, name_, std::span(&out, 1), std::span(&in, 1));
@@ -234,11 +264,11 @@ class RingFlash {
     }
   }
 
-  [[nodiscard]] FlashAttention<T> attention(const Matrix& q, const Matrix& keys, const Pair& pair,
-                                            const Matrix& results_of) const {
+  [[nodiscard]] FlashAttention<T> attention(const Matrix<>& q, const Matrix<>& keys, const Pair& pair,
+                                            const Matrix<>& results_of) const {
     FlashAttention<T> s = local_;
-    const Index seen = chunks_.rows(pair.key);
-    s.sight = {1, chunks_.rows(pair.query), seen, seen, 0, pair.query == pair.key ? Mask::causal : Mask::none};
+    s.sight = {1, pair.queries, pair.keys, pair.keys, 0, pair.own ? Mask::causal : Mask::none};
+    if (pair.own && documents_.data != nullptr) s.sight.document = documents_.row(pair.query_row);
     s.q = readable(columns(q, 0, local_.key_width, pair.query_row));
     s.k = readable(keys_of(keys, pair.key_row));
     s.v = readable(values_of(keys, pair.key_row));
@@ -247,12 +277,12 @@ class RingFlash {
     s.y = r.y;
     s.log_sum = r.log_sum;
     s.entropy = r.entropy;
-    s.self = pair.query == pair.key ? r.self : HeadRows<T>{};
+    s.self = pair.own ? r.self : HeadRows<T>{};
     return s;
   }
   /// What is wanted of g, added up in matrices at work; `given` are its rows there.
-  [[nodiscard]] FlashGradient<T> gradient(const FlashGradient<T>& g, const Matrix& given, const Matrix& dq,
-                                          const Matrix& dk, const Pair& pair) const {
+  [[nodiscard]] FlashGradient<T> gradient(const FlashGradient<T>& g, const Matrix<>& given, const Matrix<>& dq,
+                                          const Matrix<>& dk, const Pair& pair) const {
     const Index behind = local_.heads * local_.value_width;
     const auto slot = [](const HeadRows<T>& rows) {
       return HeadSlot<T>(GradientSlot<T>{rows.data, true}, 0, rows.stride, rows.head);
@@ -272,9 +302,11 @@ class RingFlash {
   B& backend_;
   C& communicator_;
   const char* name_;
+  SpreadText<C> text_;
   RingChunks chunks_;
   Index own_;
   FlashAttention<T> local_{};
+  Matrix<int> documents_{};  ///< of the rows at work
 };
 
 /// CacheAttention on any backend, made of the same loops.

@@ -19,12 +19,25 @@ struct RingChunks {
   [[nodiscard]] Index rows(Index chunk) const {
     return Share::of(Share::of(length, chunk / 2, ranks).count(), chunk % 2, 2).count();
   }
+  /// The first token of a chunk.
+  [[nodiscard]] Index begin(Index chunk) const {
+    return Share::of(length, chunk / 2, ranks).begin + (chunk % 2 == 0 ? 0 : rows(chunk - 1));
+  }
   /// Who computes with a chunk.
   [[nodiscard]] Index worker(Index chunk) const { return std::min(chunk, 2 * ranks - 1 - chunk); }
   /// The even (half 0) or odd (half 1) chunk that a rank computes with.
   [[nodiscard]] Index chunk(Index rank, Index half) const { return rank % 2 == half ? rank : 2 * ranks - 1 - rank; }
   /// Tokens that a rank computes with: first the even chunk's.
   [[nodiscard]] Index rows_at_work(Index rank) const { return rows(chunk(rank, 0)) + rows(chunk(rank, 1)); }
+};
+
+/// A text that lies over ranks.
+template <class C>
+struct SpreadText {
+  Index length;          ///< tokens of the text
+  const int* documents;  ///< of each token, in host memory; null: it is one document
+  const int* document;   ///< of this rank's rows, where it computes
+  C* communicator;       ///< outlives the recording
 };
 
 /// Attention whose causal text lies over ranks: as Attention of the whole text, for this rank's rows of q, k, v and y.
@@ -35,8 +48,7 @@ struct RingAttention {
   static constexpr const char* name = "ring_attention";
   Attention<T> local;  ///< of this rank's rows
   Tensor<T> y;         ///< the local one's
-  Index length;        ///< tokens of the text
-  C* communicator;     ///< outlives the recording
+  SpreadText<C> text;
 
   /// Whether a gradient came back.
   [[nodiscard]] bool reached() const { return local.reached(); }
@@ -49,8 +61,7 @@ struct RingInform {
   static constexpr const char* name = "ring_inform";
   AttentionInform<T> local;  ///< of this rank's rows
   Tensor<T> y;               ///< the local one's
-  Index length;              ///< tokens of the text
-  C* communicator;           ///< outlives the recording
+  SpreadText<C> text;
 };
 
 /// Attention of a new token, which all ranks have, to a text whose keys and values lie in the caches of all ranks: each
@@ -66,6 +77,15 @@ struct CacheAttention {
 };
 
 }  // namespace ops
+
+namespace detail {
+
+template <class Ex>
+[[nodiscard]] ops::SpreadText<CommunicatorType<Ex>> spread_text(Ex& ex, const Sequences& sequences) {
+  return {sequences.spread, sequences.documents.data, sequences.document.data, &ex.backend().communicator()};
+}
+
+}  // namespace detail
 
 /// As attention(), for one causal text that lies over all ranks; q, k and v have this rank's rows. Every rank must call
 /// it. Without `sequences.spread` it is attention(). Throws ShapeError, ConfigError.
@@ -83,8 +103,8 @@ template <Executor Ex>
   } else {
     using T = ScalarOf<Ex>;
     const auto checked = detail::attention_operation(ex, q, k, v, {.length = rows}, heads, scale, rows, use);
-    ex.run(ops::RingAttention<T, detail::CommunicatorType<Ex>>{checked.operation, checked.result.y, sequences.spread,
-                                                               &ex.backend().communicator()});
+    ex.run(ops::RingAttention<T, detail::CommunicatorType<Ex>>{checked.operation, checked.result.y,
+                                                               detail::spread_text(ex, sequences)});
     return checked.result;
   }
 }
@@ -157,8 +177,8 @@ template <Executor Ex>
     using T = ScalarOf<Ex>;
     trace.key_rows = rows;
     const auto checked = detail::inform_operation(ex, trace, e, {.length = rows}, head, factor, deviation);
-    ex.run(ops::RingInform<T, detail::CommunicatorType<Ex>>{checked.operation, checked.result.y, sequences.spread,
-                                                            &ex.backend().communicator()});
+    ex.run(ops::RingInform<T, detail::CommunicatorType<Ex>>{checked.operation, checked.result.y,
+                                                            detail::spread_text(ex, sequences)});
     return checked.result;
   }
 }
