@@ -13,6 +13,7 @@
 #include <exception>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <neuroinhib/backend/cuda.cuh>
@@ -23,39 +24,144 @@ namespace neuroinhib {
 /// How ranks use NCCL.
 struct NcclOptions {
   int device = -1;  ///< GPU of this rank; below zero: the one of its rank on the host, or the only one that it sees
-  std::chrono::milliseconds deadline = std::chrono::minutes(10);  ///< for wait()
+  std::chrono::milliseconds deadline = std::chrono::minutes(10);  ///< for the answers of other ranks
+  bool shared_devices = false;  ///< lets ranks share a GPU, to try a program out; NCCL 2.30 or later
 };
 
+namespace detail {
+
+/// The GPU that a rank takes, from now on the thread's own. Throws ConfigError where there is none for it.
+inline int take_device(const NcclOptions& options, int rank, int local_rank) {
+  int devices = 0, version = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess) devices = 0;
+  int device = options.device >= 0 ? options.device : devices == 1 ? 0 : local_rank;
+  if (options.shared_devices && devices > 0) {
+    constexpr int kFirst = 23000;
+    (void)ncclGetVersion(&version);
+    if (version < kFirst)
+      fail<ConfigError>("NCCL, shared_devices", "NCCL 2.30 or later, whose ranks may share a GPU",
+                        "version number " + std::to_string(version), "start one rank a GPU, or load a newer NCCL");
+    ::setenv("NCCL_MULTI_RANK_GPU_ENABLE", "1", /*overwrite=*/1);
+    device %= devices;
+  }
+  if (device >= devices)
+    fail<ConfigError>("NCCL on rank " + std::to_string(rank), "GPU " + std::to_string(device),
+                      std::to_string(devices) + " GPUs", "start one rank a GPU, and let each see the host's GPUs");
+  // Multicast needs rights that containers often lack, and its sums depend on what ran before.
+  ::setenv("NCCL_NVLS_ENABLE", "0", /*overwrite=*/0);
+  require_cuda(cudaSetDevice(device), "NCCL");
+  return device;
+}
+
+/// Ranks that send and receive in the order of a stream. Its calls wait for the ranks until the deadline.
+class NcclGroup {
+ public:
+  NcclGroup(int rank, int size, std::chrono::milliseconds deadline)
+      : rank_(rank), size_(size), deadline_(deadline), exceptions_(std::uncaught_exceptions()) {}
+  NcclGroup(const NcclGroup&) = delete;
+  NcclGroup& operator=(const NcclGroup&) = delete;
+  ~NcclGroup() {
+    if (group_ != nullptr)
+      (void)(std::uncaught_exceptions() > exceptions_ ? ncclCommAbort(group_) : ncclCommDestroy(group_));
+  }
+
+  /// What the ranks of a new group know it by.
+  [[nodiscard]] ncclUniqueId make_id() {
+    ncclUniqueId id{};
+    require(ncclGetUniqueId(&id), "meeting");
+    return id;
+  }
+  /// Collective.
+  void meet(const ncclUniqueId& id) {
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;  // so that a rank that never comes can be given up
+    settle(ncclCommInitRankConfig(&group_, size_, id, rank_, &config), "meeting");
+  }
+
+  void exchange(cudaStream_t stream, const char* operation, std::span<const Parcel> outgoing,
+                std::span<const Parcel> incoming) {
+    require(ncclGroupStart(), operation);
+    for (const Parcel& parcel : incoming)
+      if (parcel.bytes > 0)
+        require(ncclRecv(parcel.data, parcel.bytes, ncclInt8, parcel.peer, group_, stream), operation);
+    for (const Parcel& parcel : outgoing)
+      if (parcel.bytes > 0)
+        require(ncclSend(parcel.data, parcel.bytes, ncclInt8, parcel.peer, group_, stream), operation);
+    settle(ncclGroupEnd(), operation);
+  }
+  /// Until the stream has done all that it has to.
+  void wait(cudaStream_t stream, const char* operation) {
+    const auto start = Clock::now();
+    for (cudaError_t status; (status = cudaStreamQuery(stream)) != cudaSuccess; give_up_after(start, operation)) {
+      if (status != cudaErrorNotReady) require_cuda(status, operation);
+      (void)progress(operation);
+    }
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void require(ncclResult_t status, const char* operation) {
+    if (status == ncclSuccess || status == ncclInProgress) return;
+    const std::string said = ncclGetLastError(group_);
+    abandon(operation, "NCCL to do it", ncclGetErrorString(status) + (said.empty() ? "" : ": " + said),
+            "set NCCL_DEBUG=WARN and read what it says");
+  }
+  /// How far NCCL is with what it was given.
+  [[nodiscard]] ncclResult_t progress(const char* operation) {
+    ncclResult_t status = ncclSuccess;
+    if (group_ != nullptr) require(ncclCommGetAsyncError(group_, &status), operation);
+    require(status, operation);
+    return status;
+  }
+  /// Until NCCL has taken what it was given.
+  void settle(ncclResult_t status, const char* operation) {
+    const auto start = Clock::now();
+    for (; status == ncclInProgress; status = progress(operation)) give_up_after(start, operation);
+    require(status, operation);
+  }
+  void give_up_after(Clock::time_point start, const char* operation) {
+    if (Clock::now() - start < deadline_) return std::this_thread::yield();
+    const auto seconds = std::chrono::duration<double>(deadline_).count();
+    abandon(operation, "answers of all ranks within " + number_text(seconds) + " s", "none",
+            "see the other ranks' output: one has died, hangs, or does not call this operation");
+  }
+  [[noreturn]] void abandon(const char* operation, const std::string& expected, const std::string& actual,
+                            const std::string& remedy) {
+    if (group_ != nullptr) (void)ncclCommAbort(std::exchange(group_, nullptr));
+    fail<CommunicationError>(
+        std::string(operation) + " on rank " + std::to_string(rank_) + " of " + std::to_string(size_), expected, actual,
+        remedy);
+  }
+
+  int rank_, size_;
+  std::chrono::milliseconds deadline_;
+  int exceptions_;
+  ncclComm_t group_ = nullptr;
+};
+
+}  // namespace detail
+
 /// Ranks of one GPU each that talk by NCCL: Ranks<Cuda<float>, Nccl<Mpi>>. `Host` is a communicator of the same ranks
-/// that carries host memory: it brings the ranks together, and counts and texts between steps. Make it before the
-/// backend, whose device is device(). Compiled here; run nowhere yet.
+/// that carries host memory, Mpi or Rendezvous: it brings the ranks together, and counts and texts between steps. Make
+/// it before the backend, whose device is device().
 template <class Host>
 class Nccl {
  public:
   /// Collective. Throws ConfigError where a rank has no GPU or two have one, CommunicationError where NCCL refuses.
   explicit Nccl(Host& host, const NcclOptions& options = {})
-      : host_(&host), options_(options), exceptions_(std::uncaught_exceptions()), device_(own_device()) {
-    require_distinct_devices();
-    // Multicast needs rights that containers often lack, and its sums depend on what ran before.
-    ::setenv("NCCL_NVLS_ENABLE", "0", /*overwrite=*/0);
-    require_cuda(cudaSetDevice(device_), "NCCL");
-    ncclUniqueId id{};
-    if (rank() == 0) require(ncclGetUniqueId(&id), "meeting");
-    const std::string text = gather_texts(host, std::string(id.internal, rank() == 0 ? sizeof id.internal : 0))[0];
-    std::memcpy(id.internal, text.data(), sizeof id.internal);
-    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-    config.blocking = 0;  // so that a rank that never comes can be given up
-    settle(ncclCommInitRankConfig(&group_, size(), id, rank(), &config), "meeting");
-    settle(ncclCommSplit(group_, 0, rank(), &side_group_, &config), "meeting");
+      : host_(&host),
+        device_(detail::take_device(options, host.rank(), host.local_rank())),
+        group_(host.rank(), host.size(), options.deadline),
+        side_group_(host.rank(), host.size(), options.deadline) {
+    if (!options.shared_devices) require_distinct_devices();
+    for (detail::NcclGroup* group : {&group_, &side_group_}) group->meet(id_of_first(*group));
   }
   Nccl(const Nccl&) = delete;
   Nccl& operator=(const Nccl&) = delete;
   ~Nccl() {
     for (const Channel& channel : channels_) (void)cudaEventDestroy(channel.event);
     if (side_stream_ != nullptr) (void)cudaStreamDestroy(side_stream_);
-    const bool failed = std::uncaught_exceptions() > exceptions_;
-    for (const ncclComm_t group : {side_group_, group_})
-      if (group != nullptr) (void)(failed ? ncclCommAbort(group) : ncclCommDestroy(group));
   }
 
   /// This process among all, from 0.
@@ -71,7 +177,7 @@ class Nccl {
   template <class T>
   void exchange(Cuda<T>& cuda, const char* operation, std::span<const Parcel> outgoing,
                 std::span<const Parcel> incoming) {
-    send(group_, cuda.cuda_stream(), operation, outgoing, incoming);
+    group_.exchange(cuda.cuda_stream(), operation, outgoing, incoming);
   }
   /// See SideCommunicator: on a stream of its own, behind what the backend's has to do so far.
   template <class T>
@@ -84,7 +190,7 @@ class Nccl {
     Channel& of = channels_[at];
     require_cuda(cudaEventRecord(of.event, cuda.cuda_stream()), operation);
     require_cuda(cudaStreamWaitEvent(side_stream_, of.event, 0), operation);
-    send(side_group_, side_stream_, operation, outgoing, incoming);
+    side_group_.exchange(side_stream_, operation, outgoing, incoming);
     require_cuda(cudaEventRecord(of.event, side_stream_), operation);
     of.number = ++started_;
   }
@@ -115,16 +221,7 @@ class Nccl {
   /// where the host waits anyway, before check(), read() and value(), which have none.
   template <class T>
   void wait(Cuda<T>& cuda) {
-    const auto start = std::chrono::steady_clock::now();
-    for (;;) {
-      const cudaError_t status = cudaStreamQuery(cuda.cuda_stream());
-      if (status == cudaSuccess) return;
-      if (status != cudaErrorNotReady) require_cuda(status, "NCCL");
-      ncclResult_t progress = ncclSuccess;
-      require(ncclCommGetAsyncError(group_, &progress), "wait");
-      require(progress, "wait");
-      give_up_after(start, "wait");
-    }
+    group_.wait(cuda.cuda_stream(), "wait");
   }
 
  private:
@@ -134,15 +231,6 @@ class Nccl {
     Index number = 0;
   };
 
-  [[nodiscard]] int own_device() const {
-    int devices = 0;
-    if (cudaGetDeviceCount(&devices) != cudaSuccess) devices = 0;
-    const int device = options_.device >= 0 ? options_.device : devices == 1 ? 0 : host_->local_rank();
-    if (device >= devices)
-      fail<ConfigError>("NCCL on rank " + std::to_string(rank()), "GPU " + std::to_string(device),
-                        std::to_string(devices) + " GPUs", "start one rank a GPU, and let each see the host's GPUs");
-    return device;
-  }
   /// Throws ConfigError, on every rank, where two have one GPU.
   void require_distinct_devices() {
     cudaDeviceProp properties{};
@@ -156,56 +244,18 @@ class Nccl {
                           "one for ranks " + std::to_string(other) + " and " + std::to_string(r),
                           "start one rank a GPU, and leave NcclOptions::device to the launcher's local rank");
   }
-
-  void send(ncclComm_t group, cudaStream_t stream, const char* operation, std::span<const Parcel> outgoing,
-            std::span<const Parcel> incoming) {
-    require(ncclGroupStart(), operation);
-    for (const Parcel& parcel : incoming)
-      if (parcel.bytes > 0)
-        require(ncclRecv(parcel.data, parcel.bytes, ncclInt8, parcel.peer, group, stream), operation);
-    for (const Parcel& parcel : outgoing)
-      if (parcel.bytes > 0)
-        require(ncclSend(parcel.data, parcel.bytes, ncclInt8, parcel.peer, group, stream), operation);
-    settle(ncclGroupEnd(), operation);
-  }
-
-  void require(ncclResult_t status, const char* operation) {
-    if (status == ncclSuccess || status == ncclInProgress) return;
-    abandon(operation, "NCCL to do it", ncclGetErrorString(status), ncclGetLastError(group_));
-  }
-  /// Until NCCL has taken what it was given.
-  void settle(ncclResult_t status, const char* operation) {
-    const auto start = std::chrono::steady_clock::now();
-    for (; status == ncclInProgress; give_up_after(start, operation)) {
-      status = ncclSuccess;
-      for (const ncclComm_t group : {group_, side_group_}) {
-        ncclResult_t progress = ncclSuccess;
-        if (group != nullptr) require(ncclCommGetAsyncError(group, &progress), operation);
-        require(progress, operation);
-        if (progress == ncclInProgress) status = progress;
-      }
-    }
-    require(status, operation);
-  }
-  void give_up_after(std::chrono::steady_clock::time_point start, const char* operation) {
-    if (std::chrono::steady_clock::now() - start < options_.deadline) return std::this_thread::yield();
-    const auto seconds = std::chrono::duration<double>(options_.deadline).count();
-    abandon(operation, "answers of all ranks within " + number_text(seconds) + " s", "none",
-            "see the other ranks' output: one has died, hangs, or does not call this operation");
-  }
-  [[noreturn]] void abandon(const char* operation, const std::string& expected, const std::string& actual,
-                            const std::string& remedy) {
-    for (ncclComm_t* group : {&side_group_, &group_})
-      if (*group != nullptr) (void)ncclCommAbort(std::exchange(*group, nullptr));
-    fail<CommunicationError>(
-        std::string(operation) + " on rank " + std::to_string(rank()) + " of " + std::to_string(size()), expected,
-        actual, remedy.empty() ? "set NCCL_DEBUG=WARN and read what it says" : remedy);
+  /// A new group's id, of the first rank on all.
+  [[nodiscard]] ncclUniqueId id_of_first(detail::NcclGroup& group) {
+    ncclUniqueId id{};
+    if (rank() == 0) id = group.make_id();
+    const std::string text = gather_texts(*host_, std::string(id.internal, sizeof id.internal)).front();
+    std::memcpy(id.internal, text.data(), sizeof id.internal);
+    return id;
   }
 
   Host* host_;
-  NcclOptions options_;
-  int exceptions_, device_;
-  ncclComm_t group_ = nullptr, side_group_ = nullptr;  ///< one for each stream
+  int device_;
+  detail::NcclGroup group_, side_group_;  ///< one for each stream
   cudaStream_t side_stream_ = nullptr;
   std::vector<Channel> channels_;
   Index started_ = 0;
