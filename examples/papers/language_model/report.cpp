@@ -538,7 +538,7 @@ std::string Report::routing(const std::vector<Row>& rows) const {
     }
   if (lines.empty()) return "";
   return "\nRouting by domain, last layer, seed 0: the expert used most and its share of the slots; \"apart\" is the "
-         "share of slots that would have to go elsewhere for a domain to be routed as all text is:\n\n" +
+         "share of slots to reassign before a domain is routed like the whole corpus:\n\n" +
          domain_head(" apart |") + lines;
 }
 

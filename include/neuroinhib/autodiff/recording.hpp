@@ -28,7 +28,7 @@ struct RecordedOperation {
 };
 
 /// Runs the same forward as a plain backend and keeps each operation for one backward pass. Nodes are a function
-/// pointer and a copy of the operation, in the backend's arena: recording takes nothing from the heap.
+/// pointer and a copy of the operation, in the backend's arena. Recording allocates no heap memory.
 /// Construction begins a step, in Mode::train the next one of the random state; one Recording a backend at a time.
 template <class B>
 class Recording {

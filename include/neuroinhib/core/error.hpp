@@ -13,7 +13,8 @@
 
 namespace neuroinhib {
 
-/// Base of every error the library throws. The text states where, what was expected, what came and what to do.
+/// Base of every error the library throws. The text states where it happened, what was expected, what the library got,
+/// and how to fix it.
 class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
