@@ -3,6 +3,8 @@ import pathlib
 import re
 import sys
 
+from docutils import nodes
+
 root = pathlib.Path(__file__).parent.parent
 project = "neuroinhib"
 author = copyright = "the neuroinhib authors"
@@ -37,6 +39,13 @@ def prepare(app, docname, source):
         source[0] += reference.page(public_names, "" if folder == "neuroinhib" else folder)
 
 
+def spell_out_comparisons(app, doctree, docname):
+    """KaTeX reads equations from the page's HTML, in which "<i" begins a tag."""
+    for equation in doctree.findall(lambda node: isinstance(node, (nodes.math, nodes.math_block))):
+        equation.children = [nodes.Text(equation.astext().replace("<", r"\lt ").replace(">", r"\gt "))]
+
+
 def setup(app):
     app.connect("source-read", prepare)
+    app.connect("doctree-resolved", spell_out_comparisons)
     app.connect("env-get-outdated", lambda *_: [f"reference/{page.stem}" for page in (root / "docs/reference").glob("*.md")])
