@@ -1,4 +1,5 @@
 # Every page of docs/policies has the same sections in one order, equations that are set, and stands in the quick reference.
+# None cuts an equation at the "|" between two cells of a table.
 # Usage: cmake -DROOT=<project folder> -P policy_pages.cmake
 cmake_policy(VERSION 3.25)
 set(sections "What it is for" "When to use it" "Equation" "Parameters" "Cost" "Example" "See also" "Paper")
@@ -20,6 +21,13 @@ foreach(page IN LISTS pages)
   string(FIND "${reference}" "policies/${name}" link)
   if(link EQUAL -1)
     message(FATAL_ERROR "${name}: expected a link to it in docs/quick_reference.md, got none; add one")
+  endif()
+endforeach()
+file(GLOB with_tables ${ROOT}/docs/policies/*.md ${ROOT}/docs/quick_reference.md ${ROOT}/docs/operations.md)
+foreach(page IN LISTS with_tables)
+  file(STRINGS ${page} cut REGEX "^\\|[^$]*([$][^$]*[$][^$]*)*[$][^$|]*\\|")
+  if(cut)
+    message(FATAL_ERROR "${page}: expected equations within a cell, got ${cut}; write \\lVert, \\rVert or \\mid for the bar")
   endif()
 endforeach()
 list(LENGTH pages count)
