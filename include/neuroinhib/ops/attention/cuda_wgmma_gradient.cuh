@@ -39,7 +39,7 @@ struct GradientPlan {
   using Own = SwizzledRows<kOwn, kPanels>;
   using Others = SwizzledRows<kTile, kPanels>;
   static constexpr int kStageBytes = 2 * Others::kBytes + (ByKeys ? 2 * kTile * 4 : 0);
-  static constexpr int kOwnBytes = 2 * Own::kBytes, kStages = std::min(4, (kMostShared - 2 * kOwnBytes) / kStageBytes);
+  static constexpr int kOwnBytes = 2 * Own::kBytes, kStages = std::min(4, (kMaxShared - 2 * kOwnBytes) / kStageBytes);
   static constexpr int kSharedBytes = 2 * kOwnBytes + kStages * kStageBytes + (2 * kStages + 4) * 8 + 4 * kStages;
 };
 

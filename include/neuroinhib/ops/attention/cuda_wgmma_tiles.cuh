@@ -9,8 +9,8 @@
 /// which it leaves out, hidden pairs.
 namespace neuroinhib::ops::flash {
 
-inline constexpr int kRowsEach = 64;               ///< of a block's own rows, a warpgroup
-inline constexpr int kMostShared = 232448 - 1024;  ///< bytes of a block, less what barriers and notes may take
+inline constexpr int kRowsEach = 64;              ///< of a block's own rows, a warpgroup
+inline constexpr int kMaxShared = 232448 - 1024;  ///< bytes of a block, less what barriers and notes may take
 
 /// Columns of 64 two-byte numbers in shared memory, in rows of 128 bytes, swizzled; panel after panel.
 template <int Rows, int Panels>
