@@ -6,6 +6,7 @@
 #include <string_view>
 #include <system_error>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -104,24 +105,35 @@ class Results {
       if (run.at("row") == row && run.at("seed") == seed) return true;
     return false;
   }
-  /// measure(run) of a row's runs.
+  /// measure(run) of a row's runs, whatever it is.
   template <class Measure>
-  [[nodiscard]] std::vector<double> values(std::string_view row, const Measure& measure) const {
-    std::vector<double> all;
+  [[nodiscard]] auto collected(std::string_view row, const Measure& measure) const {
+    std::vector<std::decay_t<decltype(measure(runs()))>> all;
     for (const auto& run : runs())
       if (run.at("row") == row) all.push_back(measure(run));
+    return all;
+  }
+  /// The same, numbers.
+  template <class Measure>
+  [[nodiscard]] std::vector<double> values(std::string_view row, const Measure& measure) const {
+    return collected(row, measure);
+  }
+  /// combine(run, run of the other row) for the seeds that both rows have.
+  template <class Combine>
+  [[nodiscard]] auto paired(std::string_view row, std::string_view other, const Combine& combine) const {
+    std::vector<std::decay_t<decltype(combine(runs(), runs()))>> all;
+    for (const auto& run : runs())
+      for (const auto& against : runs())
+        if (run.at("row") == row && against.at("row") == other && run.at("seed") == against.at("seed"))
+          all.push_back(combine(run, against));
     return all;
   }
   /// measure(run) of a row's runs minus that of another's, for the seeds that both have.
   template <class Measure>
   [[nodiscard]] std::vector<double> differences(std::string_view row, std::string_view other,
                                                 const Measure& measure) const {
-    std::vector<double> all;
-    for (const auto& run : runs())
-      for (const auto& against : runs())
-        if (run.at("row") == row && against.at("row") == other && run.at("seed") == against.at("seed"))
-          all.push_back(measure(run) - measure(against));
-    return all;
+    return paired(row, other,
+                  [&](const auto& run, const auto& against) -> double { return measure(run) - measure(against); });
   }
   /// Adds a run in its place, where before(run, other) holds for all that follow. Notes where it was made, since
   /// resuming may go on elsewhere, and saves.

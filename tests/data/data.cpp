@@ -143,6 +143,8 @@ TEST_CASE("images and labels that do not belong together are refused, and missin
   check_error<FormatError>([&] { (void)data::load_images(folder.path, "train"); }, {"3 labels", "got 4"});
   write(folder / "train-labels-idx1-ubyte", idx({3, 1}, 3));
   check_error<FormatError>([&] { (void)data::load_images(folder.path, "train"); }, {"1 extent"});
+  write(folder / "train-images-idx3-ubyte", idx({3, 0, 2}, 0));
+  check_error<FormatError>([&] { (void)data::load_images(folder.path, "train"); }, {"at least one pixel", "0 × 2"});
 }
 
 TEST_CASE("mixed numbers are made of grey digits alone") {
@@ -269,6 +271,10 @@ TEST_CASE("mixed numbers: half and half, all labels, and too few digits named") 
   other.height = 56;
   check_error<ConfigError>([&] { (void)data::make_mixed_numbers(other, data::Squares::paper, 20, 1); },
                            {"28 × 28", "56 × 14"});
+  other = digits;
+  other.labels[7] = 10;
+  check_error<ConfigError>([&] { (void)data::make_mixed_numbers(other, data::Squares::paper, 20, 1); },
+                           {"labels from 0 to 9", "10 at digit 7"});
 }
 
 TEST_CASE("a split holds every image once, 80 / 10 / 10, by seed") {

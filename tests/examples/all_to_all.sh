@@ -1,18 +1,13 @@
 #!/usr/bin/env bash
 # All-to-all inhibition on mixed numbers, small: it learns otherwise than the rows beside it, which are compared with it, the same on
 # any number of threads, and Table 1 goes without it. Usage: all_to_all.sh <program>
-set -euo pipefail
+. "$(dirname "$0")/shared.sh"
 program=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 options=(--rows moe,all-to-all --samples 200 --epochs 1 --batch 16 --lr 1e-3 --seeds 2)
-
-fail() { echo "FAILED: $1" >&2; exit 1; }
-bits() { grep -vE '"(seconds|step_ms|machine|command)"' "$1/results.json"; }
 
 "$program" "${options[@]}" --threads 2 --out "$work/two" >"$work/text" 2>"$work/err" || fail "$(cat "$work/err")"
 "$program" "${options[@]}" --threads 1 --out "$work/one" >"$work/text" 2>"$work/err"
-diff <(bits "$work/two") <(bits "$work/one") >/dev/null || fail "one thread gives other results than two"
+same "$work/two" "$work/one"
 grep -q "^| All-to-all Inhibition " "$work/one/table.md" || fail "the table lacks the row"
 grep -q "^- All-to-all Inhibition − MoE 3/5 experts: " "$work/one/table.md" || fail "no comparison with MoE"
 python3 - "$work/one/results.json" <<'END'

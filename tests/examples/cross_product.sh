@@ -1,26 +1,16 @@
 #!/usr/bin/env bash
 # Inhibitions by routers, small: places, means and what both do together are as computed here from the runs, the picture has
 # every place, runs side by side have the bits they have alone, and clear errors. Usage: cross_product.sh <program>
-set -euo pipefail
+. "$(dirname "$0")/shared.sh"
 program=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 small=(--blocks 2 --width 16 --heads 2 --experts 4 --chosen 2 --length 16 --batch 8 --vocabulary 60 --steps 6 --epoch-steps 3
   --evaluation-rows 50 --warmup 5 --sentences 100 --threads 1 --seeds 2)
 rows=smoe@loss,smoe-attention@loss,glam@loss,glam-attention@loss,xmoe-similarity@loss
 rows=$rows,global+smoe@loss,global+smoe-attention@loss,global+glam@loss,global+glam-attention@loss,pretext+dropout@loss,posttext+smoe@loss
 
-fail() { echo "FAILED: $1" >&2; exit 1; }
-bits() { grep -vE '"(seconds|step_ms|pass_[a-z_]+|ours|half|seeds_needed|verdict|command)"' "$1/results.json"; }
-refuses() {
-  local words=$1; shift
-  if "$program" "$@" >"$work/out" 2>&1; then fail "accepted: $*"; fi
-  grep -q -- "$words" "$work/out" || { cat "$work/out"; fail "$* does not say \"$words\""; }
-}
-
 "$program" "${small[@]}" --rows $rows --out "$work/whole" >"$work/text" 2>"$work/err"
 "$program" "${small[@]}" --rows $rows --replicas 3 --out "$work/beside" >"$work/text" 2>"$work/err"
-diff <(bits "$work/whole") <(bits "$work/beside") >/dev/null || fail "runs side by side differ"
+same "$work/whole" "$work/beside"
 
 python3 - "$work/whole" <<'END'
 import json, sys
@@ -49,7 +39,7 @@ wants("- global with attention-inform: ",
       mean({"global+" + r + "-attention": 1 / 2 for r in ("smoe", "glam")} | {r + "-attention": -1 / 2 for r in ("smoe", "glam")}
            | {"global+" + r: -1 / 2 for r in ("smoe", "glam")} | {r: 1 / 2 for r in ("smoe", "glam")}))
 kinds = [figure["kind"] for figure in results["figures"]]
-assert kinds == ["ranges", "heat"], kinds
+assert kinds == ["lines", "lines", "ranges", "heat"], kinds
 END
 [ "$(grep -cE '^[0-3] [0-4] ' "$work/whole/heat_loss.gnuplot")" -eq 7 ] || fail "the picture lacks a place"
 

@@ -3,8 +3,7 @@
 # turns read-only. After each: a clear error, the checkpoint as it was, and resuming gives the digits of the
 # uninterrupted run. What this machine cannot do to a program is skipped, and said.
 # Usage: faults.sh <mixed_numbers> <language_model>
-set -euo pipefail
-work=$(mktemp -d)
+. "$(dirname "$0")/shared.sh"
 trap 'end' EXIT
 mounts=() locked=() seed=${SEED:-$RANDOM}
 end() {
@@ -15,8 +14,6 @@ end() {
 fail() { echo "FAILED: $1 (SEED=$seed)" >&2; cat "$work/err" >&2; exit 1; }
 skip() { echo "skipped: $1"; }
 
-# What must not differ between two calls: everything but clocks.
-bits() { grep -vE '"(seconds|step_ms|pass_[a-z_]+|ours|half|seeds_needed|verdict|command)"' "$1/results.json"; }
 # call out [options…]: the program under test; start: in the background.
 call() { "${program[@]}" --threads 1 --out "$@" >"$work/text" 2>"$work/err"; }
 start() { "${program[@]}" --threads 1 --out "$@" >"$work/text" 2>"$work/err" & }
@@ -40,7 +37,7 @@ ends() {
 # resumes out: to the end, with the digits of the uninterrupted run and nothing left behind.
 resumes() {
   call "$1" --resume || fail "resuming $1"
-  diff <(bits "$work/whole") <(bits "$1") >&2 || fail "$1 differs from the uninterrupted run"
+  same "$work/whole" "$1"
   [ ! -e "$1/checkpoints" ] && [ -z "$(find "$1" -name '*.part*')" ] || fail "$1: $(find "$1") is left"
 }
 # interrupted out signal status: the only checkpoint is the one that the signal asks for, early in a row; one that is
@@ -81,6 +78,7 @@ program=("$1" --rows moe,global --samples 200 --batch 16 --epochs 2 --seeds 1)
 call "$work/whole" || fail "the uninterrupted run"
 killed_at_random 3
 interrupted "$work/interrupted" TERM 143
+cp "$work"/interrupted/checkpoints/paper-*.safetensors "$work/.of_another_experiment"
 resumes "$work/interrupted"
 
 forget
@@ -89,6 +87,11 @@ program=("$2" --rows moe,global,smoe,smoe-attention,glu+smoe-similarity --blocks
 call "$work/whole" || fail "the uninterrupted run"
 killed_at_random 8
 interrupted "$work/interrupted" INT 130
+
+# The checkpoint of another experiment.
+cp -r "$work/interrupted" "$work/another"
+for checkpoint in "$work"/another/checkpoints/*; do cp "$work/.of_another_experiment" "$checkpoint"; done
+unharmed "expected the configuration .* vocabulary 60, .* got row moe, .* samples 200" "$work/another"
 
 # Too large a file, a full disk, a read-only folder: one interrupted run survives them all.
 before=$(saved "$work/interrupted")

@@ -1,21 +1,11 @@
 #!/usr/bin/env bash
 # Trained on text, then tuned: tuning starts from the trained model, resumes to the same bits, stands beside the published figures,
 # and clear errors. Usage: fine_tuning.sh <program>
-set -euo pipefail
+. "$(dirname "$0")/shared.sh"
 program=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 small=(--blocks 1 --width 16 --heads 2 --experts 4 --chosen 2 --length 16 --batch 8 --vocabulary 60 --steps 20 --epoch-steps 10
   --evaluation-rows 60 --warmup 5 --sentences 500 --threads 1 --seeds 2 --data "$work/data" --rows smoe,smoe-similarity)
 tuned=(--tune-steps 12 --tune-batch 16 --tune-lr 3e-3)
-
-fail() { echo "FAILED: $1" >&2; exit 1; }
-bits() { grep -vE '"(seconds|step_ms|command)"' "$1/results.json"; }
-refuses() {
-  local words=$1; shift
-  if "$program" "$@" >"$work/out" 2>&1; then fail "accepted: $*"; fi
-  grep -q -- "$words" "$work/out" || { cat "$work/out"; fail "$* does not say \"$words\""; }
-}
 
 # Two domains, and sentences of their words whose class is their first word's.
 mkdir "$work/data"
@@ -48,7 +38,7 @@ results["runs"] = [r for r in results["runs"] if ":" not in r["row"] or r["seed"
 json.dump(results, open(sys.argv[1], "w"))
 END
 "$program" "${small[@]}" "${tuned[@]}" --tasks "$work/tasks" --out "$work/again" --resume >"$work/text" 2>"$work/err"
-diff <(bits "$work/whole") <(bits "$work/again") >/dev/null || fail "tuning from the kept model differs"
+same "$work/whole" "$work/again"
 cp "$work/again/checkpoints/model-smoe-0.safetensors" "$work/again/checkpoints/model-smoe-1.safetensors"
 without() {
   python3 - "$work/again/results.json" "$1" <<'END'

@@ -2,24 +2,13 @@
 # The experiment from end to end, small: the same results on 1 and 2 threads and when resumed, runs that are those of
 # mixed_numbers, neurons, verdicts and figures in the results, the pictures, and clear errors.
 # Usage: inhibition_analysis.sh <inhibition_analysis> <mixed_numbers>
-set -euo pipefail
+. "$(dirname "$0")/shared.sh"
 program=$1
 mixed_numbers=$2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 options=(--rows glu,global --samples 400 --epochs 2)
 
-fail() { echo "FAILED: $1" >&2; exit 1; }
-# What must not differ between two calls: everything but clocks, the machine and the words of the call.
-bits() { grep -vE '"(seconds|step_ms|machine|command)"' "$1/results.json"; }
-same() { diff <(bits "$work/whole") <(bits "$work/$1") || fail "$1 differs from the uninterrupted run"; }
 # The test accuracies of a row in the order of the file.
 tests() { grep -A99999 '"runs"' "$1/results.json" | grep -E '"(row|test)"' | grep -A1 "\"row\": \"$2\"" | grep '"test"'; }
-refuses() {
-  local words=$1; shift
-  if "$program" "$@" >"$work/out" 2>&1; then fail "accepted: $*"; fi
-  grep -q -- "$words" "$work/out" || { cat "$work/out"; fail "$* does not say \"$words\""; }
-}
 
 "$program" "${options[@]}" --seeds 2 --threads 2 --out "$work/whole" >"$work/text" 2>"$work/err"
 grep -q "NOT MNIST" "$work/whole/table.md" || fail "the table does not say what the data is"
@@ -34,12 +23,14 @@ done
 "$program" "${options[@]}" --seeds 1 --threads 1 --out "$work/resumed" >/dev/null 2>"$work/err"
 grep -q "not decided" "$work/resumed/table.md" || fail "a single seed decides"
 "$program" "${options[@]}" --seeds 2 --threads 1 --out "$work/resumed" --resume >/dev/null 2>"$work/err"
-same resumed
+same "$work/whole" "$work/resumed"
 
 # Measuring the neurons does not change the training.
 "$mixed_numbers" --rows glu --samples 400 --epochs 2 --seeds 2 --threads 1 --out "$work/mixed" >/dev/null 2>"$work/err"
 [ -n "$(tests "$work/mixed" glu)" ] && diff <(tests "$work/mixed" glu | tr -d ' ,') <(tests "$work/whole" glu | tr -d ' ,') ||
   fail "not the runs of mixed_numbers"
+refuses "expected inhibition_analysis, .* got mixed_numbers, .*resume with the same options" --rows glu --samples 400 --epochs 2 \
+  --out "$work/mixed" --resume
 
 if command -v gnuplot >/dev/null; then
   for picture in figure1 figure2 figure3 masks; do

@@ -1,21 +1,9 @@
 #!/usr/bin/env bash
 # The experiment from end to end, small: the same results on 1 and 2 threads, results that are never lost unasked, the
 # pictures, and clear errors. Usage: mixed_numbers.sh <program>
-set -euo pipefail
+. "$(dirname "$0")/shared.sh"
 program=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 options=(--rows moe,global --samples 400 --epochs 4 --seeds 1 --recipe paper)
-
-fail() { echo "FAILED: $1" >&2; exit 1; }
-# What must not differ between two calls: everything but clocks and the machine.
-bits() { grep -vE '"(seconds|step_ms|machine|command)"' "$1/results.json"; }
-same() { diff <(bits "$work/whole") <(bits "$work/$1") || fail "$1 differs from the uninterrupted run"; }
-refuses() {
-  local words=$1; shift
-  if "$program" "$@" >"$work/out" 2>&1; then fail "accepted: $*"; fi
-  grep -q -- "$words" "$work/out" || { cat "$work/out"; fail "$* does not say \"$words\""; }
-}
 
 "$program" "${options[@]}" --threads 2 --out "$work/whole" >"$work/text" 2>"$work/err"
 grep -q "NOT MNIST" "$work/text" || fail "built-in digits are not labelled"
@@ -23,7 +11,7 @@ grep -q "NOT MNIST" "$work/whole/table.md" || fail "the table does not say what 
 grep -q "92.3 ± 5.6" "$work/whole/table.md" || fail "the table lacks the published figure"
 
 "$program" "${options[@]}" --threads 1 --out "$work/one_thread" >/dev/null 2>"$work/err"
-same one_thread
+same "$work/whole" "$work/one_thread"
 
 # Files of MNIST's format, 40 images of noise. Results are neither lost nor mixed up: a second call says what to do with
 # them, and a run tells where it was made.
@@ -65,7 +53,7 @@ research=(--recipe research --rows posttext,global --samples 400 --epochs 2 --se
 for threads in 1 2; do
   "$program" "${research[@]}" --threads $threads --out "$work/research_$threads" >/dev/null 2>"$work/err"
 done
-diff <(bits "$work/research_1") <(bits "$work/research_2") || fail "research depends on the number of threads"
+same "$work/research_1" "$work/research_2"
 grep -q "drawings 2" "$work/research_1/table.md" || fail "the table does not say how many drawings"
 grep -q "^- Post-text Inhibition − \|^| Post-text Inhibition *|  *– |" "$work/research_1/table.md" || fail "post-text is no row"
 

@@ -2,22 +2,10 @@
 # The experiment from end to end, small: the same results on 1 and 2 threads and when resumed, on MNIST's files, on mixed
 # numbers and on pictures of our own, tables, verdicts and pictures, and clear errors.
 # Usage: mutual_inform_vision.sh <program>
-set -euo pipefail
+. "$(dirname "$0")/shared.sh"
 program=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 small=(--blocks 2 --experts-in 0,1 --width 16 --hidden 16 --heads 2 --experts 4 --patch 7 --batch 8 --steps 6 --epoch-steps 3
   --warmup 2 --samples 200 --test-images 20 --attacked-images 5)
-
-fail() { echo "FAILED: $1" >&2; exit 1; }
-# What must not differ between two calls: everything but clocks, the machine and the words of the call.
-bits() { grep -vE '"(seconds|step_ms|machine|command)"' "$1/results.json"; }
-same() { diff <(bits "$work/whole") <(bits "$work/$1") >/dev/null || fail "$1 differs from the uninterrupted run"; }
-refuses() {
-  local words=$1; shift
-  if "$program" "$@" >"$work/out" 2>&1; then fail "accepted: $*"; fi
-  grep -q -- "$words" "$work/out" || { cat "$work/out"; fail "$* does not say \"$words\""; }
-}
 
 "$program" "${small[@]}" --seeds 2 --threads 2 --out "$work/whole" >"$work/text" 2>"$work/err"
 for words in "NOT MNIST" "73.21 / 36.58 / 5.60 / 50.45" "glass_blur" "halftone" "effective number of experts" "not decided" \
@@ -34,14 +22,14 @@ fi
 
 "$program" "${small[@]}" --seeds 1 --threads 1 --out "$work/resumed" >/dev/null 2>"$work/err"
 "$program" "${small[@]}" --seeds 2 --threads 1 --out "$work/resumed" --resume >/dev/null 2>"$work/err"
-same resumed
+same "$work/whole" "$work/resumed"
 # A killed run goes on from its checkpoint.
 "$program" "${small[@]}" --seeds 2 --save-seconds 0 --out "$work/killed" >/dev/null 2>"$work/err" &
 until [ -e "$work/killed/checkpoints/baseline-0.safetensors" ]; do kill -0 $! 2>/dev/null || break; sleep .01; done
 kill -INT $! 2>/dev/null || true
 wait $! || true
 "$program" "${small[@]}" --seeds 2 --out "$work/killed" --resume >/dev/null 2>"$work/err"
-same killed
+same "$work/whole" "$work/killed"
 
 "$program" "${small[@]}" --set mixed --rows baseline --seeds 1 --out "$work/mixed" >"$work/text" 2>"$work/err"
 grep -q "and squares" "$work/mixed/table.md" || fail "the table does not say that squares are among the images"

@@ -216,4 +216,7 @@ TEST_CASE("results of a run that diverged are taken up again, and damaged ones a
     check_error<FormatError>([&] { (void)results(out); }, {"results.json", "--overwrite"});
     CHECK(io::read_file(out.file("results.json")) == text);
   }
+  const papers::OutputFolder out(call);
+  io::write_file(out.file("results.json"), R"({"experiment": "another", "settings": {"key": "k"}, "runs": []})");
+  check_error<ConfigError>([&] { (void)results(out); }, {"expected experiment, k", "got another, k", "--overwrite"});
 }

@@ -188,8 +188,10 @@ TEST_CASE("the second paper's claims are a row's against its base in the same ta
   REQUIRE(claims.size() == 2);
   CHECK(claims[0].other == "smoe");
   CHECK(*claims[0].published == doctest::Approx(std::log(32.23 / 34.84)));
+  CHECK(*claims[0].attacked == doctest::Approx(std::log(40.91 / 43.59)));
   CHECK(claims[1].row == "smoe-attention@2");
   CHECK(*claims[1].published == doctest::Approx(std::log(32.85 / 34.84)));
+  CHECK(!claims[1].attacked);
 }
 
 TEST_CASE("a key tells what a result depends on, and nothing else") {

@@ -1,14 +1,10 @@
 #!/usr/bin/env bash
 # Choices of post-text inhibition, small: what evaluation sees leaves training as it is, pooling and start do not; each stands
 # beside its row without choices. Usage: posttext_choices.sh <program>
-set -euo pipefail
+. "$(dirname "$0")/shared.sh"
 program=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 small=(--blocks 1 --width 16 --heads 2 --experts 4 --chosen 2 --length 16 --batch 8 --vocabulary 60 --steps 18 --epoch-steps 9
   --evaluation-rows 50 --sentences 100 --threads 1 --seeds 2 --lr 1e-2)
-
-fail() { echo "FAILED: $1" >&2; exit 1; }
 
 "$program" "${small[@]}" --rows choices --out "$work/out" >"$work/text" 2>"$work/err" || fail "$(cat "$work/err")"
 python3 - "$work/out/results.json" <<'END'

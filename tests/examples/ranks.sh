@@ -2,21 +2,15 @@
 # Runs of which two ranks train each a part of every batch: the losses of one process, results and checkpoints from the first
 # rank alone; a rank that dies ends the other, and the run goes on on one; ranks that disagree are told.
 # Usage: ranks.sh <mpirun> <mixed_numbers> <language_model>
-set -euo pipefail
+. "$(dirname "$0")/shared.sh"
 mpirun=$1 mixed=$2 text=$3
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 images=(--rows moe,random50,global --samples 400 --epochs 2 --seeds 1 --threads 1)
 words=(--blocks 1 --width 16 --heads 2 --experts 4 --chosen 2 --length 16 --batch 8 --vocabulary 60 --steps 30 --epoch-steps 10
   --evaluation-rows 16 --warmup 5 --dropout .1 --sentences 100 --seeds 1 --threads 1 --rows random,global,smoe@loss,smoe-similarity)
 
 fail() { echo "FAILED: $1" >&2; cat "$work/err" >&2; exit 1; }
 on_ranks() { "$mpirun" -n 2 "$@" --ranks 2 >"$work/text" 2>"$work/err"; }
-refuses() {
-  local says=$1; shift
-  if "$@" >"$work/out" 2>&1; then fail "accepted: $*"; fi
-  grep -q -- "$says" "$work/out" || { cat "$work/out"; fail "$* does not say \"$says\""; }
-}
+program=() # refuses() is given it
 # The losses of each run, one a line.
 losses() { awk '/"(loss_curve|attacks)": / {on = 1; next} /\]/ {on = 0} on' "$1/results.json" | tr -d ' ,'; }
 # alike name: the losses are those of one process, up to rounding.
@@ -40,7 +34,6 @@ alike words 16
 # A rank is killed; the call that resumes gives the digits of one that was not interrupted, and one process goes on too.
 long=(--blocks 1 --width 16 --heads 2 --experts 4 --length 16 --batch 8 --vocabulary 60 --steps 450 --epoch-steps 150
   --evaluation-rows 16 --sentences 100 --seeds 1 --threads 1 --rows global)
-bits() { grep -vE '"(seconds|step_ms|machine|command)"' "$1/results.json"; }
 on_ranks "$text" "${long[@]}" --out "$work/long" || fail "a longer run on two ranks"
 : >"$work/err"
 "$mpirun" -n 2 "$text" "${long[@]}" --ranks 2 --save-seconds 0 --out "$work/killed" >"$work/text" 2>"$work/err" &
@@ -52,7 +45,7 @@ grep -qE "rank 1 with PID|rank 1 \(process" "$work/err" || fail "no word on the 
 [ -n "$(find "$work/killed/checkpoints" -name '*.safetensors')" ] || fail "no checkpoint"
 cp -r "$work/killed" "$work/alone"
 on_ranks "$text" "${long[@]}" --out "$work/killed" --resume || fail "resuming on two ranks"
-diff <(bits "$work/long") <(bits "$work/killed") >&2 || fail "the resumed run differs from the uninterrupted one"
+same "$work/long" "$work/killed"
 "$text" "${long[@]}" --out "$work/alone" --resume >/dev/null 2>"$work/err" || fail "resuming on one process"
 [ "$(losses "$work/alone" | wc -l)" -eq 4 ] || fail "the run that went on on one process lacks an epoch"
 

@@ -84,6 +84,17 @@ std::string cifar(const std::vector<int>& labels) {
     all += std::string(1, static_cast<char>(label)) + std::string(3072, static_cast<char>(label * 20));
   return all;
 }
+/// An IDX file of bytes that count up.
+std::string idx(const std::vector<int>& extents) {
+  std::string all{'\0', '\0', '\10', static_cast<char>(extents.size())};
+  int bytes = 1;
+  for (const int extent : extents) {
+    all += std::string{'\0', '\0', static_cast<char>(extent / 256), static_cast<char>(extent % 256)};
+    bytes *= extent;
+  }
+  for (int i = 0; i < bytes; ++i) all += static_cast<char>(i);
+  return all;
+}
 vision::Settings settings_for(const std::filesystem::path& folder) {
   vision::Settings settings;
   settings.data = folder;
@@ -185,6 +196,28 @@ TEST_CASE("images come from CIFAR's files, a tenth of training for validation, w
   std::filesystem::create_directories(folder / "imagenet-r");
   write(folder / "test_batch.bin", cifar({3, 2}));
   check_error<ConfigError>([&] { (void)vision::load_images(settings_for(folder.path)); }, {"no folder imagenet-r"});
+}
+
+TEST_CASE(
+    "test images of another form than training's, or none, are refused; pictures beside images are fitted to them") {
+  const TemporaryFolder folder;
+  const auto write_part = [&](const std::string& part, const std::vector<int>& extents) {
+    write(folder / (part + "-images-idx3-ubyte"), idx(extents));
+    write(folder / (part + "-labels-idx1-ubyte"), idx({extents[0]}));
+  };
+  const auto refused = [&](const std::vector<std::string>& parts) {
+    check_error<ConfigError>([&] { (void)vision::load_images(settings_for(folder.path)); }, parts);
+  };
+  write_part("train", {10, 6, 7});
+  write_part("t10k", {3, 7, 6});
+  refused({"test images", "6 × 7, channels 1", "got 7 × 6, channels 1"});
+  write_part("t10k", {0, 6, 7});
+  refused({"test images", "one or more", "none"});
+  write_part("t10k", {3, 6, 7});
+  write(folder / "imagenet-o" / "shark" / "a.png", written::png(written::slopes(20, 20)));
+  const data::ImageSet others = vision::load_images(settings_for(folder.path)).outliers;
+  CHECK(others.count() == 1);
+  CHECK(others.pixels.size() == 6 * 7);
 }
 
 TEST_CASE("images come from folders of pictures, with ImageNet's other sets beside them") {

@@ -12,6 +12,7 @@
 #include "../picture.hpp"
 #include "../verdicts.hpp"
 #include "grid.hpp"
+#include "layers.hpp"
 
 namespace language_model {
 
@@ -147,6 +148,7 @@ void Report::show() {
     for (const Task& task : tasks()) {
       for (auto& verdict : verdicts(task)) judged.push_back(std::move(verdict));
       all += table(task);
+      for (auto& figure : layers_of(task)) figures.push_back(std::move(figure));
       if (const Grid grid(results_, rows_of(task)); grid.is_drawn())
         for (auto& figure : grid.figures()) figures.push_back(std::move(figure));
     }
@@ -252,12 +254,17 @@ std::string Report::table(const Task& task) const {
 
 void Report::draw() const {
   draw_curves();
-  for (const Task& task : tasks())
-    if (const Grid grid(results_, rows_of(task)); grid.is_drawn()) {
-      std::string name = "heat" + task.arms();
-      replace_all(name, "@", "_");
-      grid.draw(results_.folder(), name);
-    }
+  for (const Task& task : tasks()) {
+    std::string arms = task.arms();
+    replace_all(arms, "@", "_");
+    if (const auto layers = layers_of(task); !layers.empty())
+      papers::draw_lines(results_.folder(), "layers" + arms, layers);
+    if (const Grid grid(results_, rows_of(task)); grid.is_drawn()) grid.draw(results_.folder(), "heat" + arms);
+  }
+}
+
+nlohmann::json Report::layers_of(const Task& task) const {
+  return task.paper == 2 ? layer_figures(results_, task, claims_of(task, rows_of(task))) : nlohmann::json::array();
 }
 
 void Report::draw_curves() const {
@@ -356,8 +363,8 @@ std::string Report::passes(const std::vector<Row>& rows) const {
                    lines;
 }
 
-std::vector<double> Report::differences(const std::string& row, const std::string& other) const {
-  return results_.differences(row, other, [](const auto& run) { return number_in(run.at("test")); });
+std::vector<double> Report::differences(const std::string& row, const std::string& other, const char* measure) const {
+  return results_.differences(row, other, [&](const auto& run) { return number_in(run.at(measure)); });
 }
 
 nlohmann::json Report::slower(const Task& task) const {
@@ -374,22 +381,40 @@ nlohmann::json Report::slower(const Task& task) const {
                                comparisons);
 }
 
+std::vector<RowClaim> Report::claims(const Task& task) const {
+  std::vector<RowClaim> all = claims_of(task, rows_of(task));
+  std::erase_if(all, [&](const RowClaim& claim) {
+    return differences(claim.row, claim.other).empty() || has_collapsed(find_row(claim.other));
+  });
+  return all;
+}
+
 nlohmann::json Report::verdicts(const Task& task) const {
+  const std::vector<RowClaim> judgeable = claims(task);
   std::vector<papers::Comparison> comparisons;
-  for (const RowClaim& claim : claims_of(task, rows_of(task))) {
-    const std::vector<double> nats = differences(claim.row, claim.other);
-    if (!nats.empty() && !has_collapsed(find_row(claim.other)))
+  for (const RowClaim& claim : judgeable) {
+    const std::string rows = find_row(claim.row).title + " − " + find_row(claim.other).title;
+    comparisons.push_back(papers::compare({rows, -1, claim.published}, differences(claim.row, claim.other)));
+    if (claim.attacked)
       comparisons.push_back(papers::compare(
-          {find_row(claim.row).title + " − " + find_row(claim.other).title, -1, claim.published}, nats));
+          {rows + text(", %g", 100 * settings_.attacks.front()) + " % of words swapped", -1, claim.attacked},
+          differences(claim.row, claim.other, "attacked")));
   }
   const papers::Circumstances circumstances{heading(task), scale(task), settings_.command, "test loss in nats a word",
                                             4};
   auto judged = papers::verdicts_json(circumstances, comparisons);
+  const auto append = [&](const papers::Circumstances& of, const std::vector<papers::Comparison>& more) {
+    for (auto& verdict : papers::verdicts_json(of, more)) judged.push_back(std::move(verdict));
+  };
+  if (task.paper == 2)
+    append({layers_heading(task), circumstances.scale, circumstances.command,
+            "shares of words, and of the base's entropy", 4},
+           layer_claims(results_, judgeable));
   for (auto& verdict : slower(task)) judged.push_back(std::move(verdict));
   if (const Grid grid(results_, rows_of(task)); grid.is_drawn()) {
     papers::Circumstances of_grid = circumstances;
     of_grid.of = "Cross product of both papers" + (task.arms().empty() ? "" : ", rows " + task.arms());
-    for (auto& verdict : papers::verdicts_json(of_grid, grid.claims())) judged.push_back(std::move(verdict));
+    append(of_grid, grid.claims());
   }
   return judged;
 }

@@ -28,9 +28,12 @@ class Report {
   [[nodiscard]] std::vector<Task> tasks() const;
   [[nodiscard]] std::vector<Row> rows_of(const Task& task) const;
   [[nodiscard]] std::string table(const Task& task) const;
-  /// Test losses of a row minus another's, for the seeds that both have.
-  [[nodiscard]] std::vector<double> differences(const std::string& row, const std::string& other) const;
-  /// The published claims that have runs, judged.
+  /// Test losses of a row minus another's, or another measure, for the seeds that both have.
+  [[nodiscard]] std::vector<double> differences(const std::string& row, const std::string& other,
+                                                const char* measure = "test") const;
+  /// The published claims that have runs and whose base row's load has not collapsed.
+  [[nodiscard]] std::vector<RowClaim> claims(const Task& task) const;
+  /// The same, judged, with what else was published of these rows.
   [[nodiscard]] nlohmann::json verdicts(const Task& task) const;
   /// Table 7's claims that have runs, judged.
   [[nodiscard]] nlohmann::json slower(const Task& task) const;
@@ -42,6 +45,8 @@ class Report {
   /// What is scaled down from the published experiment.
   [[nodiscard]] std::string scale(const Task& task) const;
   void draw() const;
+  /// Fluctuation and entropy by layer, as charts; none for the first paper's rows, and without a base row.
+  [[nodiscard]] nlohmann::json layers_of(const Task& task) const;
   /// curves: training loss and validation perplexity by step, means with bands of one deviation over seeds; a line of
   /// pictures a task. Of more rows than can be told apart, those without inhibition.
   void draw_curves() const;

@@ -222,10 +222,14 @@ void set_printed(Row& row, std::string name) {
 }
 
 /// The logarithm of the test perplexity that was printed as "validation / test".
-std::optional<double> test_loss(const Row& row) {
-  const std::size_t slash = row.published.find('/');
-  return slash == std::string::npos ? std::nullopt
-                                    : std::optional(std::log(std::stod(row.published.substr(slash + 1))));
+std::optional<double> test_loss(const std::string& printed) {
+  const std::size_t slash = printed.find('/');
+  return slash == std::string::npos ? std::nullopt : std::optional(std::log(std::stod(printed.substr(slash + 1))));
+}
+/// Row − other of such losses, where both were printed.
+std::optional<double> printed_difference(const std::string& row, const std::string& other) {
+  const auto loss = test_loss(row), loss_of_other = test_loss(other);
+  return loss && loss_of_other ? std::optional(*loss - *loss_of_other) : std::nullopt;
 }
 
 /// An arm of a row: what stands behind the name, whether a row has it, and what it changes. A row has one of a kind.
@@ -368,17 +372,15 @@ std::vector<RowClaim> claims_of(const Task& task, const std::vector<Row>& rows) 
   if (task.paper == 1) {
     constexpr std::array<std::array<const char*, 2>, 4> kPairs{
         {{"moe", "baseline"}, {"glu", "moe"}, {"global", "moe"}, {"global", "glu"}}};
-    for (const auto& [row, other] : kPairs) claims.push_back({row + task.arms(), other + task.arms(), std::nullopt});
+    for (const auto& [row, other] : kPairs) claims.push_back({row + task.arms(), other + task.arms(), {}, {}});
     return claims;
   }
   for (const Row& row : rows)
     for (const Row& other : rows)
       if (row.inform != "none" && other.inform == "none" && row.inhibition == "none" && other.inhibition == "none" &&
-          row.router == other.router && row.every == other.every) {
-        const auto loss = test_loss(row), loss_of_other = test_loss(other);
-        claims.push_back(
-            {row.name, other.name, loss && loss_of_other ? std::optional(*loss - *loss_of_other) : std::nullopt});
-      }
+          row.router == other.router && row.every == other.every)
+        claims.push_back({row.name, other.name, printed_difference(row.published, other.published),
+                          printed_difference(row.attacked, other.attacked)});
   return claims;
 }
 

@@ -82,6 +82,7 @@ std::string inhibited(std::string_view inhibition, const std::string& row);
 struct RowClaim {
   std::string row, other;
   std::optional<double> published;  ///< row − other in nats, where the published losses are on our scale
+  std::optional<double> attacked;   ///< the same of the text with swapped words, where it was printed
 };
 /// What the second paper's table 7 printed: a forward pass's time and memory over those without what informs the row.
 struct PassRatios {

@@ -78,6 +78,23 @@ Parts mixed(const Parts& digits) {
   return {with_squares(digits.training), with_squares(digits.test)};
 }
 
+/// Size and channels, for people.
+std::string form_of(const data::ImageSet& set) {
+  return std::to_string(set.height) + " × " + std::to_string(set.width) + ", channels " + std::to_string(set.channels);
+}
+
+/// Throws ConfigError unless a network of so many classes that learns from the training images can be asked for the
+/// test images.
+void require_alike(const data::ImageSet& training, const data::ImageSet& test, int classes) {
+  const std::string remedy = "use training and test images of one data set";
+  if (test.count() == 0) fail<ConfigError>("test images", "one or more", "none", "add some to the test data");
+  if (form_of(test) != form_of(training))
+    fail<ConfigError>("test images", "images of " + form_of(training) + ", as in training", form_of(test), remedy);
+  if (const int beyond = *std::max_element(test.labels.begin(), test.labels.end()); beyond >= classes)
+    fail<ConfigError>("test images", "labels from 0 to " + std::to_string(classes - 1) + ", as in training",
+                      std::to_string(beyond), remedy);
+}
+
 /// A folder of pictures beside the training images, with the same names of classes.
 std::optional<data::ImageSet> beside(const Settings& s, const data::ImageSet& training, const char* name) {
   if (s.data.empty() || !std::filesystem::is_directory(s.data / name)) return std::nullopt;
@@ -117,15 +134,13 @@ Images load_images(const Settings& s) {
   images.training = some_of(chosen(parts.training, std::span(order).subspan(held)), s.samples);
   images.test = some_of(parts.test, s.test_images);
   images.classes = 1 + *std::max_element(parts.training.labels.begin(), parts.training.labels.end());
-  if (const int beyond = *std::max_element(images.test.labels.begin(), images.test.labels.end());
-      beyond >= images.classes)
-    fail<ConfigError>("test images", "labels from 0 to " + std::to_string(images.classes - 1) + ", as in training",
-                      std::to_string(beyond), "use training and test images of one data set");
+  require_alike(images.training, images.test, images.classes);
   images.renditions = beside(s, images.training, "imagenet-r");
   images.adversarial = beside(s, images.training, "imagenet-a");
   const data::ImageSet& like = images.test;
   if (!s.data.empty() && std::filesystem::is_directory(s.data / "imagenet-o")) {
-    images.outliers = some_of(data::load_image_folder(s.data / "imagenet-o", {.side = s.side}), like.count());
+    const auto others = data::load_image_folder(s.data / "imagenet-o", {.side = s.side});
+    images.outliers = data::fitted(some_of(others, like.count()), like.height, like.width, like.channels);
     images.outliers_name = "imagenet-o";
   } else {
     const bool counted = s.set == "mixed";

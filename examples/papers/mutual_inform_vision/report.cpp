@@ -93,7 +93,7 @@ void Report::show() {
   std::printf("\n%s\nresults in %s\n", all.c_str(), results_.folder().path().c_str());
   results_.look([&] {
     if (!settings_.network.experts_in.empty()) draw_loads();
-    draw_severities();
+    papers::draw_lines(results_.folder(), "severities", figures());
   });
 }
 
@@ -321,30 +321,6 @@ nlohmann::json Report::figures() const {
                                  {"x", {{"title", kSeverityAxis}}},
                                  {"y", {{"title", kAccuracyAxis}}},
                                  {"series", series}}});
-}
-
-void Report::draw_severities() const {
-  const std::vector<Row> all = rows();
-  std::string data, commands = "plot ";
-  for (std::size_t r = 0; r < all.size(); ++r) {
-    data += "$row" + std::to_string(r) + " << EOD\n";
-    for (int severity = 0; severity <= kSeverities; ++severity) {
-      const Summary accuracy = at_severity(all[r], severity);
-      data += std::to_string(severity) + text(" %.5g", accuracy.mean) +
-              text(" %.5g", accuracy.mean - accuracy.deviation) + text(" %.5g\n", accuracy.mean + accuracy.deviation);
-    }
-    data += "EOD\n";
-    const std::string name = "$row" + std::to_string(r),
-                      colour = " linecolor rgb word(colours, " + std::to_string(r + 1) + ")";
-    commands += name + " using 1:3:4 with filledcurves" + colour + " notitle, " + name +
-                " using 1:2 with linespoints pointtype 7 linewidth 2" + colour + " title " +
-                papers::for_gnuplot(all[r].title) + (r + 1 < all.size() ? ", " : "\n");
-  }
-  papers::draw(results_.folder(), "severities", "900,480", data,
-               "colours = '#000000 #0072b2 #d55e00 #009e73'\nset style fill transparent solid .1 noborder\nset title " +
-                   papers::for_gnuplot(kSeverityTitle) + "\nset xlabel " + papers::for_gnuplot(kSeverityAxis) +
-                   "\nset ylabel " + papers::for_gnuplot(kAccuracyAxis) + "\nset grid\nset key bottom left\n" +
-                   commands);
 }
 
 }  // namespace vision

@@ -48,7 +48,6 @@ class Report {
   [[nodiscard]] papers::Summary at_severity(const Row& row, int severity) const;
   [[nodiscard]] nlohmann::json figures() const;
   void draw_loads() const;
-  void draw_severities() const;
 
   const Settings& settings_;
   std::string outliers_;

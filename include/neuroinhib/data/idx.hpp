@@ -97,10 +97,14 @@ class IdxReader {
   const auto image_path = locate(part + "-images-idx3-ubyte"), label_path = locate(part + "-labels-idx1-ubyte");
   Idx images = read_idx(image_path, max_bytes);
   const Idx labels = read_idx(label_path, max_bytes);
-  const auto refuse = [](const std::filesystem::path& path, const std::string& expected, const std::string& actual) {
-    fail<FormatError>("IDX file " + path.string(), expected, actual, "use images and labels of one data set");
+  const auto refuse = [](const std::filesystem::path& path, const std::string& expected, const std::string& actual,
+                         const std::string& remedy = "use images and labels of one data set") {
+    fail<FormatError>("IDX file " + path.string(), expected, actual, remedy);
   };
   if (images.extents.size() != 3) refuse(image_path, "3 extents", std::to_string(images.extents.size()));
+  if (images.extents[1] == 0 || images.extents[2] == 0)
+    refuse(image_path, "images of at least one pixel",
+           std::to_string(images.extents[1]) + " × " + std::to_string(images.extents[2]), "fetch the file again");
   if (labels.extents.size() != 1) refuse(label_path, "1 extent", std::to_string(labels.extents.size()));
   if (images.extents[0] != labels.extents[0])
     refuse(label_path, std::to_string(images.extents[0]) + " labels, one an image", std::to_string(labels.extents[0]));

@@ -11,7 +11,7 @@ namespace neuroinhib::data {
 
 /// The mixed-numbers set of the Neural Inhibition paper, section 4.1: half handwritten digits (kind 0), half squares
 /// (kind 1), in no particular order; 120,000 images with MNIST's 60,000. Throws ConfigError where `digits` holds too
-/// few images, or images that are not grey and 28 × 28.
+/// few images, images that are not grey and 28 × 28, or labels other than 0 to 9.
 [[nodiscard]] inline ImageSet make_mixed_numbers(const ImageSet& digits, Squares kind, Index count,
                                                  std::uint64_t seed) {
   constexpr std::uint32_t kStream = 0x31f3du;
@@ -25,6 +25,12 @@ namespace neuroinhib::data {
   if (half < 1 || digits.count() < half)
     fail<ConfigError>("mixed numbers", "2 to " + std::to_string(2 * digits.count()) + " samples, twice the digits",
                       std::to_string(count), "ask for fewer samples, or load more digits");
+  const auto is_beyond = [](int label) { return label < 0 || label > 9; };
+  if (const auto beyond = std::find_if(digits.labels.begin(), digits.labels.end(), is_beyond);
+      beyond != digits.labels.end())
+    fail<ConfigError>("mixed numbers", "labels from 0 to 9",
+                      std::to_string(*beyond) + " at digit " + std::to_string(beyond - digits.labels.begin()),
+                      "use images of the ten digits");
   std::vector<Index> chosen(static_cast<std::size_t>(digits.count()));
   std::iota(chosen.begin(), chosen.end(), Index{0});
   shuffle(chosen, seed, kStream);
