@@ -85,7 +85,7 @@ std::string form_of(const data::ImageSet& set) {
 
 /// Throws ConfigError unless a network of so many classes that learns from the training images can be asked for the
 /// test images.
-void require_alike(const data::ImageSet& training, const data::ImageSet& test, int classes) {
+void require_alike(const data::ImageSet& training, const data::ImageSet& test, Index classes) {
   const std::string remedy = "use training and test images of one data set";
   if (test.count() == 0) fail<ConfigError>("test images", "one or more", "none", "add some to the test data");
   if (form_of(test) != form_of(training))
