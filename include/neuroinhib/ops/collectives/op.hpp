@@ -5,6 +5,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include <neuroinhib/core/memory.hpp>
 #include <neuroinhib/core/sequences.hpp>
 #include <neuroinhib/ops/elementwise/op.hpp>
 #include <neuroinhib/ops/ranked.hpp>
