@@ -244,10 +244,10 @@ __global__ void __launch_bounds__(Plan::kThreads, 1)
 /// Parts of `work` for blocks that take `tiles` pieces of a part each, so that the last round is fullest; of those that
 /// divide `divisible`.
 [[nodiscard]] inline int slices_for(int multiprocessors, Index tiles, Index divisible) {
-  constexpr int kMost = 8;
+  constexpr int kMax = 8;
   int best = 1;
   double least = 0;
-  for (int slices = 1; slices <= kMost; ++slices) {
+  for (int slices = 1; slices <= kMax; ++slices) {
     if (divisible % slices != 0) continue;
     const double rounds = std::ceil(static_cast<double>(tiles * slices) / multiprocessors) / slices;
     if (least == 0 || rounds < 0.93 * least) best = slices, least = rounds;
