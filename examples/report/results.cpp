@@ -52,10 +52,10 @@ std::string meaning(const std::string& experiment, const std::string& measure) {
   static const Meanings kWords{{"loss", "training loss, nats a word"},
                                {"validation", "validation loss, nats a word"},
                                {"test", "test loss, nats a word"}};
-  static const std::map<std::string, const Meanings*> kExperiments{{"mixed_numbers", &kImages},
-                                                                   {"inhibition_analysis", &kImages},
-                                                                   {"mutual_inform_vision", &kImages},
-                                                                   {"language_model", &kWords}};
+  static const std::map<std::string, const Meanings*> kExperiments{
+      {"mixed_numbers", &kImages},        {"all_to_all", &kImages},     {"inhibition_analysis", &kImages},
+      {"mutual_inform_vision", &kImages}, {"language_model", &kWords},  {"mutual_inform_lm", &kWords},
+      {"cross_product", &kWords},         {"posttext_choices", &kWords}};
   const auto known = kExperiments.find(experiment);
   if (known == kExperiments.end()) return measure;
   const auto found = known->second->find(measure);

@@ -87,6 +87,18 @@ TEST_CASE("report: charts have the runs' means and deviations") {
   CHECK(moe.at("low")[1].get<double>() == doctest::Approx(1.5 - std::sqrt(.5)));
 }
 
+TEST_CASE("report: curves say what they are and in which unit") {
+  for (const auto& [experiment, title] : {std::pair{"all_to_all", "By epoch: training loss, nats an image"},
+                                          {"cross_product", "By epoch: training loss, nats a word"},
+                                          {"mutual_inform_lm", "By epoch: training loss, nats a word"},
+                                          {"posttext_choices", "By epoch: training loss, nats a word"}}) {
+    json all = results(json::array({run("moe", 0, .5)}));
+    all["experiment"] = experiment;
+    const ResultsFolder folder(all.dump());
+    CHECK(report::results_section(folder.path()).at("charts")[1].at("title") == title);
+  }
+}
+
 TEST_CASE("report: numbers that JSON lacks are gaps") {
   json one = run("moe", 0, .5);
   one["loss_curve"] = {"nan", "inf", 1.0};

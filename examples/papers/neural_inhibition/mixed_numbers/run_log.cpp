@@ -127,7 +127,7 @@ nlohmann::json RunLog::result(const Accuracy& test, Index samples) {
           {"validation_curve", state_.validation},
           {"digits_curve", state_.digits},
           {"squares_curve", state_.squares},
-          {"of_squares_curve", state_.of_squares},
+          {"of_squares_by_epoch", state_.of_squares},
           {"loss_curve", state_.loss}};
 }
 
