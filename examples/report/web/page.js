@@ -188,7 +188,10 @@
     const places = labels && spec.kind !== "bars" ?
       {type: "linear", min: -0.5, max: labels.length - 0.5, afterBuildTicks: (scale) => {
         scale.ticks = labels.map((_, i) => ({value: i}));
-      }, ticks: {color: style("--faint"), autoSkip: false, maxRotation: 60, callback: (value) => labels[value] ?? ""}} :
+      }, ticks: {color: style("--faint"), autoSkip: false, maxRotation: 60, callback(value) {
+        const label = labels[value] ?? "";
+        return this.chart.width < 560 && label.length > 16 ? `${label.slice(0, 15)}…` : label;  // its whole is told by the pointer
+      }}} :
       {type: spec.kind === "bars" ? "category" : "linear", stacked: false, ticks: {color: style("--faint"), precision: 0}};
     return {
       type: spec.kind === "bars" ? "bar" : "line",
