@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include <neuroinhib/io/file.hpp>
 
@@ -40,16 +42,22 @@ inline void draw(const OutputFolder& folder, const std::string& name, const std:
     std::printf("no picture: install gnuplot, and run it in %s on %s\n", folder.path().c_str(), script.c_str());
 }
 
-/// Draws charts of lines, as results.json has them in its figures, side by side: NAME.png and NAME.svg.
+/// Draws charts of lines over whole numbers, as results.json has them in its figures, side by side: NAME.png and
+/// NAME.svg. A series has one colour in all of them.
 inline void draw_lines(const OutputFolder& folder, const std::string& name, const nlohmann::json& charts) {
   const auto quoted = [](const nlohmann::json& words) { return for_gnuplot(words.get<std::string>()); };
+  std::vector<std::string> names;
   std::string data, commands;
   for (std::size_t c = 0; c < charts.size(); ++c) {
     const auto& chart = charts.at(c);
     const std::string lines = "$chart" + std::to_string(c + 1);
+    std::string colours;  // by the series' places among all names
     data += lines + " << EOD\n";
     for (const auto& series : chart.at("series")) {
-      data += '"' + series.at("name").get<std::string>() + "\"\n";
+      const auto own = series.at("name").get<std::string>();
+      if (std::find(names.begin(), names.end(), own) == names.end()) names.push_back(own);
+      colours += std::to_string(std::find(names.begin(), names.end(), own) - names.begin()) + " ";
+      data += '"' + own + "\"\n";
       for (std::size_t i = 0; i < series.at("x").size(); ++i) {
         for (const char* numbers : {"x", "y", "low", "high"})
           data += text(" %.6g", number_in(series.at(numbers).at(i)));
@@ -58,21 +66,19 @@ inline void draw_lines(const OutputFolder& folder, const std::string& name, cons
       data += "\n\n";
     }
     data += "EOD\n";
-    commands += "set title " + quoted(chart.at("title")) + "\nset xlabel " + quoted(chart.at("x").at("title")) +
-                "\nset ylabel " + quoted(chart.at("y").at("title")) +
-                "\nlines = " + std::to_string(chart.at("series").size()) + "\nplot for [line = 1 : lines] " + lines +
-                " index line - 1 using 1:3:4 with filledcurves linecolor rgb colour(line) notitle, "
-                "for [line = 1 : lines] " +
-                lines +
-                " index line - 1 using 1:2 with linespoints pointtype 7 linewidth 2 linecolor rgb colour(line) "
-                "title columnheader(1)\n";
+    const std::string each = "for [line = 1 : words(own)] " + lines + " index line - 1 using ";
+    commands += "own = '" + colours + "'\nset title " + quoted(chart.at("title")) + "\nset xlabel " +
+                quoted(chart.at("x").at("title")) + "\nset ylabel " + quoted(chart.at("y").at("title")) + "\nplot " +
+                each + "1:3:4 with filledcurves linecolor rgb colour(line) notitle, " + each +
+                "1:2 with linespoints pointtype 7 linewidth 2 linecolor rgb colour(line) title columnheader(1)\n";
   }
   draw(folder, name, std::to_string(700 * charts.size()) + ",520",
        data, "set multiplot layout 1," + std::to_string(charts.size()) + R"(
 colours = '#000000 #0072b2 #d55e00 #009e73 #56b4e9 #e69f00 #cc79a7 #f0e442'
-colour(line) = word(colours, (line - 1) % words(colours) + 1)
+colour(line) = word(colours, word(own, line) % words(colours) + 1)
 set grid
 set key below
+set xtics 1
 set style fill transparent solid .1 noborder
 )" + commands + "unset multiplot\n");
 }

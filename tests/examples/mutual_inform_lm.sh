@@ -62,14 +62,14 @@ def wants_line(title, name, values):
     assert len(lines) == 1 and lines[0]["x"] == [1] and near(lines[0]["y"][0], mean(values)), (title, name, lines, values)
 changed = lambda run: run["fluctuation"][0]
 ratio = lambda run, base: run["layers"][0]["entropy"] / base["layers"][0]["entropy"]
-base = "SMoE, balance loss"
+base, fluctuation = "SMoE, balance loss", "fluctuation between the last two evaluations"
 for row, own in (("smoe-similarity@loss", "Similarity-inform " + base), ("smoe-attention@loss", "Attention-inform " + base)):
     wants(f"{own} − {base}, 20 % of words swapped", measured(row, lambda r, b: r["attacked"] - b["attacked"]))
     wants(f"{own} − {base}: fluctuation, mean over layers", measured(row, lambda r, b: changed(r) - changed(b)))
     wants(f"{own} over {base}: entropy of the scores less 1, mean over layers", measured(row, lambda r, b: ratio(r, b) - 1))
     wants_line("entropy ratio", own, measured(row, ratio))
-    wants_line("fluctuation", own, measured(row, lambda r, b: changed(r)))
-    wants_line("fluctuation", base, measured(row, lambda r, b: changed(b)))
+    wants_line(fluctuation, own, measured(row, lambda r, b: changed(r)))
+    wants_line(fluctuation, base, measured(row, lambda r, b: changed(b)))
 assert not any("X-MoE" in claim and "fluctuation" in claim for claim in verdicts), "the paper draws SMoE alone"
 assert any(title.startswith("Mutual-Inform SMoE, figure 3: routing, M = 1") for title in charts), list(charts)
 END

@@ -61,8 +61,8 @@ std::string layers_heading(const Task& task) {
 }
 
 nlohmann::json layer_figures(const papers::Results& results, const Task& task, const std::vector<RowClaim>& pairs) {
-  auto changes = chart(layers_heading(task) + ": fluctuation",
-                       "share of words whose experts change between the last two evaluations"),
+  auto changes = chart(layers_heading(task) + ": fluctuation between the last two evaluations",
+                       "share of words whose experts changed"),
        ratios = chart(layers_heading(task) + ": entropy ratio", "mean entropy of the scores over the base row's");
   std::vector<std::string> drawn;
   const auto add_changes = [&](const std::string& row) {
