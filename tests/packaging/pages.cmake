@@ -1,5 +1,5 @@
 # What the pages print for a new user runs as it is printed: the README's installation, its CMakeLists.txt, its program and
-# the command that builds and runs them; and every other CMakeLists.txt that a page shows whole.
+# the command that builds and runs them; and the projects of docs/quickstart.md and docs/install.md.
 # Usage: cmake -DLIBRARY=<project folder> -DWORK=<scratch> -DCXX=<compiler> -P pages.cmake
 cmake_policy(VERSION 3.25)
 file(REMOVE_RECURSE ${WORK})
