@@ -18,6 +18,39 @@
 
 namespace neuroinhib {
 
+namespace ops {
+
+template <class T>
+struct GroupedLinear;
+
+inline namespace NEUROINHIB_TARGET {
+
+/// The kernel of weights in bf16: as GroupedLinear, in inference. It is in ops/grouped_linear/cpu_bf16.hpp.
+template <class T>
+void forward_in_bf16(Cpu<T>& cpu, const Bf16Weights& weights, const GroupedLinear<T>& op);
+
+}  // namespace NEUROINHIB_TARGET
+}  // namespace ops
+
+namespace detail {
+inline namespace NEUROINHIB_TARGET {
+
+/// Weights in bf16 and the kernel that multiplies by them. Only a program that hands weights over names the kernel, so
+/// only there it is compiled.
+struct Bf16Experts {
+  const Bf16Weights* weights = nullptr;
+  void (*forward)(Cpu<float>& cpu, const Bf16Weights& weights, const ops::GroupedLinear<float>& op) = nullptr;
+
+  Bf16Experts() = default;
+  Bf16Experts(const Bf16Weights* given)  // NOLINT(google-explicit-constructor): an option is given as the pointer
+      : weights(given), forward(&ops::forward_in_bf16<float>) {}
+};
+
+}  // namespace NEUROINHIB_TARGET
+}  // namespace detail
+
+inline namespace NEUROINHIB_TARGET {
+
 /// Of a Cpu. Options out of range are a ConfigError of its constructor.
 struct CpuOptions {
   int threads = 0;         ///< at most; 0: OMP_NUM_THREADS, or without it available_processors()
@@ -25,13 +58,15 @@ struct CpuOptions {
   /// What a thread must get to do before it joins a loop, in units of namespace cost: a few microseconds. 1 lets
   /// threads join wherever there is more than one iteration.
   Index min_work = Index{1} << 15;
-  /// What experts multiply by in inference, where weights in bf16 are wanted; it must outlive the Cpu. None: all is in
-  /// the Cpu's scalar.
-  const Bf16Weights* bf16_weights = nullptr;
+  /// A `const Bf16Weights*`: what experts multiply by in inference, where weights in bf16 are wanted; it must outlive
+  /// the Cpu. None: all is in the Cpu's scalar.
+  detail::Bf16Experts bf16_weights{};
   /// Convolutions multiply less where Winograd's method pays, at three times the rounding error; false: all sum over
   /// windows.
   bool winograd = true;
 };
+
+}  // namespace NEUROINHIB_TARGET
 
 /// What a kernel's iteration costs, in units of one multiply-add on numbers that stream by from memory.
 namespace cost {
@@ -48,7 +83,7 @@ inline namespace NEUROINHIB_TARGET {
 /// The CPU, computing in T (float or double). As an executor it is inference: nothing is recorded, random inhibition
 /// and dropout are off. Results live until the next begin_step(). One Cpu serves one calling thread.
 /// Every kernel's result is independent of the number of threads, to the bit.
-template <class T = float>
+template <class T>
 class Cpu {
  public:
   using Scalar = T;
@@ -58,14 +93,14 @@ class Cpu {
   explicit Cpu(const CpuOptions& options = {})
       : threads_(options.threads > 0 ? options.threads : default_threads()),
         min_work_(options.min_work),
-        bf16_weights_(options.bf16_weights),
+        bf16_experts_(options.bf16_weights),
         winograd_(options.winograd),
         random_{options.seed, 0} {
     if (options.threads < 0)
       fail<ConfigError>("Cpu", "threads ≥ 0", std::to_string(options.threads), "use 0 for all processors");
     if (options.min_work < 1)
       fail<ConfigError>("Cpu", "min_work ≥ 1", std::to_string(options.min_work), "use 1 for threads everywhere");
-    if (options.bf16_weights != nullptr && !std::is_same_v<T, float>)
+    if (options.bf16_weights.weights != nullptr && !std::is_same_v<T, float>)
       fail<ConfigError>("Cpu", "float beside weights in bf16", "double", "use Cpu<float>, or leave bf16_weights out");
   }
 
@@ -78,7 +113,9 @@ class Cpu {
   /// Seed and training steps so far; what a checkpoint keeps.
   [[nodiscard]] RandomState& random() { return random_; }
   /// What CpuOptions gave; null where experts compute in float.
-  [[nodiscard]] const Bf16Weights* bf16_weights() const { return bf16_weights_; }
+  [[nodiscard]] const Bf16Weights* bf16_weights() const { return bf16_experts_.weights; }
+  /// The same with their kernel.
+  [[nodiscard]] const detail::Bf16Experts& bf16_experts() const { return bf16_experts_; }
   /// What CpuOptions gave.
   [[nodiscard]] bool winograd() const { return winograd_; }
 
@@ -98,7 +135,7 @@ class Cpu {
   [[nodiscard]] std::string describe() const {
     return std::string("cpu, ") + instruction_set() + ", " + std::to_string(threads_) +
            (threads_ == 1 ? " thread, " : " threads, ") + (sizeof(T) == 4 ? "float" : "double") +
-           (bf16_weights_ == nullptr ? "" : ", experts in bf16 (" + text_of(bf16_weights_->unit()) + ")");
+           (bf16_weights() == nullptr ? "" : ", experts in bf16 (" + text_of(bf16_weights()->unit()) + ")");
   }
   /// The instruction set the kernels were compiled for.
   [[nodiscard]] static const char* instruction_set() {
@@ -120,10 +157,7 @@ class Cpu {
   /// iteration that throws one comes out; later iterations may not have run then.
   template <class Body>
   void parallel_for(Index count, Index cost, const Body& body) const {
-    if (const int team = team_of(count, cost); team > 1)
-      pool_.run(count, team, [&](Index i, int) { call(body, i); });
-    else
-      for (Index i = 0; i < count; ++i) call(body, i);
+    loop(count, team_of(count, cost), loop_body(body));
   }
   /// The same for iterations of one element each.
   template <class Body>
@@ -138,10 +172,7 @@ class Cpu {
     const ArenaScope scope(arena_);
     const Index stride = (elements + kPad - 1) / kPad * kPad;
     T* scratch = arena_.allocate<T>(stride * team);
-    if (team > 1)
-      pool_.run(count, team, [&](Index i, int member) { call(body, i, scratch + stride * member); });
-    else
-      for (Index i = 0; i < count; ++i) call(body, i, scratch);
+    loop(count, team, loop_body([&](Index i, int member) { body(i, scratch + stride * member); }));
   }
 
   /// Calls body(begin, end) for blocks of `grain` elements (the last may be shorter), `cost` being an element's. Blocks
@@ -194,11 +225,26 @@ class Cpu {
  private:
   static constexpr Index kPad = static_cast<Index>(HostMemory::kAlignment / sizeof(T));
 
+  void loop(Index count, int team, const detail::LoopBody& body) const {
+    if (team > 1)
+      pool_.run(count, team, body);
+    else
+      for (Index i = 0; i < count; ++i) body(i, 0);
+  }
+  /// Of body(i) or body(i, member), which must outlive it.
+  template <class Body>
+  static detail::LoopBody loop_body(const Body& body) {
+    return {&body, &call<Body>};
+  }
   /// Never inlined: the serial loop and the parallel one run the same machine code, so the same bits come out. Inlined
   /// twice, a body may be contracted to fused multiply-adds in two ways.
-  template <class Body, class... Scratch>
-  [[gnu::noinline]] static void call(const Body& body, Index i, Scratch... scratch) {
-    body(i, scratch...);
+  template <class Body>
+  [[gnu::noinline]] static void call(const void* kept, Index i, int member) {
+    const Body& body = *static_cast<const Body*>(kept);
+    if constexpr (requires { body(i, member); })
+      body(i, member);
+    else
+      body(i);
   }
 
   /// Threads that work of `count` iterations of that cost pays for. A thread that joins costs microseconds, and
@@ -215,7 +261,7 @@ class Cpu {
   }
   int threads_;
   Index min_work_;
-  const Bf16Weights* bf16_weights_;
+  detail::Bf16Experts bf16_experts_;
   bool winograd_;
   mutable detail::ThreadPool pool_{threads_};  ///< mutable: kernels loop on a const backend
   Arena<HostMemory> arena_;

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <exception>
 #include <limits>
-#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -47,14 +46,21 @@ class FirstException {
   std::exception_ptr exception_;
 };
 
+/// A loop's body without its type, so that what runs loops is compiled once.
+struct LoopBody {
+  const void* body;
+  void (*call)(const void* body, Index i, int member);
+
+  void operator()(Index i, int member) const { call(body, i, member); }
+};
+
 /// Threads that help one calling thread with its loops. The caller works too, takes over what helpers have not begun,
 /// and waits only for what they have: a helper whose processor is busy elsewhere holds nothing up, as it would at the
 /// barrier of an OpenMP loop. Helpers start with the first loop, and sleep between loops that are far apart.
 class ThreadPool {
  public:
   /// `threads`: the caller and its helpers.
-  explicit ThreadPool(int threads)
-      : members_(threads), shares_(std::make_unique<Share[]>(static_cast<std::size_t>(threads))) {}
+  explicit ThreadPool(int threads) : members_(threads), shares_(static_cast<std::size_t>(threads)) {}
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool() {
@@ -65,17 +71,14 @@ class ThreadPool {
 
   /// body(i, member) for i in [0, count), by the caller (member 0) and up to team − 1 helpers. Rethrows the exception
   /// of the lowest iteration that threw. Throws ConfigError for a loop inside another's body.
-  template <class Body>
-  void run(Index count, int team, const Body& body) {
+  void run(Index count, int team, const LoopBody& body) {
     if (open_)
       fail<ConfigError>("parallel loop", "loops one after another", "one inside another's body",
                         "call the inner one's body in a plain loop");
     start_helpers();
     FirstException first;
-    const auto guarded = [&](Index i, int member) { first.guard(i, [&] { body(i, member); }); };
-    using Guarded = decltype(guarded);
-    body_ = &guarded;
-    call_ = [](const void* kept, Index i, int member) { (*static_cast<const Guarded*>(kept))(i, member); };
+    body_ = &body;
+    first_ = &first;
     deal(count, team);
     open_ = true;
     wake();
@@ -120,7 +123,8 @@ class ThreadPool {
       while (true) {
         const Index begin = source.next.fetch_add(piece_);
         if (begin >= source.end) break;
-        for (Index i = begin, end = std::min(source.end, begin + piece_); i < end; ++i) call_(body_, i, member);
+        for (Index i = begin, end = std::min(source.end, begin + piece_); i < end; ++i)
+          first_->guard(i, [&] { (*body_)(i, member); });
       }
     }
   }
@@ -153,9 +157,9 @@ class ThreadPool {
 
   int members_;
   std::vector<std::thread> helpers_;
-  std::unique_ptr<Share[]> shares_;
-  const void* body_ = nullptr;
-  void (*call_)(const void*, Index, int) = nullptr;
+  std::vector<Share> shares_;
+  const LoopBody* body_ = nullptr;
+  FirstException* first_ = nullptr;
   int team_ = 0;
   Index piece_ = 1;
   std::atomic<std::uint32_t> round_ = 0;

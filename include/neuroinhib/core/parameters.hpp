@@ -132,6 +132,23 @@ template <class T>
 template <class M, class Visitor>
 concept Visitable = requires(M& module, Visitor&& visitor) { module.visit(std::move(visitor)); };
 
+/// Throws ConfigError for a leaf, or a name, that has come before: names are what files and initial values go by.
+class DistinctLeaves {
+ public:
+  void add(const std::string& name, const void* leaf) {
+    if (!leaves_.insert(leaf).second)
+      fail<ConfigError>("parameters", "each parameter and state once", "\"" + name + "\", shown under another name too",
+                        "show it once, and use it where it is shared");
+    if (!names_.insert(name).second)
+      fail<ConfigError>("parameters", "one parameter or state a name", "two called \"" + name + "\"",
+                        "give the module's parts different names in visit()");
+  }
+
+ private:
+  std::set<const void*> leaves_;
+  std::set<std::string_view> names_;
+};
+
 /// A module's parameters and states, in the order of its visit(), with their dotted names.
 template <class T>
 struct Leaves {
@@ -145,18 +162,31 @@ struct Leaves {
 
   void add(const std::string& name, Parameter<T>& leaf) { parameters.push_back({name, &leaf}); }
   void add(const std::string& name, Buffer<T>& leaf) { states.push_back({name, &leaf}); }
+  /// Throws ConfigError where a module's visit() shows one leaf twice, or gives one name twice.
+  void require_distinct() const {
+    DistinctLeaves distinct;
+    for (const auto& [name, leaf] : parameters) distinct.add(name, leaf);
+    for (const auto& [name, leaf] : states) distinct.add(name, leaf);
+  }
 };
+
+/// The name of a part: that of the whole, a dot and the part's own; its own alone where the whole has none.
+[[nodiscard, gnu::noinline]] inline std::string dotted(std::string_view whole, std::string_view part) {
+  std::string name(whole);
+  if (!whole.empty()) name += '.';
+  return name.append(part);
+}
 
 /// Walks a module's tree. Never inlined, and of one type for all modules: a kind of layer is compiled once, however
 /// many models have it.
 template <class T>
 struct LeafVisitor {
-  std::string prefix;
+  std::string_view prefix;
   Leaves<T>& leaves;
 
   template <class M>
   [[gnu::noinline]] void operator()(std::string_view name, M& child) const {
-    const std::string full = prefix.empty() ? std::string(name) : prefix + "." + std::string(name);
+    const std::string full = dotted(prefix, name);
     if constexpr (Visitable<M, LeafVisitor>) {
       child.visit(LeafVisitor{full, leaves});
     } else if constexpr (
@@ -305,8 +335,7 @@ class Parameters {
 
   Parameters(const detail::Leaves<T>& leaves, std::uint64_t seed, const MemorySpace& space)
       : values_(space), gradients_(space) {
-    require_distinct(leaves.parameters);
-    require_distinct(leaves.states);
+    leaves.require_distinct();
     for (const auto& [name, leaf] : leaves.parameters) {
       entries_.push_back({name, {}, size_});
       slices_.push_back(leaf->slice);
@@ -315,7 +344,6 @@ class Parameters {
     states_.reserve(leaves.states.size());
     for (const auto& [name, leaf] : leaves.states)
       states_.push_back({name, Storage<T>(leaf->stays_on_host ? kSpaceOf<HostMemory> : space), {}, *leaf});
-    require_distinct_names();
     values_.assign_zeros(size_);
     space.reports_writes(values_.data());
     gradients_.assign_zeros(size_);
@@ -344,27 +372,6 @@ class Parameters {
     if (buffer.starts_empty || buffer.start.size() == 0) return;
     const std::vector<T> start = initial(buffer.initializer, buffer.start, state.name, seed);
     state.assign({start.data(), buffer.start});
-  }
-  /// Throws ConfigError where a module's visit() shows one leaf twice.
-  template <class Named>
-  static void require_distinct(const std::vector<Named>& leaves) {
-    std::set<const void*> seen;
-    for (const auto& [name, leaf] : leaves)
-      if (!seen.insert(leaf).second)
-        fail<ConfigError>("parameters", "each parameter and state once",
-                          "\"" + name + "\", shown under another name too",
-                          "show it once, and use it where it is shared");
-  }
-  /// Names are what files and initial values go by.
-  void require_distinct_names() const {
-    std::set<std::string_view> seen;
-    const auto check = [&](const std::string& name) {
-      if (!seen.insert(name).second)
-        fail<ConfigError>("parameters", "one parameter or state a name", "two called \"" + name + "\"",
-                          "give the module's parts different names in visit()");
-    };
-    for (const Entry& entry : entries_) check(entry.name);
-    for (const ModuleState<T>& state : states_) check(state.name);
   }
   static std::vector<T> initial(const Initializer& initializer, const Shape& shape, std::string_view name,
                                 std::uint64_t seed, Index first = 0) {

@@ -35,7 +35,7 @@ void forward(Cpu<T>& cpu, const GroupedLinear<T>& op) {
   const Index in = op.in(), out = op.out();
   clear_unused(cpu, op.plan, op.y.data, out);
   if constexpr (std::is_same_v<T, float>)
-    if (const Bf16Weights* weights = cpu.bf16_weights()) return forward_in_bf16(cpu, *weights, op);
+    if (const auto& bf16 = cpu.bf16_experts(); bf16.weights != nullptr) return bf16.forward(cpu, *bf16.weights, op);
   for_each_expert(cpu, op, out, in, [&](Index e, Index begin, Index end, T* scratch) {
     const Index first = op.plan.offsets[e], rows = op.plan.offsets[e + 1] - first;
     const T* weight = op.weight.data + e * out * in;

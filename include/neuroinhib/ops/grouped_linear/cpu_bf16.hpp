@@ -11,9 +11,10 @@
 namespace neuroinhib::ops::inline NEUROINHIB_TARGET {
 
 /// Numbers [rows, columns] as bf16_pairs [rows, ⌈columns / 2⌉] in the step's memory.
-inline const std::uint32_t* bf16_rows(Cpu<float>& cpu, const float* numbers, Index rows, Index columns) {
+template <class T>
+const std::uint32_t* bf16_rows(Cpu<T>& cpu, const T* numbers, Index rows, Index columns) {
   const Index pairs = (columns + 1) / 2;
-  auto* const rounded = cpu.kernel_memory<std::uint32_t>(rows * pairs);
+  auto* const rounded = cpu.template kernel_memory<std::uint32_t>(rows * pairs);
   cpu.parallel_for(rows, columns, [&](Index row) {
     for (Index pair = 0; pair < pairs; ++pair)
       rounded[row * pairs + pair] = bf16_pair(numbers + row * columns, pair, columns);
@@ -22,8 +23,9 @@ inline const std::uint32_t* bf16_rows(Cpu<float>& cpu, const float* numbers, Ind
 }
 
 /// Experts that have rows, in rising order.
-inline View<int> busy_experts(Cpu<float>& cpu, const RoutingPlan& plan) {
-  auto* const busy = cpu.kernel_memory<int>(plan.experts);
+template <class T>
+View<int> busy_experts(Cpu<T>& cpu, const RoutingPlan& plan) {
+  auto* const busy = cpu.template kernel_memory<int>(plan.experts);
   Index count = 0;
   for (int e = 0; e < plan.experts; ++e)
     if (plan.offsets[e + 1] > plan.offsets[e]) busy[count++] = e;
@@ -31,7 +33,8 @@ inline View<int> busy_experts(Cpu<float>& cpu, const RoutingPlan& plan) {
 }
 
 /// As the float product, with both factors rounded to bf16. Throws ConfigError where a gradient is wanted.
-inline void forward_in_bf16(Cpu<float>& cpu, const Bf16Weights& weights, const GroupedLinear<float>& op) {
+template <class T>
+void forward_in_bf16(Cpu<T>& cpu, const Bf16Weights& weights, const GroupedLinear<T>& op) {
   if (op.y.wants_gradient())
     fail<ConfigError>("expert layer in bf16", "inference", "a recording",
                       "train on a Cpu without bf16_weights, and round the result");
