@@ -180,6 +180,19 @@
     };
   }
 
+  /** Letters of a name under a narrow chart, and of its lines under a wide one. */
+  const kShortName = 16, kLineOfName = 28, kLinesOfName = 3;
+
+  /** A name in lines, at its blanks; what is too long ends in … and is told whole by the pointer. */
+  function inLines(name) {
+    const lines = [];
+    for (const word of name.split(" ")) {
+      if (lines.length > 0 && `${lines.at(-1)} ${word}`.length <= kLineOfName) lines.push(`${lines.pop()} ${word}`);
+      else lines.push(word);
+    }
+    return lines.length > kLinesOfName ? [...lines.slice(0, kLinesOfName - 1), `${lines[kLinesOfName - 1]}…`] : lines;
+  }
+
   function configuration(spec) {
     if (spec.kind === "heat") return heatConfiguration(spec);
     const labels = spec.x.labels;
@@ -190,7 +203,8 @@
         scale.ticks = labels.map((_, i) => ({value: i}));
       }, ticks: {color: style("--faint"), autoSkip: false, maxRotation: 60, callback(value) {
         const label = labels[value] ?? "";
-        return this.chart.width < 560 && label.length > 16 ? `${label.slice(0, 15)}…` : label;  // its whole is told by the pointer
+        if (this.chart.width >= 560) return inLines(label);
+        return label.length > kShortName ? `${label.slice(0, kShortName - 1)}…` : label;
       }}} :
       {type: spec.kind === "bars" ? "category" : "linear", stacked: false, ticks: {color: style("--faint"), precision: 0}};
     return {
@@ -261,6 +275,10 @@
     return line;
   }
 
+  /** Pixels that long names under a chart take from it. */
+  const roomForNames = ({kind, x}) => kind === "bars" ? 0 :
+    8 * Math.max(0, ...(x.labels ?? []).map((label) => Math.min(label.length, kLineOfName) - kShortName));
+
   function figure(spec) {
     const canvas = element("canvas", {role: "img", "aria-label": `${spec.title}; its numbers follow`});
     const entry = {spec, canvas, chart: null, draw() {
@@ -271,8 +289,9 @@
       if (hidden?.some((h) => h)) this.chart.update();
     }};
     charts.push(entry);
-    return element("figure", {}, element("figcaption", {}, spec.title, element("small", {}, spec.note ?? "")),
-      element("div", {class: "canvas"}, canvas),
+    const place = element("div", {class: "canvas"}, canvas);
+    place.style.height = `${300 + roomForNames(spec)}px`;
+    return element("figure", {}, element("figcaption", {}, spec.title, element("small", {}, spec.note ?? "")), place,
       spec.kind === "heat" ? readout(spec, canvas, () => entry.chart) : numbersOf(spec));
   }
   /** Takes away the charts of what is about to leave the page. */
