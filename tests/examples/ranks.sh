@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs of which two ranks train each a part of every batch: the losses of one process, results and checkpoints from the first
 # rank alone; a rank that dies ends the other, and the run goes on on one; ranks that disagree are told.
-# Usage: ranks.sh <mpirun> <mixed_numbers> <language_model>
+# Usage: ranks.sh <mpirun> <mixed_numbers> <language_model> <fine_tuning>
 . "$(dirname "$0")/shared.sh"
-mpirun=$1 mixed=$2 text=$3
+mpirun=$1 mixed=$2 text=$3 tuning=$4
 images=(--rows moe,random50,global --samples 400 --epochs 2 --seeds 1 --threads 1)
 words=(--blocks 1 --width 16 --heads 2 --experts 4 --chosen 2 --length 16 --batch 8 --vocabulary 60 --steps 30 --epoch-steps 10
   --evaluation-rows 16 --warmup 5 --dropout .1 --sentences 100 --seeds 1 --threads 1 --rows random,global,smoe@loss,smoe-similarity)
@@ -31,6 +31,18 @@ grep -q '2 ranks"' "$work/images/results.json" || fail "the machine does not nam
 on_ranks "$text" "${words[@]}" --out "$work/words" || fail "language_model on two ranks"
 alike words 16
 
+# Texts that go on from batch to batch, with what words see of them and what experts drop.
+spans=("${words[@]/random*/smoe@published,smoe-attention@published@loss}")
+"$text" "${spans[@]}" --out "$work/whole_spans" >/dev/null 2>"$work/err"
+on_ranks "$text" "${spans[@]}" --out "$work/spans" || fail "texts that go on, on two ranks"
+alike spans 8
+
+# A model that ranks have trained together is tuned by them.
+tuned=("${words[@]/random*/smoe,smoe-similarity}" --tune-steps 12 --tune-batch 16 --tune-lr 3e-3)
+"$tuning" "${tuned[@]}" --out "$work/whole_tuned" >/dev/null 2>"$work/err"
+on_ranks "$tuning" "${tuned[@]}" --out "$work/tuned" || fail "tuning on two ranks"
+alike tuned 16
+
 # A rank is killed; the call that resumes gives the digits of one that was not interrupted, and one process goes on too.
 long=(--blocks 1 --width 16 --heads 2 --experts 4 --length 16 --batch 8 --vocabulary 60 --steps 450 --epoch-steps 150
   --evaluation-rows 16 --sentences 100 --seeds 1 --threads 1 --rows global)
@@ -54,5 +66,5 @@ refuses "one configuration on all ranks" "$mpirun" -n 1 "$text" "${words[@]}" --
   -n 1 "$text" "${words[@]}" --ranks 2 --lr 1e-3 --out "$work/none"
 refuses "a batch of 1 of the rows that train" "$mpirun" -n 2 "$text" "${words[@]/#8/1}" --ranks 2 --out "$work/none"
 refuses "leave one of them out" "$text" --ranks 2 --telemetry 10
-refuses "leave --ranks out, or @published" "$text" --ranks 2 --rows smoe@published
+refuses "a divisor of the 9 texts" "$mpirun" -n 2 "$text" "${spans[@]/#8/9}" --ranks 2 --out "$work/none"
 refuses "research's Global" "$mixed" --recipe research --ranks 2

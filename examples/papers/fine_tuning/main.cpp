@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <optional>
 
 #include "../language_model/data.hpp"
 #include "../machine.hpp"
@@ -24,12 +26,11 @@ Data data_of(const Settings& settings, const Corpus& corpus, const Task& task) {
 }
 
 int run_all(const Settings& settings) {
-  if (settings.ranks > 1)
-    neuroinhib::fail<neuroinhib::ConfigError>("--ranks", "1: models that are tuned are kept by one process",
-                                              std::to_string(settings.ranks), "leave --ranks out");
+  const papers::Job job(settings);
   constexpr language_model::Task kText{.paper = 2};
   const std::string machine = papers::describe_machine(settings);
-  const papers::OutputFolder folder(settings);
+  std::optional<papers::OutputFolder> folder;
+  if (job.leads()) folder.emplace(settings);
   const language_model::Network network = settings.network(kText);
   const Corpus corpus = language_model::load_corpus(settings, network.vocabulary);
   std::vector<Task> tasks{topic(corpus, network.length, settings.sentences)};
@@ -38,8 +39,21 @@ int run_all(const Settings& settings) {
   const Data text = language_model::make_data(settings, corpus, kText);
   std::map<std::string, Data> data;
   for (const Task& task : tasks) data[task.name] = data_of(settings, corpus, task);
+  language_model::require_shares(text, network.batch);
+  for (const auto& [name, of_task] : data) language_model::require_shares(of_task, settings.tuning->batch);
   std::printf("%s, %td words to train on; %s; %s\n", corpus.source.c_str(), corpus.words(Split::training),
               machine.c_str(), settings.key().c_str());
+  const papers::Train train = [&](const std::string& name, Index seed, const std::filesystem::path& checkpoint) {
+    const RunName run(name);
+    Row row = language_model::find_row(run.row);
+    auto model = checkpoint;
+    model.replace_filename("model-" + run.row + "-" + std::to_string(seed) + checkpoint.extension().string());
+    if (run.task.empty()) return language_model::train_row(settings, row, seed, text, {checkpoint, {}, model});
+    row.name = name;
+    row.task.tuned = true;
+    return language_model::train_row(settings, row, seed, data.at(run.task), {checkpoint, model});
+  };
+  if (!job.leads()) return papers::follow(train);
   // A row is trained on text before it is tuned.
   Settings runs = settings;
   runs.rows.clear();
@@ -47,16 +61,8 @@ int run_all(const Settings& settings) {
     runs.rows.push_back(row);
     for (const Task& task : tasks) runs.rows.push_back(RunName(row, task.name).text());
   }
-  Report report(folder, settings, text, tasks, machine);
-  return papers::work_off(runs, folder, report, [&](const std::string& name, Index seed, const auto& checkpoint) {
-    const RunName run(name);
-    Row row = language_model::find_row(run.row);
-    const auto model = folder.checkpoint("model-" + run.row + "-" + std::to_string(seed));
-    if (run.task.empty()) return language_model::train_row(settings, row, seed, text, {checkpoint, {}, model});
-    row.name = name;
-    row.task.tuned = true;
-    return language_model::train_row(settings, row, seed, data.at(run.task), {checkpoint, model});
-  });
+  Report report(*folder, settings, text, tasks, machine);
+  return papers::work_off(runs, *folder, report, train);
 }
 
 }  // namespace

@@ -32,6 +32,17 @@ std::vector<Rows> attacked(const Rows& rows, const std::vector<double>& shares) 
   return all;
 }
 
+void require_shares(const Data& data, Index batch) {
+  const Index ranks = papers::job().size();
+  papers::require_shares("rows that train", batch, batch);
+  for (const Rows* rows : {&data.validation, &data.test})
+    papers::require_shares("rows that are measured", rows->count(), batch);
+  for (const Rows* rows : {&data.training, &data.validation, &data.test})
+    if (rows->streams % ranks != 0)
+      fail<ConfigError>("--ranks", "a divisor of the " + std::to_string(rows->streams) + " texts of a batch",
+                        std::to_string(ranks), "start another number of ranks, or give --batch another size");
+}
+
 Data make_data(const Settings& settings, const Corpus& corpus, const Task& task) {
   const Network network = settings.network(task);
   const auto rows = [&](const Corpus& from, Split split, Index length) {

@@ -10,6 +10,9 @@ Corpus load_corpus(const Settings& settings, Index vocabulary);
 Rows some_rows(const Rows& rows, Index most);
 /// The same rows after word-swap attacks on these shares of their words.
 std::vector<Rows> attacked(const Rows& rows, const std::vector<double>& shares);
+/// Throws ConfigError unless each rank has some of every batch of so many rows, and as many texts that go on from batch
+/// to batch as every other one: what it keeps of them is told apart by that in a checkpoint.
+void require_shares(const Data& data, Index batch);
 /// The text of a task.
 Data make_data(const Settings& settings, const Corpus& corpus, const Task& task);
 

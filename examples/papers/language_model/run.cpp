@@ -32,9 +32,7 @@ int run_all(const Settings& settings) {
     if (!corpora.contains(network.vocabulary)) corpora[network.vocabulary] = load_corpus(settings, network.vocabulary);
     const Corpus& corpus = corpora[network.vocabulary];
     data[task] = make_data(settings, corpus, task);
-    papers::require_shares("rows that train", network.batch, network.batch);
-    for (const Rows* rows : {&data[task].validation, &data[task].test})
-      papers::require_shares("rows that are measured", rows->count(), network.batch);
+    require_shares(data[task], network.batch);
     std::printf("paper %d%s: %s, %td words to train on, vocabulary %zu, %.1f %% unknown, %td rows of %td\n", task.paper,
                 task.arms().c_str(), corpus.source.c_str(), corpus.words(Split::training), corpus.vocabulary.size(),
                 100 * corpus.unknown, data[task].training.count(), network.length);

@@ -196,9 +196,6 @@ Settings read_settings(const Experiment& experiment, const std::vector<std::stri
     if (task.published && s.on_cuda())
       fail<ConfigError>("--rows " + row, "the CPU: relative positions have no kernels of a GPU", "a GPU",
                         "leave --device out, or @published");
-    if (task.published && s.ranks > 1)
-      fail<ConfigError>("--rows " + row, "one process: words go on from batch to batch",
-                        std::to_string(s.ranks) + " ranks", "leave --ranks out, or @published");
     const Network n = s.network(task);
     check_extents(n.width, n.heads, n.experts, n.chosen);
   }

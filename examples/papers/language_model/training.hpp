@@ -89,7 +89,7 @@ nlohmann::json train(Runner& runner, M& model, const Settings& settings, const R
     attacked.push_back(evaluation.nats);
     attacked_accuracy.push_back(evaluation.accuracy);
   }
-  if (!files.model.empty()) io::save_model(files.model, run.parameters);
+  if (!files.model.empty() && papers::job().leads()) io::save_model(files.model, run.parameters);
   nlohmann::json result{{"row", row.name},
                         {"seed", seed},
                         {"parameters", run.parameters.count()},
