@@ -302,9 +302,9 @@ TEST_CASE("NCCL: spread experts give and learn what experts of one process do, c
 
 namespace {
 
-/// What a language model learns of one long text.
+/// What a language model learns of one long text, of some documents.
 template <class Router, class B>
-Numbers learn_text(B& backend, Index length, bool captured = false) {
+Numbers learn_text(B& backend, Index length, bool captured = false, const std::vector<int>& documents = {}) {
   using Model = LanguageModel<MoeLayer<Router, NoInhibition, TopM<2>, Mlp<Tanh>, Cpu<double>>>;
   typename Model::Config config{.vocabulary = 11, .positions = length, .blocks = 2};
   config.block.width = config.moe.width = 16;
@@ -316,7 +316,9 @@ Numbers learn_text(B& backend, Index length, bool captured = false) {
   Model model(config);
   Parameters<double> parameters(model, 3, backend.space());
   Sgd<double> sgd(parameters, {.learning_rate = .2});
-  const Sequences sequences = spread_sequence(backend, length);
+  Storage<int> own(backend.space());
+  const Sequences sequences =
+      documents.empty() ? spread_sequence(backend, length) : spread_sequence(backend, documents, own);
   std::vector<int> ids, labels;
   for (Index i = sequences.past; i < sequences.length; ++i) {
     ids.push_back(static_cast<int>(i * 7 % 11));
@@ -355,6 +357,20 @@ TEST_CASE("NCCL: a text over ranks is learned as in one process, by attention an
     auto captured = many_ranks();
     CHECK(learn_text<AttentionInform<LinearRouter>>(captured, length, true) == values);
   }
+}
+
+TEST_CASE("NCCL: a text of documents over ranks is learned as in one process, captured or not") {
+  std::vector<int> documents;
+  for (int i = 0; i < 150; ++i) documents.push_back(i < 20 ? 0 : i < 110 ? 1 : i < 117 ? -1 : 5 + i / 130);
+  Cuda<double> one(options());
+  const Numbers attention = learn_text<AttentionInform<LinearRouter>>(one, 150, false, documents);
+  const Numbers similarity = learn_text<SimilarityInform<LinearRouter>>(one, 150, false, documents);
+  auto many = many_ranks();
+  const Numbers values = learn_text<AttentionInform<LinearRouter>>(many, 150, false, documents);
+  CHECK(distance(values, attention) < kRounding);
+  CHECK(distance(learn_text<SimilarityInform<LinearRouter>>(many, 150, false, documents), similarity) < kRounding);
+  auto captured = many_ranks();
+  CHECK(learn_text<AttentionInform<LinearRouter>>(captured, 150, true, documents) == values);
 }
 
 TEST_CASE("NCCL: an exchange in two hops gives the bits of one") {

@@ -61,8 +61,12 @@ class NcclGroup {
   NcclGroup(const NcclGroup&) = delete;
   NcclGroup& operator=(const NcclGroup&) = delete;
   ~NcclGroup() {
-    if (group_ != nullptr)
-      (void)(std::uncaught_exceptions() > exceptions_ ? ncclCommAbort(group_) : ncclCommDestroy(group_));
+    if (std::uncaught_exceptions() > exceptions_) abort();
+    if (group_ != nullptr) (void)ncclCommDestroy(group_);
+  }
+  /// Ends what is under way on the device.
+  void abort() {
+    if (group_ != nullptr) (void)ncclCommAbort(std::exchange(group_, nullptr));
   }
 
   /// What the ranks of a new group know it by.
@@ -128,7 +132,7 @@ class NcclGroup {
   }
   [[noreturn]] void abandon(const char* operation, const std::string& expected, const std::string& actual,
                             const std::string& remedy) {
-    if (group_ != nullptr) (void)ncclCommAbort(std::exchange(group_, nullptr));
+    abort();
     fail<CommunicationError>(
         std::string(operation) + " on rank " + std::to_string(rank_) + " of " + std::to_string(size_), expected, actual,
         remedy);
@@ -177,7 +181,7 @@ class Nccl {
   template <class T>
   void exchange(Cuda<T>& cuda, const char* operation, std::span<const Parcel> outgoing,
                 std::span<const Parcel> incoming) {
-    group_.exchange(cuda.cuda_stream(), operation, outgoing, incoming);
+    together([&] { group_.exchange(cuda.cuda_stream(), operation, outgoing, incoming); });
   }
   /// See SideCommunicator: on a stream of its own, behind what the backend's has to do so far.
   template <class T>
@@ -190,7 +194,7 @@ class Nccl {
     Channel& of = channels_[at];
     require_cuda(cudaEventRecord(of.event, cuda.cuda_stream()), operation);
     require_cuda(cudaStreamWaitEvent(side_stream_, of.event, 0), operation);
-    side_group_.exchange(side_stream_, operation, outgoing, incoming);
+    together([&] { side_group_.exchange(side_stream_, operation, outgoing, incoming); });
     require_cuda(cudaEventRecord(of.event, side_stream_), operation);
     of.number = ++started_;
   }
@@ -221,7 +225,7 @@ class Nccl {
   /// where the host waits anyway, before check(), read() and value(), which have none.
   template <class T>
   void wait(Cuda<T>& cuda) {
-    group_.wait(cuda.cuda_stream(), "wait");
+    together([&] { group_.wait(cuda.cuda_stream(), "wait"); });
   }
 
  private:
@@ -231,6 +235,17 @@ class Nccl {
     Index number = 0;
   };
 
+  /// call(), after whose error neither group waits for anybody: the backend's stream may wait for both.
+  template <class Call>
+  void together(const Call& call) {
+    try {
+      call();
+    } catch (const CommunicationError&) {
+      group_.abort();
+      side_group_.abort();
+      throw;
+    }
+  }
   /// Throws ConfigError, on every rank, where two have one GPU.
   void require_distinct_devices() {
     cudaDeviceProp properties{};
