@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "moe_shapes.hpp"
 #include "options.cuh"
 #include "timing.cuh"
 
@@ -14,17 +15,8 @@ namespace {
 
 using namespace neuroinhib;
 
-struct Shapes {
-  const char* name;
-  Index tokens, width, hidden, experts, chosen;
-};
-constexpr Shapes kShapes[] = {{"mixtral", 8192, 4096, 14336, 8, 2},
-                              {"qwen3-a3b", 16384, 2048, 768, 128, 8},
-                              {"olmoe", 16384, 2048, 1024, 64, 8},
-                              {"mi-medium", 12288, 352, 1408, 16, 2}};
-
 template <Index M>
-void measure(const Shapes& s, const CudaOptions& options) {
+void measure(const bench::MoeShape& s, const CudaOptions& options) {
   using Layer = MoeLayer<LinearRouter, NoInhibition, SoftmaxOfTopM<M>, SwiGlu>;
   Layer layer({.width = s.width, .experts = s.experts, .hidden = {s.hidden}});
   for (auto& [name, leaf] : detail::leaves_of<float>(layer).parameters) leaf->initializer = init::zeros();
@@ -52,7 +44,7 @@ void measure(const Shapes& s, const CudaOptions& options) {
     const auto means = batch_pool(ex, layer.forward(ex, tokens).y, Pooling::mean);
     ex.backward(batch_pool(ex, means.reshaped({s.width, 1}), Pooling::mean).reshaped(Shape::scalar()));
   });
-  const double flops = 2.0 * 3 * static_cast<double>(s.tokens * s.chosen) * static_cast<double>(s.width * s.hidden);
+  const double flops = s.flops();
   std::printf("layer %-10s forward %8.3f ms %6.1f TFLOP/s, with backward %8.3f ms %6.1f TFLOP/s, step memory %zu MiB\n",
               s.name, forward, flops / forward / 1e9, both, 3 * flops / both / 1e9, cuda.peak_bytes() >> 20);
   std::fflush(stdout);
@@ -68,7 +60,7 @@ int main(int argc, char** argv) {
   add_precisions(app, options);
   CLI11_PARSE(app, argc, argv);
   std::printf("# neuroinhib %s, %s\n", NEUROINHIB_VERSION, Cuda<float>(options).describe().c_str());
-  for (const Shapes& s : kShapes) {
+  for (const bench::MoeShape& s : bench::kMoeShapes) {
     if (!names.empty() && std::find(names.begin(), names.end(), s.name) == names.end()) continue;
     if (s.chosen == 2)
       measure<2>(s, options);
