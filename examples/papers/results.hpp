@@ -102,7 +102,7 @@ class Results {
   [[nodiscard]] const nlohmann::json& runs() const { return json_.at("runs"); }
   [[nodiscard]] bool has(const std::string& row, std::ptrdiff_t seed) const {
     for (const auto& run : runs())
-      if (run.at("row") == row && run.at("seed") == seed) return true;
+      if (is_of(run, row) && run.at("seed") == seed) return true;
     return false;
   }
   /// measure(run) of a row's runs, whatever it is.
@@ -110,7 +110,7 @@ class Results {
   [[nodiscard]] auto collected(std::string_view row, const Measure& measure) const {
     std::vector<std::decay_t<decltype(measure(runs()))>> all;
     for (const auto& run : runs())
-      if (run.at("row") == row) all.push_back(measure(run));
+      if (is_of(run, row)) all.push_back(measure(run));
     return all;
   }
   /// The same, numbers.
@@ -124,7 +124,7 @@ class Results {
     std::vector<std::decay_t<decltype(combine(runs(), runs()))>> all;
     for (const auto& run : runs())
       for (const auto& against : runs())
-        if (run.at("row") == row && against.at("row") == other && run.at("seed") == against.at("seed"))
+        if (is_of(run, row) && is_of(against, other) && run.at("seed") == against.at("seed"))
           all.push_back(combine(run, against));
     return all;
   }
@@ -173,6 +173,9 @@ class Results {
   }
 
  private:
+  static bool is_of(const nlohmann::json& run, std::string_view row) {
+    return run.at("row").get_ref<const std::string&>() == row;
+  }
   void take_up() {
     nlohmann::json earlier;
     const auto identity = [](const nlohmann::json& json) {
