@@ -199,7 +199,8 @@ TEST_CASE("images come from CIFAR's files, a tenth of training for validation, w
 }
 
 TEST_CASE(
-    "test images of another form than training's, or none, are refused; pictures beside images are fitted to them") {
+    "test images of another form than training's, or none, are refused, and pictures beside images are fitted to "
+    "them") {
   const TemporaryFolder folder;
   const auto write_part = [&](const std::string& part, const std::vector<int>& extents) {
     write(folder / (part + "-images-idx3-ubyte"), idx(extents));

@@ -128,7 +128,8 @@ namespace {
 template <class B>
 Trained<double> train_spans(B& backend) {
   using Model = LanguageModel<MoeLayer<SimilarityInform<LinearRouter>, NoInhibition, TopM<2>, Mlp<Tanh>, Cpu<double>>>;
-  constexpr Index kTexts = 8, kLength = 5, kWords = 11;
+  constexpr Index kTexts = 8, kLength = 5;
+  constexpr int kWords = 11;
   Model::Config config{.vocabulary = kWords, .positions = kLength, .blocks = 2};
   config.block = {.width = 8, .heads = 2, .norm = NormPlace::after, .dropout = .1, .span = 7};
   config.moe = {.width = 8, .experts = 4, .hidden = {6}, .auxiliary = {.balance = .1}};
