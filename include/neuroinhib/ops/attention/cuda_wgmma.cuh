@@ -22,7 +22,8 @@
 ///
 /// Pipeline: a warp of warpgroup 0 has the copy engine bring queries, and keys and values as long as a stage is empty.
 /// A multiplying warpgroup issues the next tile's S, then this tile's y += P v, and makes the next weights while the
-/// matrix unit adds up y. Blocks stay on their multiprocessor and take every so-maniest tile of queries, longest first.
+/// matrix unit adds up y. Blocks stay on their multiprocessor and take the next tile of queries that no block has,
+/// longest first.
 ///
 /// Arithmetic: factors in scaled two-byte floats (cuda_halves.cuh), sums in float, exponents to base 2. A weight is
 /// 2^(x + 7), x being its logit's distance from the largest that the row knows of, and keeps ten bits down to 2⁻²¹ of
@@ -40,7 +41,8 @@ struct WgmmaPlan {
   static constexpr int kProducerRegisters = kConsumers == 3 ? 32 : 40, kConsumerRegisters = kConsumers == 3 ? 160 : 232;
   static constexpr int kQueryBytes = kQueries * Width * 2, kTileBytes = kTile * Width * 2;
   static constexpr int kStages = std::min(4, (kMaxShared - 2 * kQueryBytes) / (2 * kTileBytes));
-  static constexpr int kSharedBytes = 2 * kQueryBytes + 2 * kStages * kTileBytes + (4 * kStages + 4) * 8 + 4 * kStages;
+  static constexpr int kSharedBytes =
+      2 * kQueryBytes + 2 * kStages * kTileBytes + (4 * kStages + 4) * 8 + 4 * kStages + 8;
 };
 
 template <class P>
@@ -83,6 +85,8 @@ struct AttentionMemory {
   __device__ TileNote& note(int stage) const {
     return reinterpret_cast<TileNote*>(&full_keys(4 * P::kStages + 4))[stage];
   }
+  /// The number of a round's tile of queries.
+  __device__ int& work(int round) const { return reinterpret_cast<int*>(&note(P::kStages))[round % 2]; }
 
   __device__ void start() const {
     constexpr int kWarps = 4 * P::kConsumers;
@@ -236,10 +240,17 @@ __device__ void bring(const AttentionMemory<P>& memory, const FactorMaps& maps, 
   const bool issues = threadIdx.x == 0;
   gemm::StageCursor<P::kStages> at{0, 1};  // all stages are empty
   int matrix, tile_number;
-  for (int round = 0; s.order.find(round, matrix, tile_number); ++round) {
-    const int sequence = matrix / s.heads, first = tile_number * P::kQueries;
+  for (int round = 0;; ++round) {
+    const int number = __shfl_sync(0xffffffffu, issues ? s.order.draw(round) : 0, 0);
+    const bool any = s.order.find(number, matrix, tile_number);
     if (issues) {
       memory.empty_queries(round).wait(round / 2 % 2 ^ 1);
+      memory.work(round) = number;
+      if (!any) memory.full_queries(round).arrive();
+    }
+    if (!any) return;
+    const int sequence = matrix / s.heads, first = tile_number * P::kQueries;
+    if (issues) {
       memory.full_queries(round).arrive_and_expect(QueryRows<P>::kBytes);
       QueryRows<P>::load(memory.queries(round), maps.q, memory.full_queries(round), first, matrix);
     }
@@ -410,13 +421,15 @@ struct Consumer {
 
   __device__ __forceinline__ void run() {
     int matrix, tile_number;
-    for (int round = 0; s.order.find(round, matrix, tile_number); ++round) {
+    for (int round = 0;; ++round) {
+      memory.full_queries(round).wait(round / 2 % 2);
+      const int number = __shfl_sync(0xffffffffu, memory.work(round), 0);
+      if (!s.order.find(number, matrix, tile_number)) return;
       const int first = tile_number * P::kQueries;
       const int warp = static_cast<int>(threadIdx.x) % wgmma::kWarpgroup / detail::kWarp;
       SoftmaxRows<P> rows(s, first + kRowsEach * group + 16 * warp);
       float y[P::kWidth / 2] = {};
       queries = memory.queries(round);
-      memory.full_queries(round).wait(round / 2 % 2);
       attend(rows, matrix, y);
       release(memory.empty_queries(round));
       store(y, rows, matrix / s.heads, matrix % s.heads);
@@ -461,7 +474,9 @@ void run_wgmma(Cuda<float>& cuda, const FlashAttention<float>& s) {
   const Visibility& sight = s.sight;
   const HalfFactors factors(cuda, s, P::kWidth);
   const Index matrices = sight.count * s.heads, tiles = (sight.queries + P::kQueries - 1) / P::kQueries;
-  const WorkOrder order{static_cast<int>(matrices), static_cast<int>(tiles), together(s, P::kWidth), true};
+  int* const taken = cuda.template kernel_memory<int>(1);
+  cuda.parallel_for(1, [=] __device__(Index) { *taken = 0; });
+  const WorkOrder order{static_cast<int>(matrices), static_cast<int>(tiles), together(s, P::kWidth), true, taken};
   const auto place = static_cast<Index>(reinterpret_cast<std::uintptr_t>(s.y.data) / sizeof(float));
   const WgmmaAttention attention{sight,
                                  static_cast<int>(s.heads),

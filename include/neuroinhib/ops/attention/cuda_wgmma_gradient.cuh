@@ -18,7 +18,7 @@
 ///
 /// Pipeline: a warp of warpgroup 0 has the copy engine bring own rows, and others as long as a stage is empty. A
 /// multiplying warpgroup issues a tile's two products, makes weights and slopes of them, and issues what they are added
-/// up by, which the next tile's products follow at once.
+/// up by, which the next tile's products follow at once. Blocks take the next tile of own rows that no block has.
 ///
 /// Arithmetic: factors in scaled two-byte floats (cuda_halves.cuh), sums in float. A weight is 2¹⁴ P. Slopes are scaled
 /// by the power of two that brings the bound 2 · width · max |dy| · max |v| below 2¹⁵: they keep ten bits down to 2⁻²⁹
@@ -40,7 +40,7 @@ struct GradientPlan {
   using Others = SwizzledRows<kTile, kPanels>;
   static constexpr int kStageBytes = 2 * Others::kBytes + (ByKeys ? 2 * kTile * 4 : 0);
   static constexpr int kOwnBytes = 2 * Own::kBytes, kStages = std::min(4, (kMaxShared - 2 * kOwnBytes) / kStageBytes);
-  static constexpr int kSharedBytes = 2 * kOwnBytes + kStages * kStageBytes + (2 * kStages + 4) * 8 + 4 * kStages;
+  static constexpr int kSharedBytes = 2 * kOwnBytes + kStages * kStageBytes + (2 * kStages + 4) * 8 + 4 * kStages + 8;
 };
 
 /// What a kernel needs besides factors.
@@ -88,6 +88,8 @@ struct GradientMemory {
   __device__ tiles::Barrier& full_own(int round) const { return full(2 * P::kStages + round % 2); }
   __device__ tiles::Barrier& empty_own(int round) const { return full(2 * P::kStages + 2 + round % 2); }
   __device__ TileNote& note(int stage) const { return reinterpret_cast<TileNote*>(&full(2 * P::kStages + 4))[stage]; }
+  /// The number of a round's tile of own rows.
+  __device__ int& work(int round) const { return reinterpret_cast<int*>(&note(P::kStages))[round % 2]; }
 };
 
 #ifdef NEUROINHIB_WGMMA
@@ -98,11 +100,18 @@ __device__ void bring_pairs(const GradientMemory<P>& memory, const GradientMaps&
   const bool issues = threadIdx.x == 0;
   gemm::StageCursor<P::kStages> at{0, 1};  // all stages are empty
   int matrix, tile_number;
-  for (int round = 0; g.order.find(round, matrix, tile_number); ++round) {
+  for (int round = 0;; ++round) {
+    const int number = __shfl_sync(0xffffffffu, issues ? g.order.draw(round) : 0, 0);
+    const bool any = g.order.find(number, matrix, tile_number);
+    if (issues) {
+      memory.empty_own(round).wait(round / 2 % 2 ^ 1);
+      memory.work(round) = number;
+      if (!any) memory.full_own(round).arrive();
+    }
+    if (!any) return;
     const int sequence = matrix / g.heads, first = tile_number * P::kOwn;
     if (issues) {
       tiles::Barrier& full = memory.full_own(round);
-      memory.empty_own(round).wait(round / 2 % 2 ^ 1);
       full.arrive_and_expect(P::kOwnBytes);
       P::Own::load(memory.own(round), maps.own, full, first, matrix);
       P::Own::load(memory.own_values(round), maps.own_values, full, first, matrix);
@@ -288,10 +297,12 @@ struct GradientConsumer {
     factor = logit_factor(g.scale, g.sizes);
     slope_factor = scale * of_values_scale * g.sizes[kValueFactor].inverse;
     int matrix, tile_number;
-    for (int round = 0; g.order.find(round, matrix, tile_number); ++round) {
+    for (int round = 0;; ++round) {
+      memory.full_own(round).wait(round / 2 % 2);
+      const int number = __shfl_sync(0xffffffffu, memory.work(round), 0);
+      if (!g.order.find(number, matrix, tile_number)) return;
       begin(matrix, tile_number * P::kOwn);
       float of_rows[kResults] = {}, of_values[kResults] = {};
-      memory.full_own(round).wait(round / 2 % 2);
       attend(round, matrix / g.heads, of_rows, of_values);
       release(memory.empty_own(round));
       const int sequence = matrix / g.heads, head = matrix % g.heads;
@@ -342,6 +353,7 @@ void run_wgmma_pass(Cuda<float>& cuda, const HalfFactors& factors, WgmmaGradient
   const Index own = P::kByKeys ? g.sight.keys : g.sight.queries;
   g.order.tiles = static_cast<int>((own + P::kOwn - 1) / P::kOwn);
   g.order.last_first = !P::kByKeys;
+  if (P::kByKeys) ++g.order.taken;
   const Index blocks = std::min<Index>(cuda.multiprocessors(), static_cast<Index>(g.order.matrices) * g.order.tiles);
   auto* kernel = wgmma_gradient_kernel<P>;
   cuda.allow_shared(kernel, P::kSharedBytes);
@@ -358,12 +370,14 @@ void run_wgmma_backward(Cuda<float>& cuda, const FlashAttention<float>& s, const
   float *const log_sums = cuda.template kernel_memory<float>(matrices * padded), *const deltas =
                                                                                      cuda.template kernel_memory<float>(
                                                                                          matrices * padded);
+  int* const taken = cuda.template kernel_memory<int>(2);  // by queries and by keys
   const HeadRows<const float> log_sum = gradient.log_sum, delta = gradient.delta;
   const FactorSize* const sizes = factors.sizes;
   const int value_width = static_cast<int>(s.value_width);
   cuda.parallel_grid(matrices, padded, [=] __device__(Index matrix, Index query) {
     const Index row = matrix / heads * sight.queries + query, head = matrix % heads, place = matrix * padded + query;
     const bool there = query < sight.queries;
+    if (place < 2) taken[place] = 0;
     log_sums[place] = there ? *log_sum.at(row, head) * 1.4426950408889634f - kGradientExponent : INFINITY;
     deltas[place] = there ? *delta.at(row, head) * slope_scale(sizes, value_width) * exp2f(-kGradientExponent) : 0.f;
   });
@@ -374,7 +388,7 @@ void run_wgmma_backward(Cuda<float>& cuda, const FlashAttention<float>& s, const
                         s.scale,
                         sizes,
                         document_ranges(cuda, sight),
-                        {static_cast<int>(matrices), 0, together(s, Width), false},
+                        {static_cast<int>(matrices), 0, together(s, Width), false, taken},
                         static_cast<int>(padded),
                         log_sums,
                         deltas,

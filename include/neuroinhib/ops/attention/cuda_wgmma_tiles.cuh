@@ -55,14 +55,17 @@ __device__ void start_barriers(const Memory& memory) {
 }
 
 /// In which order blocks take tiles of rows: matrices (a sequence's heads) `together`, whose keys and values share the
-/// cache, and of those the longest tiles first. Every other round goes backwards.
+/// cache, and of those the longest tiles first. A block that is done with its tile takes the next that no block has.
 struct WorkOrder {
   int matrices, tiles, together;
   bool last_first;  ///< the last rows are the longest
+  int* taken;       ///< tiles beyond each block's first; 0 at the beginning
 
-  __device__ bool find(int round, int& matrix, int& tile) const {
-    const int blocks = static_cast<int>(gridDim.x), block = static_cast<int>(blockIdx.x);
-    const int number = round * blocks + (round % 2 == 0 ? block : blocks - 1 - block);
+  /// The number of this block's tile in this round, for one thread.
+  __device__ int draw(int round) const {
+    return round == 0 ? static_cast<int>(blockIdx.x) : static_cast<int>(gridDim.x) + atomicAdd(taken, 1);
+  }
+  __device__ bool find(int number, int& matrix, int& tile) const {
     if (number >= matrices * tiles) return false;
     const int first = number / (together * tiles) * together, place = number - first * tiles;
     const int count = min(together, matrices - first);
