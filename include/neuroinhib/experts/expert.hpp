@@ -5,6 +5,7 @@
 
 #include <neuroinhib/core/parameters.hpp>
 #include <neuroinhib/inhibition/inhibition.hpp>
+#include <neuroinhib/ops/combine/op.hpp>
 #include <neuroinhib/ops/grouped_linear/op.hpp>
 
 /// What experts have in common: all experts of a layer as one module, run on the slots of a routing plan.
@@ -43,6 +44,16 @@ struct ExpertLinear {
 };
 
 namespace detail {
+
+/// Σ_k gate_k g_k(u), in one operation where the experts have it.
+template <Executor Ex, class Module>
+[[nodiscard]] TensorOf<Ex> combined(Ex& ex, const Module& experts, const TensorOf<Ex>& x, const TensorOf<Ex>& gates,
+                                    const RoutingPlan& plan) {
+  if constexpr (requires { experts.combined(ex, x, gates, plan); })
+    return experts.combined(ex, x, gates, plan);
+  else
+    return combine(ex, experts.forward(ex, x, plan), gates, plan);
+}
 
 /// What serves every token: of experts that are spread over ranks those that they spread, whole on every rank.
 template <class Experts>

@@ -9,7 +9,6 @@
 
 #include <neuroinhib/experts/expert.hpp>
 #include <neuroinhib/ops/collectives/op.hpp>
-#include <neuroinhib/ops/combine/op.hpp>
 #include <neuroinhib/ops/remember/op.hpp>
 #include <neuroinhib/ops/slot_rows/op.hpp>
 #include <neuroinhib/ops/take_slots/op.hpp>
@@ -122,7 +121,7 @@ struct Spread {
     Tensor<T> in_row_order(Ex& ex, const Tensor<T>& rows, const View<int>& expert, const Tensor<T>& ones,
                            Index own) const {
       const RoutingPlan plan = routing_plan(ex, expert, own);
-      return combine(ex, experts_.forward(ex, rows, plan), ones, plan);
+      return neuroinhib::detail::combined(ex, experts_, rows, ones, plan);
     }
 
     template <Executor Ex, class Meanwhile>

@@ -185,7 +185,7 @@ class MoeLayer {
     if constexpr (requires { experts_.forward(ex, seen, out.routing.plan, meanwhile); }) {
       out.y = combine(ex, experts_.forward(ex, seen, out.routing.plan, meanwhile), out.routing.gates, out.routing.plan);
     } else {
-      out.y = combined(ex, experts_, seen, out.routing.gates, out.routing.plan);
+      out.y = detail::combined(ex, experts_, seen, out.routing.gates, out.routing.plan);
       meanwhile();
     }
     if (shared_) out.y = sum(ex, {out.y, shared});
@@ -233,20 +233,11 @@ class MoeLayer {
     else
       return mix_.route(ex, scores, detail::kScoreKindOf<Router>);
   }
-  /// Σ_k gate_k g_k(u), in one operation where the experts have it.
-  template <Executor Ex, class Module>
-  static Tensor<Scalar> combined(Ex& ex, const Module& experts, const Tensor<Scalar>& x, const Tensor<Scalar>& gates,
-                                 const RoutingPlan& plan) {
-    if constexpr (requires { experts.combined(ex, x, gates, plan); })
-      return experts.combined(ex, x, gates, plan);
-    else
-      return combine(ex, experts.forward(ex, x, plan), gates, plan);
-  }
   /// Σ_s g_s(u) over the shared experts, without gates.
   template <Executor Ex>
   Tensor<Scalar> of_shared(Ex& ex, const Tensor<Scalar>& x) const {
     const auto all = every_expert(ex, x.rows(), config_.shared);
-    return combined(ex, *shared_, x, all.gates, all.plan);
+    return detail::combined(ex, *shared_, x, all.gates, all.plan);
   }
 
   template <Executor Ex>
