@@ -36,8 +36,10 @@ TEST_CASE("a NaN made on the device stays one in convolutions of every kind") {
     const char* name;
     Index in, out, kernel, size;
   };
-  for (const Kind& kind : {Kind{"one channel", 1, 8, 3, 12}, Kind{"general", 3, 5, 3, 9}, Kind{"in fours", 4, 8, 4, 9},
-                           Kind{"image in shared memory", 64, 32, 4, 12}}) {
+  for (const Kind& kind :
+       {Kind{"one channel", 1, 8, 3, 12}, Kind{"one channel in tiles", 1, 16, 3, 12}, Kind{"general", 3, 5, 3, 9},
+        Kind{"in fours", 4, 8, 4, 9}, Kind{"image in shared memory", 64, 32, 4, 12},
+        Kind{"image in shared memory, odd height", 64, 32, 3, 12}}) {
     CAPTURE(kind.name);
     Cuda<float> cuda;
     auto x = numbers_of({3, kind.size, kind.size, kind.in}, 1);

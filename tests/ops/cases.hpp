@@ -398,6 +398,12 @@ void for_each_large_operation(const Visit& visit) {
               {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 1}});
   convolution("conv 2 of Table 1 with its pool", {5, 24, 24, 64}, {32, 4, 4, 64},
               {.activation = Activation::relu, .pool = {.kernel = 3, .stride = 2}});
+  convolution("conv 2 of odd height with its pool", {2, 20, 20, 64}, {32, 3, 3, 64},
+              {.activation = Activation::relu, .pool = {.kernel = 2, .stride = 2}});
+  convolution("conv 1 of odd width with its pool", {3, 17, 17, 1}, {80, 3, 3, 1},
+              {.padding = 1, .activation = Activation::relu, .pool = {.kernel = 3, .stride = 1}});
+  convolution("conv 1 of 70 channels with its pool", {3, 17, 17, 1}, {70, 3, 3, 1},
+              {.pool = {.kernel = 3, .stride = 1}});
   convolution("conv 1 of Table 1 alone", {5, 28, 28, 1}, {64, 3, 3, 1}, {});
   convolution("conv 2 of Table 1 alone", {5, 24, 24, 64}, {32, 4, 4, 64}, {});
   convolution("convolution with padding with its pool", {3, 14, 11, 64}, {32, 3, 3, 64},

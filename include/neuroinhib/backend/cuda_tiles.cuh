@@ -76,6 +76,21 @@ __device__ inline void load_bytes(void* shared, const void* source, Barrier& arr
                : "memory");
 }
 
+/// Starts the copy of bytes that lie side by side, a multiple of 16 at a multiple of 16, to the device's memory.
+__device__ inline void store_bytes(void* target, const void* shared, int bytes) {
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(target), "r"(shared_address(shared)),
+               "r"(bytes)
+               : "memory");
+}
+/// Ends a group of this thread's stores.
+__device__ inline void commit_stores() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+/// Waits until what this thread stores has been read: its shared memory may be written again.
+__device__ inline void wait_stores_read() {
+  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+}
+
 /// As load_box, for both blocks of a pair: to one place in the memory of each, where each one's barrier counts the
 /// bytes.
 __device__ inline void load_box_to_both(void* shared, const CUtensorMap& map, Barrier& arrived, int column, int row,

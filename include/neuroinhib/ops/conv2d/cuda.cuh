@@ -1,9 +1,13 @@
 #pragma once
 
+#include <concepts>
+
 #include <neuroinhib/backend/cuda.cuh>
 #include <neuroinhib/ops/activation/scalar.hpp>
-#include <neuroinhib/ops/conv2d/cuda_image_in_shared.cuh>
+#include <neuroinhib/ops/conv2d/cuda_image_in_shared_forward.cuh>
+#include <neuroinhib/ops/conv2d/cuda_image_in_shared_gradient.cuh>
 #include <neuroinhib/ops/conv2d/cuda_one_channel.cuh>
+#include <neuroinhib/ops/conv2d/cuda_one_channel_tiles.cuh>
 #include <neuroinhib/ops/conv2d/op.hpp>
 #include <neuroinhib/ops/gemm/cuda.cuh>
 #include <neuroinhib/ops/max_pool2d/cuda.cuh>
@@ -47,10 +51,22 @@ template <class T>
   return cuda.has_wgmma() && cuda.precision() != Precision::strict && ImageInShared(op, e).fits(cuda.shared_bytes());
 }
 
+template <std::same_as<Cuda<float>> B>
+[[nodiscard]] std::byte* kept_for_backward(B& cuda, const Conv2d<float>& op) {
+  const ConvExtents e(op);
+  if (!serves_image_in_shared(cuda, op, e)) return nullptr;
+  return cuda.template kernel_memory<std::byte>(RoundedImages::bytes(ImageInShared(op, e)));
+}
+
 template <class T>
 void forward(Cuda<T>& cuda, const Conv2d<T>& op) {
   const ConvExtents e(op);
-  if (const OneChannelWindows g(op, e); g.fit()) return one_channel_forward(cuda, op, g);
+  if (const OneChannelWindows g(op, e); g.fit()) {
+    if constexpr (std::is_same_v<T, float>)
+      if (const OneChannelTiles tiles(e); cuda.precision() != Precision::strict && tiles.fit(op.options.activation))
+        return one_channel_tiles_forward(cuda, op, tiles);
+    return one_channel_forward(cuda, op, g);
+  }
   if constexpr (std::is_same_v<T, float>)
     if (serves_image_in_shared(cuda, op, e)) return image_in_shared_forward(cuda, op, ImageInShared(op, e));
   const ArenaScope scope(cuda.device_arena());

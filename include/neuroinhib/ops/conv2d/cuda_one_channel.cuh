@@ -88,7 +88,8 @@ struct Largest {
   int place;
 
   __device__ void take(T other, int at) {
-    if (other > value || (other == value && at < place)) place = at;
+    const bool wins = (other > value) | ((other == value) & (at < place));  // without a branch
+    place = wins ? at : place;
     value = larger_or_nan(value, other);
   }
 };

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include <neuroinhib/backend/executor.hpp>
@@ -27,7 +29,8 @@ struct Conv2d {
   static constexpr const char* name = "conv2d";
   Tensor<T> x, weight, bias, y;
   std::uint16_t* winner;
-  ConvOptions options;  ///< stride, padding, activation, pooling
+  ConvOptions options;        ///< stride, padding, activation, pooling
+  std::byte* kept = nullptr;  ///< kept_for_backward()
 
   [[nodiscard]] bool pools() const { return options.pool.kernel > 1 || options.pool.stride > 1; }
 };
@@ -72,6 +75,13 @@ struct ConvExtents {
   [[nodiscard]] Index padded_size() const { return padding > 0 ? padded_height() * padded_width() * in : 0; }
 };
 
+/// Step memory that a backend's forward pass leaves to its backward pass; none where the backend does not overload
+/// this.
+template <class B, class T>
+[[nodiscard]] std::byte* kept_for_backward(B&, const Conv2d<T>&) {
+  return nullptr;
+}
+
 }  // namespace ops
 
 /// 2-D cross-correlation, as torch.nn.Conv2d computes it, with images stored channels last; activation and pooling
@@ -97,6 +107,7 @@ template <Executor Ex>
                      any_wants_gradient(x, weight, bias));
   ops::Conv2d<ScalarOf<Ex>> op{x, weight, bias, y, nullptr, options};
   if (op.pools()) op.winner = winners(ex, y.shape, pool);
+  if (y.wants_gradient()) op.kept = kept_for_backward(ex.backend(), op);
   ex.run(op);
   return y;
 }

@@ -21,6 +21,14 @@ __device__ inline uint4 packed(const float (&numbers)[wgmma::kPiece], float scal
   return piece;
 }
 
+__device__ inline uint2 packed(const float4& numbers, float scale) {
+  uint2 half_a_piece;
+  auto* pairs = reinterpret_cast<__half2*>(&half_a_piece);
+  pairs[0] = __floats2half2_rn(scale * numbers.x, scale * numbers.y);
+  pairs[1] = __floats2half2_rn(scale * numbers.z, scale * numbers.w);
+  return half_a_piece;
+}
+
 __device__ inline void read_eight(const float* source, float (&numbers)[wgmma::kPiece]) {
   const float4 low = reinterpret_cast<const float4*>(source)[0], high = reinterpret_cast<const float4*>(source)[1];
   numbers[0] = low.x, numbers[1] = low.y, numbers[2] = low.z, numbers[3] = low.w;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include <neuroinhib/backend/cuda.cuh>
 
@@ -42,11 +43,13 @@ __device__ std::uint64_t factor(const uint4* pieces, int stride) {
 __device__ inline void publish() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
-/// Keeps the compiler from moving its own uses of the sums past this point.
+/// Keeps the compiler from moving its own uses of the sums past this point. Not a loop: of more than 64 sums one is
+/// unrolled so late that they lie in memory.
 template <int Count>
-__device__ void settle(float (&sums)[Count]) {
-#pragma unroll
-  for (float& sum : sums) asm volatile("" : "+f"(sum)::"memory");
+__device__ __forceinline__ void settle(float (&sums)[Count]) {
+  [&]<int... I>(std::integer_sequence<int, I...>) {
+    ([](float& sum) { asm volatile("" : "+f"(sum)::"memory"); }(sums[I]), ...);
+  }(std::make_integer_sequence<int, Count>{});
 }
 /// Orders products within a loop, where the sums stay with the matrix unit.
 __device__ inline void order() {
@@ -73,30 +76,6 @@ __device__ void finish(float (&sums)[Count]) {
   commit();
   wait<0>();
   settle(sums);
-}
-
-/// sums [64, N] += a [64, 16] b [16, N] in half precision with float sums; runs on, until finish().
-template <Pieces A, Pieces B>
-__device__ void multiply(float (&d)[16], std::uint64_t a, std::uint64_t b) {
-  asm volatile(
-      "{ .reg .pred add; setp.eq.u32 add, 1, 1;\n"
-      "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 {%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, "
-      "%16, %17, add, 1, 1, %18, %19; }"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), "+f"(d[8]),
-        "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15])
-      : "l"(a), "l"(b), "n"(A == Pieces::along_lines), "n"(B == Pieces::along_lines));
-}
-template <Pieces A, Pieces B>
-__device__ void multiply(float (&d)[32], std::uint64_t a, std::uint64_t b) {
-  asm volatile(
-      "{ .reg .pred add; setp.eq.u32 add, 1, 1;\n"
-      "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
-      "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}, %32, %33, add, 1, 1, %34, %35; }"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), "+f"(d[8]),
-        "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), "+f"(d[16]),
-        "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]),
-        "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
-      : "l"(a), "l"(b), "n"(A == Pieces::along_lines), "n"(B == Pieces::along_lines));
 }
 
 #endif
