@@ -154,6 +154,33 @@ TEST_CASE("NaN scores rank first on the GPU, as on the CPU") {
   for (std::size_t i = 0; i < values.size(); ++i) CHECK(std::isnan(values[i]) == std::isnan(expected_values[i]));
 }
 
+TEST_CASE("the best of any number of experts are those of the CPU: ties, both zeros, infinities and NaN among them") {
+  constexpr Index kTokens = 40;
+  const std::vector<double> numbers_known{NAN, INFINITY, -INFINITY, 0., -0., 1e-42, .5, -1};
+  for (const Index experts : {1, 5, 32, 33, 64, 65, 128, 129}) {
+    CAPTURE(experts);
+    const auto drawn = [&](std::uint64_t seed) {
+      SequentialRandom random(seed, 1);
+      Numbers values(static_cast<std::size_t>(kTokens * experts));
+      for (double& value : values) value = numbers_known[static_cast<std::size_t>(random.integer(0, 7))];
+      return values;
+    };
+    const auto chosen = [&](auto& backend) {
+      using B = std::remove_reference_t<decltype(backend)>;
+      Kept<B> scores({kTokens, experts}, drawn(1)), by({kTokens, experts}, drawn(2)), bias({experts}, drawn(3));
+      const Index chosen = std::min<Index>(experts, 3);
+      Numbers all = numbers(backend, top_m(backend, scores.constant(), chosen).expert);
+      const auto ranked = top_m(backend, scores.constant(), chosen, {.by = by.constant(), .bias = bias.constant()});
+      const Numbers more = numbers(backend, ranked.expert);
+      all.insert(all.end(), more.begin(), more.end());
+      return all;
+    };
+    Cpu<float> cpu;
+    Cuda<float> cuda;
+    CHECK(chosen(cuda) == chosen(cpu));
+  }
+}
+
 TEST_CASE("a maximum over a batch that holds NaN is NaN on both backends") {
   constexpr Index kTokens = 130, kWidth = 3;
   Numbers x = Values<double>({kTokens, kWidth}, 8).values;

@@ -108,10 +108,7 @@ struct AttentionInform {
       if (number < 0 || number >= heads)
         fail<ConfigError>("attention-inform", "a head from 0 to " + std::to_string(heads - 1), std::to_string(number),
                           "set Config::head to a head of the attention");
-      const Tensor<T> order = ex.tensor({1, heads}, false);
-      ex.backend().fill(order.data, heads, T{1});
-      ex.backend().fill(order.data + number, 1, T{0});
-      return lowest_head(ex, order);
+      return neuroinhib::fixed_head(ex, number);
     }
     static AttentionTrace<T> detached(AttentionTrace<T> trace) {
       for (Columns<T>* columns : {&trace.q, &trace.k, &trace.v}) columns->tensor = columns->tensor.detached();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <concepts>
@@ -105,6 +106,12 @@ __global__ void __launch_bounds__(Rounding::kThreads) round_again_kernel(Roundin
   const float scale = largest >= kMin && largest < kMax ? 1 : scale_for(largest);
   if (blockIdx.x == 0 && threadIdx.x == 0) r.sizes[blockIdx.y] = {1 / scale, largest};
   if (scale != 1) r.round(static_cast<int>(blockIdx.y), scale);
+}
+
+/// Numbers of a copied row: whole pieces. A box that is wider is filled up with zeros.
+[[nodiscard]] inline int padded_width(const FlashAttention<float>& s) {
+  const auto width = static_cast<int>(std::max(s.key_width, s.value_width));
+  return (width + wgmma::kPiece - 1) / wgmma::kPiece * wgmma::kPiece;
 }
 
 /// q, k, v and dy, if there is one, in two-byte floats, in the step's memory.

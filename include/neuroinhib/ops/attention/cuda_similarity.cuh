@@ -6,6 +6,7 @@
 
 #include <neuroinhib/ops/attention/cuda_cublas.cuh>
 #include <neuroinhib/ops/attention/cuda_similarity_screen.cuh>
+#include <neuroinhib/ops/attention/cuda_wgmma_tiles.cuh>
 
 /// Mutual-inform routing on Hopper's matrix unit: attention of one head whose values are the experts' probabilities. In
 /// similarity-inform its keys are as wide as the features; in attention-inform they are a head's keys and values side
@@ -69,11 +70,12 @@ __device__ void produce_weighed(const Memory<P>& memory, const Problem& p, const
       produce_queries(memory, p, maps, walk);
     }
     const int query = walk.first_query(), key = walk.first_key(), sequence = walk.sequence;
+    const bool both = !P::kHolds && p.same_rows(walk);
     for (int chunk = 0; chunk <= p.chunks; ++chunk) {
       memory.weigh_empty(at.stage).wait(at.parity);
       tiles::Barrier& full = memory.weigh_full(at.stage);
       const bool values = chunk == p.chunks;
-      full.arrive_and_expect(P::kParts * (values ? P::kValueBoxes : P::kHolds ? 1 : 2) * kBoxBytes);
+      full.arrive_and_expect(P::kParts * (values ? P::kValueBoxes : P::kHolds || both ? 1 : 2) * kBoxBytes);
 #pragma unroll
       for (int part = 0; part < P::kParts; ++part) {
         const int place = part * P::kPartBytes;
@@ -85,7 +87,8 @@ __device__ void produce_weighed(const Memory<P>& memory, const Problem& p, const
           if (!P::kHolds)
             tiles::load_box(memory.weighed_queries(at.stage, chunk) + place, maps.q[part], full, chunk * kDepth, query,
                             sequence);
-          tiles::load_box(memory.weighed_rows(at.stage) + place, maps.k[part], full, chunk * kDepth, key, sequence);
+          if (!both)
+            tiles::load_box(memory.weighed_rows(at.stage) + place, maps.k[part], full, chunk * kDepth, key, sequence);
         }
       }
       at.advance();
@@ -112,10 +115,17 @@ __device__ const WeighedKey* fetch_weighed(const Memory<P>& memory, const Proble
   return fetched;
 }
 
+/// The larger, or NaN where there is one.
+__device__ __forceinline__ float larger(float a, float b) {
+  float result;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
+  return result;
+}
+
 /// The results of this thread's two rows so far, in its columns. Sums of exponentials count 2¹⁴ for each 1.
 template <class P>
 struct RowSums {
-  static constexpr float kShift = 14;
+  static constexpr float kShift = 14, kVanish = 1000;  ///< 2 to the power of minus that is zero
 
   float y[P::kValues / 2], largest[2], sum[2], moment[2], self[2], unit;
 
@@ -139,10 +149,10 @@ struct RowSums {
 #pragma unroll
     for (int i = 0; i < kTile / 4; ++i) {
       float& logit = logits[4 * (i / 2) + 2 * h + i % 2];
-      const float distance = logit - base;
-      logit = exp2f(distance + kShift);
+      const float distance = larger(logit - base, -kVanish);  // finite, where the weight is zero
+      logit = flash::power_of_two(distance + kShift);
       added += logit;
-      moved += logit > 0 ? logit * distance : 0.f;
+      moved = fmaf(logit, distance, moved);
     }
     const float shrink = largest[h] == -INFINITY ? 0.f : exp2f(largest[h] - base);
     if (largest[h] != -INFINITY) moment[h] = shrink * (moment[h] + (largest[h] - base) * sum[h]);
@@ -153,37 +163,65 @@ struct RowSums {
   }
 };
 
+/// Issues the products of one stage, 64 of the depth, of queries and keys whose high halves are named so.
+template <class P>
+__device__ __forceinline__ void issue_products(float (&sums)[kTile / 2], std::uint64_t queries, std::uint64_t keys) {
+  constexpr auto kDepthInside = wgmma::Major::depth;
+  constexpr int kLow = P::kPartBytes >> 4;
+  if constexpr (P::kExact) {
+#pragma unroll
+    for (int k = 0; k < kDepth / 16; ++k)
+      wgmma::multiply<__half, kDepthInside, kDepthInside>(sums, queries + kLow + 2 * k, keys + 2 * k, k > 0);
+#pragma unroll
+    for (int k = 0; k < kDepth / 16; ++k)
+      wgmma::multiply<__half, kDepthInside, kDepthInside>(sums, queries + 2 * k, keys + kLow + 2 * k, true);
+  }
+#pragma unroll
+  for (int k = 0; k < kDepth / 16; ++k)
+    wgmma::multiply<__half, kDepthInside, kDepthInside>(sums, queries + 2 * k, keys + 2 * k, P::kExact || k > 0);
+}
+
 /// Products of 64 queries and 128 keys.
 template <class P>
-__device__ __forceinline__ void products_of(float (&total)[kTile / 2], const Memory<P>& memory, int chunks,
+__device__ __forceinline__ void products_of(float (&total)[kTile / 2], const Memory<P>& memory, int chunks, bool both,
                                             gemm::StageCursor<P::kWeighStages>& at, const Place& place) {
-  using wgmma::Major;
 #pragma unroll
   for (float& sum : total) sum = 0;
   for (int chunk = 0; chunk < chunks; ++chunk) {
     memory.weigh_full(at.stage).wait(at.parity);
-    const std::uint64_t a = name_rows(memory.weighed_queries(at.stage, chunk), 64 * place.warpgroup),
-                        b = name_rows(memory.weighed_rows(at.stage), 0);
-    constexpr int kLow = P::kPartBytes >> 4;
+    const unsigned char* const queries = memory.weighed_queries(at.stage, chunk);
     float sums[kTile / 2];
     wgmma::begin(sums);
-    if constexpr (P::kExact) {
-#pragma unroll
-      for (int k = 0; k < kDepth / 16; ++k)
-        wgmma::multiply<__half, Major::depth, Major::depth>(sums, a + kLow + 2 * k, b + 2 * k, k > 0);
-#pragma unroll
-      for (int k = 0; k < kDepth / 16; ++k)
-        wgmma::multiply<__half, Major::depth, Major::depth>(sums, a + 2 * k, b + kLow + 2 * k, true);
-    }
-#pragma unroll
-    for (int k = 0; k < kDepth / 16; ++k)
-      wgmma::multiply<__half, Major::depth, Major::depth>(sums, a + 2 * k, b + 2 * k, P::kExact || k > 0);
+    issue_products<P>(sums, name_rows(queries, 64 * place.warpgroup),
+                      name_rows(both ? queries : memory.weighed_rows(at.stage), 0));
     wgmma::finish(sums);
     if (place.lane == 0) memory.weigh_empty(at.stage).arrive();
     at.advance();
 #pragma unroll
     for (int i = 0; i < kTile / 2; ++i) total[i] += sums[i];
   }
+}
+/// The same of queries that are held, in two stages that are issued one behind the other.
+template <class P>
+__device__ __forceinline__ void products_of_two(float (&total)[kTile / 2], const Memory<P>& memory,
+                                                gemm::StageCursor<P::kWeighStages>& at, const Place& place) {
+  float others[kTile / 2];
+  const int first = at.stage;
+  memory.weigh_full(at.stage).wait(at.parity);
+  at.advance();
+  memory.weigh_full(at.stage).wait(at.parity);
+  wgmma::settle(others);
+  wgmma::begin(total);
+  issue_products<P>(total, name_rows(memory.weighed_queries(first, 0), 64 * place.warpgroup),
+                    name_rows(memory.weighed_rows(first), 0));
+  issue_products<P>(others, name_rows(memory.weighed_queries(at.stage, 1), 64 * place.warpgroup),
+                    name_rows(memory.weighed_rows(at.stage), 0));
+  wgmma::finish(total);
+  wgmma::settle(others);
+  if (place.lane == 0) memory.weigh_empty(first).arrive(), memory.weigh_empty(at.stage).arrive();
+  at.advance();
+#pragma unroll
+  for (int i = 0; i < kTile / 2; ++i) total[i] += others[i];
 }
 
 /// −∞ for what row h's query does not see, as Visibility::sees has it. Notes the query's own logit.
@@ -192,28 +230,35 @@ __device__ __forceinline__ void hide(float (&logits)[kTile / 2], int h, const Pr
   const Visibility& sight = p.s.sight;
   const int query = walk.first_query() + place.row + 8 * h, first = walk.first_key();
   const int own = p.deal.past + query - first, last = min(p.deal.causal ? own : kTile, p.deal.keys - first - 1);
-  int document = 0;
-  if (sight.document != nullptr && query < p.deal.queries)
-    document = max(sight.document[walk.sequence * sight.key_rows + p.deal.past + query], -1);
+  const auto hide_if = [&](const auto& hidden) {
 #pragma unroll
-  for (int i = 0; i < kTile / 4; ++i) {
-    const int column = 8 * (i / 2) + place.column() + i % 2;
-    float& logit = logits[4 * (i / 2) + 2 * h + i % 2];
-    if (column == own) self = logit;
-    if (column > last || (keys[column].document != document && column != own)) logit = -INFINITY;
-  }
+    for (int i = 0; i < kTile / 4; ++i) {
+      const int column = 8 * (i / 2) + place.column() + i % 2;
+      float& logit = logits[4 * (i / 2) + 2 * h + i % 2];
+      self = column == own ? logit : self;
+      logit = hidden(column) ? -INFINITY : logit;
+    }
+  };
+  if (sight.document == nullptr) return hide_if([&](int column) { return column > last; });
+  const int document =
+      query < p.deal.queries ? max(sight.document[walk.sequence * sight.key_rows + p.deal.past + query], -1) : 0;
+  hide_if([&](int column) { return (column > last) | ((keys[column].document != document) & (column != own)); });
 }
 
 /// Products into logits in bits; −∞ where a key is hidden.
 __device__ __forceinline__ void make_logits(float (&products)[kTile / 2], const Problem& p, const Walk& walk,
                                             const Place& place, const WeighedKey* keys, const float (&factor)[2],
                                             float (&self)[2]) {
-#pragma unroll
-  for (int i = 0; i < kTile / 2; ++i)
-    products[i] *= keys[8 * (i / 4) + place.column() + i % 2].unit * factor[i / 2 % 2];
   if (p.biased) {
 #pragma unroll
-    for (int i = 0; i < kTile / 2; ++i) products[i] += keys[8 * (i / 4) + place.column() + i % 2].bias;
+    for (int i = 0; i < kTile / 2; ++i) {
+      const WeighedKey& key = keys[8 * (i / 4) + place.column() + i % 2];
+      products[i] = fmaf(products[i], key.unit * factor[i / 2 % 2], key.bias);
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < kTile / 2; ++i)
+      products[i] *= keys[8 * (i / 4) + place.column() + i % 2].unit * factor[i / 2 % 2];
   }
   const int end = walk.first_key() + kTile;
   if (end <= p.deal.keys && !walk.own() && p.s.sight.open(walk.first_query(), end)) return;
@@ -318,11 +363,14 @@ __device__ void weigh(const Memory<P>& memory, const Problem& p) {
       float weights[kTile / 2];
       if (P::kHolds && tile.enter(walk.at.tile)) memory.held_full().wait(tile.parity);
       if constexpr (P::kHolds) memory.turn(place.warpgroup).wait((turn + place.warpgroup) % 2);
-      products_of(weights, memory, p.chunks, at, place);
+      const float unit = p.value_units[walk.sequence * p.value_tiles + walk.at.key];
+      if (P::kHolds && p.chunks == 2)
+        products_of_two(weights, memory, at, place);
+      else
+        products_of(weights, memory, p.chunks, !P::kHolds && p.same_rows(walk), at, place);
       if (P::kHolds && place.lane == 0) memory.turn(1 - place.warpgroup).arrive();
       make_logits(weights, p, walk, place, keys, factor, rows.self);
       const float shrink[2] = {rows.add(weights, 0), rows.add(weights, 1)};
-      const float unit = p.value_units[walk.sequence * p.value_tiles + walk.at.key];
       memory.weigh_full(at.stage).wait(at.parity);
       add_values(rows, weights, shrink, unit, memory.weigh_stage(at.stage));
       if (place.lane == 0) memory.weigh_empty(at.stage).arrive();
@@ -369,25 +417,25 @@ __global__ void __launch_bounds__(P::kThreads, 1)
 #endif
 }
 
-inline constexpr int kJoinedRows = 8;  ///< of a tile, by a block
+inline constexpr int kJoinedRows = 16;  ///< of a tile, by a block
 
 /// Joins the pieces of a row, one from each of the shares [first, last]: a warp.
-__device__ inline void join_row(const Problem& p, Index out, int row, std::int64_t first, std::int64_t last) {
+__device__ inline void join_row(const Problem& p, Index out, int row, int first, int last) {
   const int lane = static_cast<int>(threadIdx.x) % detail::kWarp;
   const Index width = p.s.value_width;
-  const auto place = [&](std::int64_t share) { return (2 * share + (share == first ? 1 : 0)) * kTile + row; };
+  const auto place = [&](int share) { return static_cast<Index>(2 * share + (share == first ? 1 : 0)) * kTile + row; };
   float largest = -INFINITY, sum = 0, entropy = 0, self = 0;
-  for (std::int64_t i = first; i <= last; ++i) largest = fmaxf(largest, p.piece_numbers[place(i)].log_sum);
-  for (std::int64_t i = first; i <= last; ++i) sum += exp2f(p.piece_numbers[place(i)].log_sum - largest);
+  for (int i = first; i <= last; ++i) largest = fmaxf(largest, p.piece_numbers[place(i)].log_sum);
+  for (int i = first; i <= last; ++i) sum += exp2f(p.piece_numbers[place(i)].log_sum - largest);
   const float total = largest + log2f(sum);
   for (Index c = lane; c < width; c += detail::kWarp) {
     float y = 0;
-    for (std::int64_t i = first; i <= last; ++i)
+    for (int i = first; i <= last; ++i)
       y += exp2f(p.piece_numbers[place(i)].log_sum - total) * p.piece_rows[place(i) * width + c];
     p.s.y.at(out, 0)[c] = y;
   }
   if (lane != 0) return;
-  for (std::int64_t i = first; i <= last; ++i) {
+  for (int i = first; i <= last; ++i) {
     const PieceNumbers piece = p.piece_numbers[place(i)];
     const float bits = piece.log_sum - total, weight = exp2f(bits);
     if (weight != 0) entropy += weight * (piece.entropy - kLn2 * bits);
@@ -405,7 +453,11 @@ __global__ void __launch_bounds__(detail::kThreads) join_kernel(const __grid_con
   constexpr int kBlocks = kTile / kJoinedRows;  // of a tile
   const Dealing& deal = p.deal;
   const int tile = static_cast<int>(blockIdx.x) / kBlocks, sequence = tile / deal.tiles, t = tile % deal.tiles;
-  const std::int64_t first = deal.share_of({tile, 0}), last = deal.share_of({tile, deal.units(t) - 1});
+  __shared__ int shares[2];  // the first and the last
+  if (threadIdx.x < 2)
+    shares[threadIdx.x] = static_cast<int>(deal.share_of({tile, threadIdx.x == 0 ? 0 : deal.units(t) - 1}));
+  __syncthreads();
+  const int first = shares[0], last = shares[1];
   if (first == last) return;
   const int begin = static_cast<int>(blockIdx.x) % kBlocks * kJoinedRows;
   for (int row = begin + static_cast<int>(threadIdx.x) / detail::kWarp; row < begin + kJoinedRows;
@@ -477,35 +529,38 @@ struct Rows {
 };
 
 /// Rows of queries or of keys, with memory for what becomes of them.
-template <class Source, class Bias>
-SplitRows<Source, Bias> rows_to_split(Cuda<float>& cuda, const Rows<Source, Bias>& of, bool of_keys, bool exact) {
+template <int Cached, class Source, class Bias>
+SplitRows<Source, Bias, Cached> rows_to_split(Cuda<float>& cuda, const Rows<Source, Bias>& of, bool of_keys,
+                                              bool exact) {
   const FlashAttention<float>& s = of.s;
   const Visibility& sight = s.sight;
   const Index each = of_keys ? sight.keys : sight.queries;
-  SplitRows<Source, Bias> rows{s,
-                               of_keys ? of.k : of.q,
-                               of.k,
-                               of.bias,
-                               each,
-                               of_keys ? sight.key_rows : sight.queries,
-                               Halves(cuda, sight.count, each, s.key_width, exact),
-                               Integers(cuda, sight.count, each, s.key_width),
-                               nullptr,
-                               nullptr,
-                               margin_of(sight),
-                               of.q.in_fours() && of.k.in_fours()};
+  using Split = SplitRows<Source, Bias, Cached>;
+  Split rows{s,
+             of_keys ? of.k : of.q,
+             of.k,
+             of.bias,
+             each,
+             of_keys ? sight.key_rows : sight.queries,
+             Halves(cuda, sight.count, each, s.key_width, exact),
+             Integers(cuda, sight.count, each, s.key_width, screens(cuda, s, Split::kBiased)),
+             nullptr,
+             nullptr,
+             margin_of(sight),
+             of.q.in_fours() && of.k.in_fours()};
   if (of_keys) rows.keys = cuda.kernel_memory<KeyNumbers>(rows.count());
   return rows;
 }
 
-template <class Source, class Bias>
+template <int Cached, class Source, class Bias>
 void run_forward(Cuda<float>& cuda, const Rows<Source, Bias>& rows) {
   const ArenaScope scope(cuda.device_arena());
   const FlashAttention<float>& s = rows.s;
   const Visibility& sight = s.sight;
   const bool exact = flash::is_exact(cuda, s), same = rows.same;
-  using Split = SplitRows<Source, Bias>;
-  Split k = rows_to_split(cuda, rows, true, exact), q = same ? k : rows_to_split(cuda, rows, false, exact);
+  using Split = SplitRows<Source, Bias, Cached>;
+  Split k = rows_to_split<Cached>(cuda, rows, true, exact),
+        q = same ? k : rows_to_split<Cached>(cuda, rows, false, exact);
   (same ? k : q).queries = q.queries = cuda.kernel_memory<QueryNumbers>(s.rows());
   const auto value_tiles = static_cast<int>((sight.keys + kTile - 1) / kTile);
   const SplitValues v{s, Halves(cuda, sight.count, sight.keys, s.value_width, exact), value_tiles,
@@ -525,14 +580,17 @@ void run_forward(Cuda<float>& cuda, const Rows<Source, Bias>& rows) {
                   value_tiles,
                   margin_of(sight),
                   Split::kBiased,
+                  same,
                   cuda.kernel_memory<float>(piece_rows * s.value_width),
                   cuda.kernel_memory<PieceNumbers>(piece_rows)};
   Maps maps{};
   q.halves.map(cuda, maps.q);
   k.halves.map(cuda, maps.k);
   v.halves.map(cuda, maps.v);
-  maps.q_integers = q.integers.map(cuda);
-  maps.k_integers = k.integers.map(cuda);
+  if (screened) {
+    maps.q_integers = q.integers.map(cuda);
+    maps.k_integers = k.integers.map(cuda);
+  }
   with_plan(s.key_width, s.value_width, exact, [&]<class P>() {
     auto* kernel = similarity_kernel<P>;
     cuda.allow_shared(kernel, P::kSharedBytes);
@@ -545,7 +603,8 @@ void run_forward(Cuda<float>& cuda, const Rows<Source, Bias>& rows) {
 template <std::same_as<Cuda<float>> B>
 void run_forward(B& cuda, const FlashAttention<float>& s) {
   const bool same = s.q.data == s.k.data && s.q.stride == s.k.stride && s.sight.queries == s.sight.key_rows;
-  run_forward(cuda, Rows<PlainRows, NoBias>{s, {s.q, s.key_width}, {s.k, s.key_width}, {}, same});
+  const Rows<PlainRows, NoBias> rows{s, {s.q, s.key_width}, {s.k, s.key_width}, {}, same};
+  s.key_width <= 512 ? run_forward<2>(cuda, rows) : run_forward<4>(cuda, rows);
 }
 
 }  // namespace neuroinhib::ops::similarity

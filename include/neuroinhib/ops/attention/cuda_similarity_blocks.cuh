@@ -33,8 +33,14 @@ struct Problem {
   int value_tiles;           ///< of a sequence
   float margin;              ///< logits so far below a row's largest weigh nothing
   bool biased;
+  bool same;          ///< queries are keys
   float* piece_rows;  ///< two pieces a share, 128 rows each
   PieceNumbers* piece_numbers;
+
+  /// Whether a unit's queries are its keys.
+  [[nodiscard]] __device__ bool same_rows(const Walk& walk) const {
+    return same && walk.first_key() == walk.first_query();
+  }
 };
 
 /// High and low halves, and integers.

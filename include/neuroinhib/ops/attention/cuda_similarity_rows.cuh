@@ -11,7 +11,8 @@
 /// + low), which miss 2⁻²² of a number: unit is a power of two, so that |x| / unit lies in [2¹⁴, 2¹⁵). Of values the
 /// same halves, with one unit for 128 keys.
 ///
-/// Tiles: a warp has a row, a block 128 keys' values.
+/// Tiles: a warp has a row, or half a warp where keys have biases, whose rows are narrower; a block has 128 keys'
+/// values.
 ///
 /// Pipeline: rows up to 1,024 wide stay in registers between finding their largest number and dividing by it; the last
 /// rows come first, since what has computed them may have left those in the cache.
@@ -52,11 +53,11 @@ struct Halves {
 /// sixteen.
 struct Integers {
   Index sequences, rows, width;
-  std::uint32_t* fours;
+  std::uint32_t* fours;  ///< null where they are not wanted
 
-  Integers(Cuda<float>& cuda, Index count, Index rows_each, Index columns)
+  Integers(Cuda<float>& cuda, Index count, Index rows_each, Index columns, bool wanted)
       : sequences(count), rows(rows_each), width((columns + 15) / 16 * 16) {
-    fours = cuda.kernel_memory<std::uint32_t>(count * rows * width / 4);
+    fours = wanted ? cuda.kernel_memory<std::uint32_t>(count * rows * width / 4) : nullptr;
   }
   [[nodiscard]] CUtensorMap map(Cuda<float>& cuda) const {  // two travel as one half
     return cuda.tensor_map({fours, sequences, rows, width / 2}, kTile);
@@ -182,43 +183,78 @@ struct PairedRows {
   }
 };
 
+/// `Size` neighbouring lanes of a warp that work on one row, whatever the others do.
+template <int Size>
+struct Lanes {
+  static constexpr int size = Size;
+  int lane;
+
+  __device__ explicit Lanes(int thread) : lane(thread % Size) {}
+  /// The same on all, in a fixed order.
+  __device__ float sum(float value) const {
+#pragma unroll
+    for (int step = Size / 2; step > 0; step /= 2) value += __shfl_xor_sync(mask(), value, step);
+    return value;
+  }
+  /// The largest, or NaN where there is one.
+  __device__ float max(float value) const {
+#pragma unroll
+    for (int step = Size / 2; step > 0; step /= 2) {
+      const float other = __shfl_xor_sync(mask(), value, step);
+      value = other <= value || value != value ? value : other;
+    }
+    return value;
+  }
+
+ private:
+  __device__ static unsigned mask() {
+    constexpr unsigned kAll = Size == detail::kWarp ? 0xffffffffu : (1u << Size % detail::kWarp) - 1;
+    return kAll << threadIdx.x % detail::kWarp / Size * Size;
+  }
+};
+
 /// No biases.
 struct NoBias {
-  template <class Row>
-  __device__ float operator()(const Row& /*key*/, const detail::Team<float>& /*team*/) const {
+  template <class Row, class Team>
+  __device__ float operator()(const Row& /*key*/, const Team& /*team*/) const {
     return 0;
   }
 };
 /// Biases of keys: factor · vᵀ G v of a key's right part v.
 struct QuadraticBias {
-  const float* matrix;  ///< G, symmetric
+  const float* matrix;  ///< G, symmetric, its rows filled up with zeros to whole fours
   float factor;
 
-  __device__ float operator()(const PairedRows::Row& key, const detail::Team<float>& team) const {
-    constexpr int kColumns = 2;  // at once
+  /// Numbers of a row of G.
+  [[nodiscard]] __host__ __device__ static Index padded(Index width) { return (width + 3) / 4 * 4; }
+  template <class Team>
+  __device__ float operator()(const PairedRows::Row& key, const Team& team) const {
     const float* const v = key.right + key.of.left_width;
-    const Index width = key.of.right_width;
+    const int width = static_cast<int>(key.of.right_width), stride = static_cast<int>(padded(width));
     float sum = 0;
-    for (Index first = team.lane; first < width; first += kColumns * team.size) {
-      float products[kColumns] = {};
+    for (int first = 4 * team.lane; first < width; first += 4 * team.size) {
+      const auto* row = reinterpret_cast<const float4*>(matrix + first);
+      float4 product{0, 0, 0, 0};
 #pragma unroll 8
-      for (Index r = 0; r < width; ++r)
-#pragma unroll
-        for (int i = 0; i < kColumns; ++i)
-          if (first + i * team.size < width) products[i] += v[r] * matrix[r * width + first + i * team.size];
-#pragma unroll
-      for (int i = 0; i < kColumns; ++i)
-        if (first + i * team.size < width) sum += v[first + i * team.size] * products[i];
+      for (int r = 0; r < width; ++r, row += stride / 4) {
+        const float4 numbers = *row;
+        product.x += v[r] * numbers.x, product.y += v[r] * numbers.y;
+        product.z += v[r] * numbers.z, product.w += v[r] * numbers.w;
+      }
+      const auto at = [&](int c) { return c < width ? v[c] : 0.f; };
+      sum += at(first) * product.x + at(first + 1) * product.y + at(first + 2) * product.z + at(first + 3) * product.w;
     }
     return factor * team.sum(sum);
   }
 };
 
 /// Rows of queries, of keys, or of both where they are the same.
-template <class Source, class Bias>
+/// `Cached`: eights that a lane keeps.
+template <class Source, class Bias, int Cached>
 struct SplitRows {
   static constexpr bool kBiased = !std::is_same_v<Bias, NoBias>;
-  static constexpr int kCached = kBiased ? 1 : 4;  ///< eights that a lane keeps
+  static constexpr int kLanes = kBiased ? 16 : detail::kWarp;  ///< that a row has
+  static constexpr int kBlocks = Cached > 2 ? 3 : 4;           ///< on a multiprocessor
 
   FlashAttention<float> s;
   Source source, key_source;
@@ -233,13 +269,15 @@ struct SplitRows {
 
   [[nodiscard]] __host__ __device__ Index count() const { return s.sight.count * each; }
 
-  __device__ void operator()(Index row, const detail::Team<float>& team) const {
-    const Index sequence = row / each, i = row % each, width = s.key_width;
+  template <class Team>
+  __device__ void operator()(Index row, const Team& team) const {
+    const unsigned number = static_cast<unsigned>(row), of_each = static_cast<unsigned>(each);
+    const Index sequence = number / of_each, i = number % of_each, width = s.key_width;
     const auto x = source.at(sequence * apart + i);
     const Index own = sequence * s.sight.key_rows + s.sight.past + i;  // the query's own key
     const bool other = queries != nullptr && keys == nullptr && !kBiased;
-    const Index step = 8 * team.size, lane = 8 * team.lane, rest = lane + kCached * step;
-    Eight cache[kCached];
+    const Index step = 8 * team.size, lane = 8 * team.lane, rest = lane + Cached * step;
+    Eight cache[Cached];
     float square = 0, inner = 0, largest = 0;
     const auto look = [&](Index c, const Eight& eight) {
       square += eight.inner(eight);
@@ -247,10 +285,11 @@ struct SplitRows {
       if (other) inner += eight.inner(key_source.at(own).eight(c, aligned));
     };
 #pragma unroll
-    for (int j = 0; j < kCached; ++j)
+    for (int j = 0; j < Cached; ++j)
       if (lane + j * step < width) cache[j] = x.eight(lane + j * step, aligned);
+    const float unfit = keys != nullptr ? unfit_value(sequence, i, team) : 0;
 #pragma unroll
-    for (int j = 0; j < kCached; ++j)
+    for (int j = 0; j < Cached; ++j)
       if (lane + j * step < width) look(lane + j * step, cache[j]);
     for (Index c = rest; c < width; c += step) look(c, x.eight(c, aligned));
     square = team.sum(square);
@@ -259,10 +298,10 @@ struct SplitRows {
     float missed = 0;
     const auto put = [&](Index c, const Eight& eight) {
       if (c < halves.width) eight.put(halves, row * halves.width + c, scale);
-      missed += eight.put(integers, row * integers.width + c, per_step, unit_of_eight);
+      if (integers.fours != nullptr) missed += eight.put(integers, row * integers.width + c, per_step, unit_of_eight);
     };
 #pragma unroll
-    for (int j = 0; j < kCached; ++j)
+    for (int j = 0; j < Cached; ++j)
       if (lane + j * step < integers.width) put(lane + j * step, cache[j]);
     for (Index c = rest; c < integers.width; c += step) put(c, x.eight(c, aligned));
     const float error = 1.0001f * sqrtf(team.sum(missed)) + 1e-5f * norm;  // and what sums in float have lost
@@ -273,18 +312,20 @@ struct SplitRows {
         queries[row] = {s.scale * kLog2E / scale, threshold, error * per_step, (norm + error) * per_step,
                         kBiased ? per_step / s.scale : 0};
     }
-    if (keys != nullptr) note_key({1 / scale, unit_of_eight, norm, error, bias(x, team)}, row, sequence, i, team);
+    if (keys == nullptr) return;
+    KeyNumbers key{1 / scale, unit_of_eight, norm, error, bias(x, team)};
+    if (!(key.error + unfit + key.bias < INFINITY)) key.error = INFINITY;  // it weighs
+    if (team.lane == 0) keys[row] = key;
   }
 
  private:
-  /// Keys that are not finite, or whose values are not, weigh.
-  __device__ void note_key(KeyNumbers key, Index row, Index sequence, Index i, const detail::Team<float>& team) const {
+  /// Zero; NaN where a key's values are not finite.
+  template <class Team>
+  __device__ float unfit_value(Index sequence, Index i, const Team& team) const {
     const float* const values = s.v.at(sequence * s.sight.key_rows + i, 0);
     float zero = 0;
     for (Index c = team.lane; c < s.value_width; c += team.size) zero += values[c] * 0;
-    zero = team.sum(zero);
-    if (!(key.error + zero + key.bias < INFINITY)) key.error = INFINITY;
-    if (team.lane == 0) keys[row] = key;
+    return team.sum(zero);
   }
 };
 
@@ -299,16 +340,17 @@ struct SplitValues {
   [[nodiscard]] Index count() const { return s.sight.count * tiles; }
 
   __device__ void operator()(int tile, const detail::Team<float>& team) const {
-    const Index sequence = tile / tiles, first = static_cast<Index>(tile % tiles) * kTile, eights = halves.width / 8;
-    const Index count = (first + kTile < halves.rows ? kTile : halves.rows - first) * eights;
-    const auto eight = [&](Index i) {
+    const Index sequence = tile / tiles, first = static_cast<Index>(tile % tiles) * kTile;
+    const int eights = static_cast<int>(halves.width / 8),
+              count = static_cast<int>(first + kTile < halves.rows ? kTile : halves.rows - first) * eights;
+    const auto eight = [&](int i) {
       const float* const row = s.v.at(sequence * s.sight.key_rows + first + i / eights, 0);
       return Eight(row, i % eights * 8, s.value_width, aligned);
     };
     float largest = 0;
-    for (Index i = team.lane; i < count; i += team.size) largest = fmaxf(largest, eight(i).largest());
+    for (int i = team.lane; i < count; i += team.size) largest = fmaxf(largest, eight(i).largest());
     const float scale = detail::scale_for(team.max(largest));
-    for (Index i = team.lane; i < count; i += team.size)
+    for (int i = team.lane; i < count; i += team.size)
       eight(i).put(halves, (sequence * halves.rows + first) * halves.width + 8 * i, scale);
     if (team.lane == 0) units[tile] = 1 / scale;
   }
@@ -316,24 +358,23 @@ struct SplitValues {
 
 /// The first blocks have values, the others rows; `queries` has none where keys are queries too.
 template <class Rows>
-__global__ void __launch_bounds__(detail::kThreads, 3)
+__global__ void __launch_bounds__(detail::kThreads, Rows::kBlocks)
     split_kernel(SplitValues values, int value_tiles, Rows keys, Index key_rows, Rows queries, Index query_rows) {
   detail::pdl_begin();
   __shared__ float scratch[detail::kThreads / detail::kWarp];
   const int thread = static_cast<int>(threadIdx.x), block = static_cast<int>(blockIdx.x);
   if (block < value_tiles) return values(block, {thread, detail::kThreads, scratch});
-  const detail::Team<float> warp{thread % detail::kWarp, detail::kWarp, scratch};
+  const Lanes<Rows::kLanes> lanes(thread);
   const Index row = key_rows + query_rows - 1 -
-                    static_cast<Index>(block - value_tiles) * (detail::kThreads / detail::kWarp) -
-                    thread / detail::kWarp;
+                    static_cast<Index>(block - value_tiles) * (detail::kThreads / Rows::kLanes) - thread / Rows::kLanes;
   if (row < 0) return;
-  row < key_rows ? keys(row, warp) : queries(row - key_rows, warp);
+  row < key_rows ? keys(row, lanes) : queries(row - key_rows, lanes);
 }
 
 /// Splits keys, queries and values.
 template <class Rows>
 void split(Cuda<float>& cuda, const SplitValues& values, const Rows& keys, const Rows* queries) {
-  constexpr Index kRows = detail::kThreads / detail::kWarp;
+  constexpr Index kRows = detail::kThreads / Rows::kLanes;
   const Index query_rows = queries != nullptr ? queries->count() : 0;
   const Index blocks = values.count() + (keys.count() + query_rows + kRows - 1) / kRows;
   cuda.launch_pdl(dim3(static_cast<unsigned>(blocks)), dim3(detail::kThreads), 0, split_kernel<Rows>, values,

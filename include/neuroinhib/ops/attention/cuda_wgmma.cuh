@@ -472,7 +472,7 @@ template <class P>
 void run_wgmma(Cuda<float>& cuda, const FlashAttention<float>& s) {
   const ArenaScope scope(cuda.device_arena());
   const Visibility& sight = s.sight;
-  const HalfFactors factors(cuda, s, P::kWidth);
+  const HalfFactors factors(cuda, s, padded_width(s));
   const Index matrices = sight.count * s.heads, tiles = (sight.queries + P::kQueries - 1) / P::kQueries;
   int* const taken = cuda.template kernel_memory<int>(1);
   cuda.parallel_for(1, [=] __device__(Index) { *taken = 0; });

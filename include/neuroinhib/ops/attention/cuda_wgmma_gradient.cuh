@@ -365,7 +365,7 @@ template <int Width>
 void run_wgmma_backward(Cuda<float>& cuda, const FlashAttention<float>& s, const FlashGradient<float>& gradient) {
   const ArenaScope scope(cuda.device_arena());
   const Visibility& sight = s.sight;
-  const HalfFactors factors(cuda, s, Width, gradient.dy);
+  const HalfFactors factors(cuda, s, padded_width(s), gradient.dy);
   const Index heads = s.heads, matrices = sight.count * heads, padded = (sight.queries + 191) / 64 * 64;
   float *const log_sums = cuda.template kernel_memory<float>(matrices * padded), *const deltas =
                                                                                      cuda.template kernel_memory<float>(

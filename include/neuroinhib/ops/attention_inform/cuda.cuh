@@ -87,21 +87,23 @@ template <std::same_as<Cuda<float>> B>
 void run_on_wgmma(B& cuda, const AttentionInform<float>& op, const FlashAttention<float>& s, Index at) {
   const ArenaScope scope(cuda.device_arena());
   const Index rows = op.y.rows(), d = op.head_width(), dv = op.value_width(), features = op.u.cols();
+  const Index padded = similarity::QuadraticBias::padded(dv);
   const HeadNumber head{op.head.data, static_cast<int>(at)};
   const auto memory = [&](Index count) { return cuda.template kernel_memory<float>(count); };
-  float *const weight = memory(dv * features), *const gram = memory(dv * dv), *const of_u = memory(rows * dv);
+  float *const weight = memory(dv * features), *const gram = memory(dv * padded), *const of_u = memory(rows * dv);
   const float* const output = op.output.data;
   const Index stride = op.output.cols();
-  cuda.parallel_grid(dv, features, [=] __device__(Index c, Index row) {
-    weight[c * features + row] = output[row * stride + head() * dv + c];
-  });
-  cuda.parallel_rows(dv * dv, features, [=] __device__(Index i, const detail::Team<float>& team) {
-    float sum = 0;
-    for (Index row = team.lane; row < features; row += team.size)
-      sum += weight[i / dv * features + row] * weight[i % dv * features + row];
-    sum = team.sum(sum);
-    if (team.lane == 0) gram[i] = sum;
-  });
+  const auto of_head = [=] __device__(Index row, Index c) { return output[row * stride + head() * dv + c]; };
+  const auto gathered = detail::elements(
+      features * dv, [=] __device__(Index i) { weight[i % dv * features + i / dv] = of_head(i / dv, i % dv); });
+  const auto product = [=] __device__(Index row, Index i) {
+    const Index c = i % padded;
+    return c < dv ? of_head(row, i / padded) * of_head(row, c) : 0.f;
+  };
+  const auto put = [=] __device__(Index, Index i, float sum) { gram[i] = sum; };
+  const detail::ColumnSums<float, detail::kThreads, detail::Chunks, decltype(product), decltype(put)> grams{
+      1, dv * padded, {features, features}, product, put};
+  cuda.launch_together(gathered, grams);
   if (narrow::suits(cuda, rows, dv))
     narrow::multiply(cuda, {op.u.data, weight, nullptr, of_u, rows, features, dv,
                             reinterpret_cast<std::uintptr_t>(op.u.data) % 16 == 0 && features % 4 == 0});
@@ -111,12 +113,12 @@ void run_on_wgmma(B& cuda, const AttentionInform<float>& op, const FlashAttentio
   const auto rows_of = [](const Columns<float>& columns, Index width) {
     return columns_of(columns.tensor, columns.first, width);
   };
-  similarity::run_forward(cuda, similarity::Rows<similarity::PairedRows, similarity::QuadraticBias>{
-                                    s,
-                                    {rows_of(op.q, d), {of_u, dv, 0}, d, dv, on_q, on_u, head, {}},
-                                    {rows_of(op.k, d), rows_of(op.v, dv), d, dv, 1, 1, head, head},
-                                    {gram, -op.factor * on_u / 2},
-                                    false});
+  similarity::run_forward<1>(cuda, similarity::Rows<similarity::PairedRows, similarity::QuadraticBias>{
+                                       s,
+                                       {rows_of(op.q, d), {of_u, dv, 0}, d, dv, on_q, on_u, head, {}},
+                                       {rows_of(op.k, d), rows_of(op.v, dv), d, dv, 1, 1, head, head},
+                                       {gram, -op.factor * on_u / 2},
+                                       false});
 }
 
 /// What the attention's gradients of one head mean for q, k, v, u and W_h.

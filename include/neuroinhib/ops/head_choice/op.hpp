@@ -17,18 +17,19 @@ struct MeanEntropy {
   Tensor<T> y;
 };
 
-/// head[0] = argmin_h mean[h], the first of equals, NaN before all. y is undefined.
+/// head[0] = argmin_h mean[h], the first of equals, NaN before all; without means it is `fixed`. y is undefined.
 template <class T>
 struct LowestHead {
   static constexpr const char* name = "lowest_head";
   Tensor<T> mean;
   View<int> head;
   Tensor<T> y;
+  int fixed = 0;
 
   /// Writes the head.
   NEUROINHIB_DEVICE void choose() const {
-    int lowest = 0;
-    for (int h = 1; h < mean.size(); ++h)
+    int lowest = fixed;
+    for (int h = 1; mean.data != nullptr && h < mean.size(); ++h)
       if (Ranked<T>(-mean[h], h).before(Ranked<T>(-mean[lowest], lowest))) lowest = h;
     head[0] = lowest;
   }
@@ -51,6 +52,14 @@ template <Executor Ex>
 [[nodiscard]] View<int> lowest_head(Ex& ex, const TensorOf<Ex>& mean) {
   const auto head = ex.integers({1});
   ex.run(ops::LowestHead<ScalarOf<Ex>>{mean, head, {}});
+  return head;
+}
+
+/// `number` on the backend, as the number of a head.
+template <Executor Ex>
+[[nodiscard]] View<int> fixed_head(Ex& ex, Index number) {
+  const auto head = ex.integers({1});
+  ex.run(ops::LowestHead<ScalarOf<Ex>>{{}, head, {}, static_cast<int>(number)});
   return head;
 }
 

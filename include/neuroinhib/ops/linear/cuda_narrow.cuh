@@ -12,7 +12,8 @@
 ///
 /// Computed: y [rows, out] = x Wᵀ + bias for out ≤ 128.
 ///
-/// Tiles: a block has 128 rows, a warpgroup 64 of them, and all columns; it goes along the depth 64 numbers at a time.
+/// Tiles: a block has 64 or 128 rows, a warpgroup 64 of them, and all columns; it goes along the depth 64 numbers at a
+/// time.
 ///
 /// Pipeline: x comes straight into the registers that the matrix unit takes it from, W through shared memory, in turn
 /// into one of two places. The next step's numbers are asked for before this one's are multiplied.
@@ -22,7 +23,7 @@
 /// float.
 namespace neuroinhib::ops::narrow {
 
-inline constexpr int kRows = 128, kDepth = 64, kThreads = 256;
+inline constexpr int kDepth = 64;
 inline constexpr Index kWidest = 128, kMinRows = 4096;
 
 /// One layer's factors.
@@ -46,6 +47,12 @@ __device__ __forceinline__ float largest_of_four_lanes(float value) {
   value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 1));
   return fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 2));
 }
+
+/// Up to N outputs, blocks of so many rows, so many on a multiprocessor.
+template <int N, int Rows, int Blocks>
+struct Plan {
+  static constexpr int kN = N, kRows = Rows, kBlocks = Blocks, kThreads = 2 * Rows;
+};
 
 /// 64 of the depth of W in shared memory: high and low halves in rows of 128 bytes, swizzled, and their units.
 template <int N>
@@ -94,9 +101,9 @@ struct RowsOfX {
 };
 
 /// This thread's numbers of 64 of the depth of W: 16 of each of its rows, of which four neighbouring lanes have one.
-template <int N>
+template <class P>
 struct RowsOfW {
-  static constexpr int kEach = (N * 4 + kThreads - 1) / kThreads;
+  static constexpr int N = P::kN, kThreads = P::kThreads, kEach = (N * 4 + kThreads - 1) / kThreads;
   float4 numbers[kEach][4];
 
   __device__ static int row(int i) { return (static_cast<int>(threadIdx.x) + i * kThreads) / 4; }
@@ -168,20 +175,21 @@ __device__ __forceinline__ void multiply(float (&total)[N / 2], const RowsOfX& x
 
 #endif
 
-template <int N>
-__global__ void __launch_bounds__(kThreads, 1) narrow_kernel(Product p) {
+template <class P>
+__global__ void __launch_bounds__(P::kThreads, P::kBlocks) narrow_kernel(Product p) {
 #ifdef NEUROINHIB_WGMMA
   detail::pdl_begin();
+  constexpr int N = P::kN;
   extern __shared__ __align__(1024) unsigned char shared[];
   const auto stage = [&](int i) -> StageOfW<N>& {
     return *reinterpret_cast<StageOfW<N>*>(shared + i % 2 * StageOfW<N>::kBytes);
   };
   const int lane = static_cast<int>(threadIdx.x) % detail::kWarp;
   const Index row =
-      static_cast<Index>(blockIdx.x) * kRows + static_cast<int>(threadIdx.x) / detail::kWarp * 16 + lane / 4;
+      static_cast<Index>(blockIdx.x) * P::kRows + static_cast<int>(threadIdx.x) / detail::kWarp * 16 + lane / 4;
   const int steps = static_cast<int>((p.in + kDepth - 1) / kDepth);
   RowsOfX x;
-  RowsOfW<N> w;
+  RowsOfW<P> w;
   float total[N / 2];
 #pragma unroll
   for (float& sum : total) sum = 0;
@@ -211,19 +219,20 @@ inline bool suits(const Cuda<float>& cuda, Index rows, Index out) {
   return cuda.has_wgmma() && rows >= kMinRows && out <= kWidest;
 }
 
-template <int N>
+template <class P>
 void run(Cuda<float>& cuda, const Product& p) {
-  constexpr int kSharedBytes = 2 * StageOfW<N>::kBytes;
-  auto* kernel = narrow_kernel<N>;
+  constexpr int kSharedBytes = 2 * StageOfW<P::kN>::kBytes;
+  auto* kernel = narrow_kernel<P>;
   cuda.allow_shared(kernel, kSharedBytes);
-  cuda.launch_pdl(dim3(static_cast<unsigned>((p.rows + kRows - 1) / kRows)), dim3(kThreads), kSharedBytes, kernel, p);
+  cuda.launch_pdl(dim3(static_cast<unsigned>((p.rows + P::kRows - 1) / P::kRows)), dim3(P::kThreads), kSharedBytes,
+                  kernel, p);
 }
 
 template <std::same_as<Cuda<float>> B>
 void multiply(B& cuda, const Product& p) {
-  if (p.out <= 16) return run<16>(cuda, p);
-  if (p.out <= 64) return run<64>(cuda, p);
-  run<128>(cuda, p);
+  if (p.out <= 16) return run<Plan<16, 64, 2>>(cuda, p);
+  if (p.out <= 64) return run<Plan<64, 128, 1>>(cuda, p);
+  run<Plan<128, 128, 1>>(cuda, p);
 }
 
 }  // namespace neuroinhib::ops::narrow

@@ -2,29 +2,54 @@
 
 #include <cub/block/block_reduce.cuh>
 #include <cub/block/block_scan.cuh>
+#include <type_traits>
 
 #include <neuroinhib/backend/cuda.cuh>
 #include <neuroinhib/ops/routing_plan/scalar.hpp>
 
 namespace neuroinhib::ops {
 
-/// Of up to 32 experts: a lane has one, and counts those that come before it.
-template <class T>
-__device__ void choose_by_rank(const TopM<T>& op, Index token, int lane) {
-  const int experts = static_cast<int>(op.scores.cols());
-  const Ranked<T> mine = op.ranked(token, lane < experts ? lane : 0);
-  int before = 0;
-  for (int k = 0; k < experts; ++k) {
-    const Ranked<T> other(__shfl_sync(0xffffffffu, mine.score, k), __shfl_sync(0xffffffffu, mine.tie, k), k);
-    before += k != lane && other.before(mine);
+/// A number as an integer of the same order: zeros alike, NaN above all, none zero.
+__device__ inline unsigned ordered(float x) {
+  const unsigned bits = __float_as_uint(x + 0.f);
+  return x != x ? ~0u : bits >> 31 != 0 ? ~bits : bits | 1u << 31;
+}
+/// Of up to 32 · Each experts: a lane holds its own as integers, of which the warp finds the largest.
+template <int Each>
+__device__ void choose_by_integers(const TopM<float>& op, Index token, int lane) {
+  constexpr unsigned kAll = 0xffffffffu;
+  unsigned scores[Each], ties[Each];
+#pragma unroll
+  for (int i = 0; i < Each; ++i) {
+    const int k = lane + i * detail::kWarp;
+    const Ranked<float> own = op.ranked(token, k < op.experts ? k : 0);
+    scores[i] = k < op.experts ? ordered(own.score) : 0;
+    ties[i] = ordered(own.tie);
   }
-  if (lane < experts && before < op.y.cols()) op.choose(token, before, lane);
+  for (Index m = 0; m < op.chosen; ++m) {
+    unsigned score = 0, tie = 0, number = kAll;
+#pragma unroll
+    for (int i = 0; i < Each; ++i) score = max(score, scores[i]);
+    score = __reduce_max_sync(kAll, score);
+#pragma unroll
+    for (int i = 0; i < Each; ++i)
+      if (scores[i] == score) tie = max(tie, ties[i]);
+    tie = __reduce_max_sync(kAll, tie);
+#pragma unroll
+    for (int i = Each - 1; i >= 0; --i)
+      if (scores[i] == score && ties[i] == tie) number = static_cast<unsigned>(lane + i * detail::kWarp);
+    number = __reduce_min_sync(kAll, number);
+#pragma unroll
+    for (int i = 0; i < Each; ++i)
+      if (lane + i * detail::kWarp == static_cast<int>(number)) scores[i] = 0;
+    if (lane == 0) op.choose(token, m, static_cast<int>(number));
+  }
 }
 /// Of any number: each choice is the best of those that come after the last one.
 template <class T>
 __device__ void choose_in_turn(const TopM<T>& op, Index token, int lane) {
   Ranked<T> last(T{0}, -1);
-  for (Index m = 0; m < op.y.cols(); ++m) {
+  for (Index m = 0; m < op.chosen; ++m) {
     Ranked<T> best = op.next(token, last, lane, detail::kWarp);
     for (int step = detail::kWarp / 2; step > 0; step /= 2) {
       const Ranked<T> other(__shfl_xor_sync(0xffffffffu, best.score, step),
@@ -37,16 +62,24 @@ __device__ void choose_in_turn(const TopM<T>& op, Index token, int lane) {
   }
 }
 
+template <int Each>
+void run_by_integers(Cuda<float>& cuda, const TopM<float>& op) {
+  cuda.parallel_rows(op.scores.rows(), 1, [=] __device__(Index token, const detail::Team<float>& team) {
+    choose_by_integers<Each>(op, token, team.lane);
+  });
+}
+
 template <class T>
 void forward(Cuda<T>& cuda, const TopM<T>& op) {
-  if (op.scores.cols() <= detail::kWarp)
-    cuda.parallel_rows(op.scores.rows(), 1, [=] __device__(Index token, const detail::Team<T>& team) {
-      choose_by_rank(op, token, team.lane);
-    });
-  else
-    cuda.parallel_rows(op.scores.rows(), 1, [=] __device__(Index token, const detail::Team<T>& team) {
-      choose_in_turn(op, token, team.lane);
-    });
+  if constexpr (std::is_same_v<T, float>) {
+    const Index each = (op.experts + detail::kWarp - 1) / detail::kWarp;
+    if (each == 1) return run_by_integers<1>(cuda, op);
+    if (each == 2) return run_by_integers<2>(cuda, op);
+    if (each <= 4) return run_by_integers<4>(cuda, op);
+  }
+  cuda.parallel_rows(op.scores.rows(), 1, [=] __device__(Index token, const detail::Team<T>& team) {
+    choose_in_turn(op, token, team.lane);
+  });
 }
 
 /// dscores of y [tokens, chosen], which took what `expert` names.

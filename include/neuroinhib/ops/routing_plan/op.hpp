@@ -36,16 +36,16 @@ struct TopM {
   View<const T> by, bias;
   View<int> expert;
   Tensor<T> y;
+  Index experts = scores.cols(), chosen = y.cols();  ///< a kernel would divide for each token
 
   /// Expert k of a token, as it is ranked.
   NEUROINHIB_DEVICE [[nodiscard]] Ranked<T> ranked(Index token, int k) const {
-    const Index at = token * scores.cols() + k;
+    const Index at = token * experts + k;
     const T rank = by.data != nullptr ? by[at] : scores[at];
     return {bias.data != nullptr ? rank + bias[k] : rank, scores[at], k};
   }
   /// The best of experts first, first + step, … that come after `last`, if there is a last one. Below zero: none.
   NEUROINHIB_DEVICE [[nodiscard]] Ranked<T> next(Index token, const Ranked<T>& last, int first, int step) const {
-    const Index experts = scores.cols();
     Ranked<T> best(T{0}, -1);
     for (int k = first; k < experts; k += step) {
       const Ranked<T> candidate = ranked(token, k);
@@ -55,8 +55,8 @@ struct TopM {
   }
   /// Writes the token's m-th expert, k, and its score.
   NEUROINHIB_DEVICE void choose(Index token, Index m, int k) const {
-    expert[token * y.cols() + m] = k;
-    y[token * y.cols() + m] = scores[token * scores.cols() + k];
+    expert[token * chosen + m] = k;
+    y[token * chosen + m] = scores[token * experts + k];
   }
 };
 

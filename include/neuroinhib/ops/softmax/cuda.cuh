@@ -5,16 +5,28 @@
 
 namespace neuroinhib::ops {
 
-/// Softmax of one row by one team; log Σ exp on every thread of it.
+/// Softmax of one row by one team; log Σ exp on every thread of it. A thread holds its first numbers in registers.
 template <class T>
 __device__ T softmax_row(const T* x, T* y, Index columns, const detail::Team<T>& team) {
-  T largest = x[0];
-  for (Index c = team.lane; c < columns; c += team.size) largest = x[c] > largest || x[c] != x[c] ? x[c] : largest;
+  constexpr int kHeld = 4;
+  const Index first = team.lane, step = team.size, rest = first + kHeld * step;
+  T held[kHeld], largest = x[0], sum = 0;
+#pragma unroll
+  for (int i = 0; i < kHeld; ++i) held[i] = first + i * step < columns ? x[first + i * step] : largest;
+  const auto take = [&](T number) { largest = number > largest || number != number ? number : largest; };
+#pragma unroll
+  for (const T number : held) take(number);
+  for (Index c = rest; c < columns; c += step) take(x[c]);
   largest = team.max(largest);
-  T sum = 0;
-  for (Index c = team.lane; c < columns; c += team.size) sum += y[c] = exp(x[c] - largest);
+#pragma unroll
+  for (int i = 0; i < kHeld; ++i)
+    if (first + i * step < columns) sum += held[i] = exp(held[i] - largest);
+  for (Index c = rest; c < columns; c += step) sum += y[c] = exp(x[c] - largest);
   sum = team.sum(sum);
-  for (Index c = team.lane; c < columns; c += team.size) y[c] /= sum;
+#pragma unroll
+  for (int i = 0; i < kHeld; ++i)
+    if (first + i * step < columns) y[first + i * step] = held[i] / sum;
+  for (Index c = rest; c < columns; c += step) y[c] /= sum;
   return largest + log(sum);
 }
 
