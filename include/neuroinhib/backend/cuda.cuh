@@ -127,17 +127,19 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
   /// Forgets the results of the step before, and names the random streams anew.
   void begin_step() {
     host_.reset();
-    resources_[0].arena.reset();
+    for (auto& resources : resources_) resources.arena.reset();
     random_streams_ = 0;
   }
   /// As begin_step, for a step that trains.
   void begin_training_step() {
     begin_step();
     ++random_.step;
-    if (capture_ != nullptr)
+    if (capture_ != nullptr) {
       launch_pdl(dim3(1), dim3(1), 0, detail::next_step<>, control());
-    else
+      capture_->begin_step();
+    } else {
       set_control(1);
+    }
     differs_ = false;
   }
 
@@ -165,7 +167,7 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
     const detail::PutBack random(random_);
     const detail::PutBack differs(differs_);
     const detail::PutBack waited(waited_);
-    detail::CudaCapture capture(resources_[0].stream);
+    detail::CudaCapture capture(options_.device, resources_[0].stream);
     const detail::PutBack no_capture(capture_);
     capture_ = &capture;
     for (int i = 0; i < steps; ++i) step();
@@ -179,6 +181,7 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
   /// each other has another shape, gradients wait that it would not add to, or another backend captured it.
   void replay(const CudaGraph& graph, double learning_factor = 1) {
     refuse_in_capture("replay");
+    keep_room();
     const detail::DriverLock lock(detail::driver());
     graph.require_as_captured(this);
     const detail::DeviceScope device(options_.device);
@@ -371,10 +374,25 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
     wait_for(resources_[1], resources_[0]);
     {
       const OnSecondStream on_second(*this);
+      const ArenaScope scope(resources_[1].arena);
       write();
     }
     if (capture_ == nullptr) return;
     for (const T* result : results) capture_->begin_writing(result);
+  }
+  /// What compute() gives, a tensor for which it needs nothing that this step has made. In a captured step it runs
+  /// beside what the step has begun with, until join() or a kernel that names the tensor. What it reads must be left as
+  /// it is until then. In bf16 it runs in turn, since a weight's copy may be made anew in this very step.
+  template <class Compute>
+  [[nodiscard]] Tensor<T> compute_ahead(const Compute& compute) {
+    if (options_.precision == Precision::bf16) return compute();
+    const OnSecondStream on_second(*this);
+    if (capture_ == nullptr) return compute();
+    capture_->wait_for_beginning(current_->stream);
+    waited_ = true;
+    const Tensor<T> result = compute();
+    capture_->begin_writing(result.data);
+    return result;
   }
   /// Lets what comes next wait for all that runs beside.
   void join() {
@@ -389,7 +407,7 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
   /// While it lives, kernels take memory from the second stream's arena, and in a captured step they go to that stream.
   class OnSecondStream {
    public:
-    explicit OnSecondStream(Cuda& cuda) : cuda_(cuda), scope_(cuda.resources_[1].arena) {
+    explicit OnSecondStream(Cuda& cuda) : cuda_(cuda) {
       cuda_.arena_ = &cuda_.resources_[1].arena;
       if (cuda_.capture_ != nullptr) cuda_.current_ = &cuda_.resources_[1];
     }
@@ -402,13 +420,12 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
 
    private:
     Cuda& cuda_;
-    ArenaScope<CudaMemory> scope_;
   };
   /// Lets what comes next in one stream wait for all that is now in the other.
   void wait_for(detail::StreamResources& waiting, detail::StreamResources& other) {
     if (capture_ == nullptr) return;
-    require_cuda(cudaEventRecord(other.reached, other.stream), operation_);
-    require_cuda(cudaStreamWaitEvent(waiting.stream, other.reached, 0), operation_);
+    require_cuda(cudaEventRecord(other.reached.get(), other.stream), operation_);
+    require_cuda(cudaStreamWaitEvent(waiting.stream, other.reached.get(), 0), operation_);
     waited_ = true;
   }
 
@@ -479,6 +496,15 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
     return std::string("float, products in ") + (options_.precision == Precision::tf32 ? "tf32" : "bf16") +
            (routes_exactly() ? ", routing in float" : ", routing in tf32");
   }
+  /// Waits, before a replay, until the last but two has ended. A launch that finds no room on the device would wait
+  /// too, but with the driver's lock, and all other backends with it.
+  void keep_room() {
+    const cudaEvent_t begun = begun_[replays_++ % begun_.size()].get();
+    require_cuda(cudaEventSynchronize(begun), operation_);
+    const detail::DriverLock lock(detail::driver());
+    const detail::DeviceScope device(options_.device);
+    require_cuda(cudaEventRecord(begun, current_->stream), operation_);
+  }
   void set_control(double learning_factor) {
     launch_pdl(dim3(1), dim3(1), 0, detail::set_control<>, control(), random_.step, learning_factor);
   }
@@ -508,6 +534,9 @@ class Cuda : public CudaLoops<Cuda<T>, T> {
   Storage<CudaControl> control_{space()};
   std::array<detail::StreamResources, 2> resources_{detail::StreamResources(options_.device),
                                                     detail::StreamResources(options_.device)};
+  /// Before the last replays.
+  std::array<detail::CudaEvent, 2> begun_{detail::CudaEvent(options_.device), detail::CudaEvent(options_.device)};
+  std::size_t replays_ = 0;
   detail::StreamResources* current_ = &resources_[0];  ///< where kernels go now
   Arena<CudaMemory>* arena_ = &resources_[0].arena;    ///< where their memory comes from
   Arena<HostMemory> host_;

@@ -12,6 +12,7 @@
 
 #include <neuroinhib/backend/cuda_graph.cuh>
 #include <neuroinhib/backend/cuda_memory.cuh>
+#include <neuroinhib/backend/cuda_stream.cuh>
 #include <neuroinhib/core/arena.hpp>
 #include <neuroinhib/core/gradient_flag.hpp>
 
@@ -37,9 +38,10 @@ class PutBack {
 /// they were. Throws CudaError.
 class CudaCapture {
  public:
-  explicit CudaCapture(cudaStream_t stream) : stream_(stream) {
+  CudaCapture(int device, cudaStream_t stream) : began_(device), stream_(stream) {
     require_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capture");
     DeviceAllocations::all().set_all_current(true);
+    begin_step();
   }
   CudaCapture(const CudaCapture&) = delete;
   CudaCapture& operator=(const CudaCapture&) = delete;
@@ -73,6 +75,10 @@ class CudaCapture {
       if (!step_memory.holds(flag)) graph.flags_.push_back({flag, before, *flag});
     return graph;
   }
+  /// One of the steps begins here.
+  void begin_step() { require_cuda(cudaEventRecord(began_.get(), stream_), "capture"); }
+  /// Lets what comes next in another stream wait for no more than what comes before the step.
+  void wait_for_beginning(cudaStream_t other) { require_cuda(cudaStreamWaitEvent(other, began_.get(), 0), "capture"); }
   /// Looks every word of a kernel's argument up, as a conservative garbage collector does.
   template <class U>
   void note(const U& argument, const char* operation) {
@@ -137,6 +143,7 @@ class CudaCapture {
     words_of(argument);
   }
 
+  CudaEvent began_;
   cudaStream_t stream_;
   bool ended_ = false;
   FlagJournal flags_;

@@ -10,13 +10,35 @@
 
 namespace neuroinhib::detail {
 
+/// An event of a device, without its time. Throws CudaError.
+class CudaEvent {
+ public:
+  explicit CudaEvent(int device) : device_(device) {
+    const DriverLock lock(driver());
+    const DeviceScope scope(device);
+    require_cuda(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "Cuda");
+  }
+  CudaEvent(const CudaEvent&) = delete;
+  CudaEvent& operator=(const CudaEvent&) = delete;
+  ~CudaEvent() {
+    const DriverLock lock(driver());
+    const DeviceScope scope(device_);
+    (void)cudaEventDestroy(event_);
+  }
+
+  [[nodiscard]] cudaEvent_t get() const { return event_; }
+
+ private:
+  int device_;
+  cudaEvent_t event_ = nullptr;
+};
+
 /// What kernels that may run beside others need of their own. Throws CudaError.
 struct StreamResources {
-  explicit StreamResources(int device) : arena(device), device_(device) {
+  explicit StreamResources(int device) : reached(device), arena(device), device_(device) {
     const DriverLock lock(driver());
     const DeviceScope scope(device);
     require_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "Cuda");
-    require_cuda(cudaEventCreateWithFlags(&reached, cudaEventDisableTiming), "Cuda");
     require_cuda(cublasCreate(&blas), "Cuda");
     require_cuda(cublasSetStream(blas, stream), "Cuda");
     workspace_ = CudaMemory::allocate(device, kWorkspace);
@@ -29,14 +51,13 @@ struct StreamResources {
     const DeviceScope scope(device_);
     (void)cudaStreamSynchronize(stream);
     (void)cublasDestroy(blas);
-    (void)cudaEventDestroy(reached);
     (void)cudaStreamDestroy(stream);
     CudaMemory::release(device_, workspace_);
   }
 
   cudaStream_t stream = nullptr;
   cublasHandle_t blas = nullptr;
-  cudaEvent_t reached = nullptr;
+  CudaEvent reached;
   Arena<CudaMemory> arena;
 
  private:

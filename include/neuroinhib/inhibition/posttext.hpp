@@ -137,7 +137,8 @@ struct Posttext {
     Tensor<T> train(Ex& ex, const InhibitionInputs<T>& inputs) const {
       T& count = *iterations_.data();
       const bool active = count >= static_cast<T>(config_.start_after);
-      const Tensor<T> current = active ? signal(ex, &Source::training, counted_, inputs.gated.rows()) : Tensor<T>{};
+      const auto of_memory = [&] { return signal(ex, &Source::training, counted_, inputs.gated.rows()); };
+      const Tensor<T> current = active ? ahead(ex, of_memory) : Tensor<T>{};
       if constexpr (requires { ex.backend().next_step_differs(); })
         if (!current.defined()) ex.backend().next_step_differs();
       if (!active) count += 1;
@@ -149,6 +150,14 @@ struct Posttext {
       return current;
     }
 
+    /// What compute() makes of the memory alone, which a GPU may do while the step's own activations are made.
+    template <Executor Ex, class Compute>
+    static Tensor<T> ahead(Ex& ex, const Compute& compute) {
+      if constexpr (kAlone<Ex> && requires { ex.backend().compute_ahead(compute); })
+        return ex.backend().compute_ahead(compute);
+      else
+        return compute();
+    }
     /// Σ_j pool(Po_j) over the memory, whose counted rows are in `marks`.
     template <Executor Ex>
     Tensor<T> signal(Ex& ex, Buffer<T> Source::* memory, const Buffer<T>& marks, Index tokens) const {

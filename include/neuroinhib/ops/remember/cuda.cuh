@@ -7,6 +7,7 @@ namespace neuroinhib::ops {
 
 template <class T>
 void forward(Cuda<T>& cuda, const Remember<T>& op) {
+  cuda.join();  // what has been recalled is being read
   ModuleState<T>& state = *op.state;
   const bool replaces = op.decay == 0 || state.shape.size() == 0;
   if (const Shape shape{op.x.rows(), op.x.cols()}; replaces && state.shape != shape) {
