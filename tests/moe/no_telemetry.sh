@@ -7,6 +7,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 cat >"$work/unit.cpp" <<'UNIT'
+#include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/inhibition/glu.hpp>
 #include <neuroinhib/moe/moe_layer.hpp>
 #include <neuroinhib/autodiff/recording.hpp>
