@@ -18,6 +18,13 @@
 
 namespace neuroinhib {
 
+inline namespace NEUROINHIB_TARGET {
+
+template <class T = float>
+class Cpu;
+
+}  // namespace NEUROINHIB_TARGET
+
 namespace ops {
 
 template <class T>

@@ -16,11 +16,3 @@
 #else
 #define NEUROINHIB_TARGET scalar
 #endif
-
-namespace neuroinhib::inline NEUROINHIB_TARGET {
-
-// Declared here with its default, so that a model may name it before backend/cpu.hpp, which says what it is.
-template <class T = float>
-class Cpu;
-
-}  // namespace neuroinhib::inline NEUROINHIB_TARGET

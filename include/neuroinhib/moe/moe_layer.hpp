@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <neuroinhib/backend/backend.hpp>
-#include <neuroinhib/backend/target.hpp>
+#include <neuroinhib/backend/cpu.hpp>
 #include <neuroinhib/experts/mlp.hpp>
 #include <neuroinhib/inhibition/none.hpp>
 #include <neuroinhib/mix/top_m.hpp>
